@@ -1,0 +1,1 @@
+//! Small typed expressions of rules: a CEL-compatible subset.

@@ -1,0 +1,29 @@
+//! The protocol between control plane and data plane: types and codecs only.
+//!
+//! Version 1. Every type refuses unknown fields: both sides ship in one binary, and
+//! a mixed pair during an upgrade must say so instead of guessing. Each stored or
+//! sent shape has a golden file.
+//!
+//! The control plane speaks HTTP/1.1 with JSON over the proxy's Unix socket:
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `GET /v1/hello` | - | [`Hello`] |
+//! | `PUT /v1/generation` | [`Generation`] | [`Published`], or 409 with [`Refusal`] |
+//! | `GET /v1/status` | - | [`ProxyStatus`] |
+//! | `GET /v1/slices?after=SEQ&wait_ms=N` | - | [`SliceBatch`] |
+//! | `POST /v1/slices/ack` | [`SliceAck`] | 204 |
+//! | `POST /v1/heartbeat` | [`Heartbeat`] | [`ProxyStatus`] |
+
+mod control;
+mod generation;
+mod slices;
+mod state_file;
+
+pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
+pub use generation::{
+    Generation, Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute,
+    StickySource, UpstreamTls, Upstream,
+};
+pub use slices::{SliceAck, SliceBatch, StampedSlice};
+pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};
