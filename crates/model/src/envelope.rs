@@ -48,8 +48,17 @@ impl Envelope {
         payload: serde_json::Value,
         prev: Digest,
     ) -> Self {
-        let mut sealed =
-            Self { v: ENVELOPE_VERSION, stream, position, at, actor, kind, payload, prev, hash: prev };
+        let mut sealed = Self {
+            v: ENVELOPE_VERSION,
+            stream,
+            position,
+            at,
+            actor,
+            kind,
+            payload,
+            prev,
+            hash: prev,
+        };
         sealed.hash = sealed.compute_hash();
         sealed
     }
@@ -108,7 +117,11 @@ pub fn verify_chain(events: &[Envelope]) -> Result<(), ChainError> {
             None
         };
         if let Some(what) = broken {
-            return Err(ChainError { stream: event.stream.clone(), position: expected, what });
+            return Err(ChainError {
+                stream: event.stream.clone(),
+                position: expected,
+                what,
+            });
         }
         prev = event.hash;
     }
@@ -169,6 +182,9 @@ mod tests {
         assert!(json.starts_with(
             r#"{"v":1,"stream":"release/r1","position":1,"at":1000000,"actor":"judge","kind":"verdict","payload":{"a":"x","b":1},"#
         ), "{json}");
-        assert_eq!(event.hash.hex(), include_str!("../golden/envelope-v1.hash").trim());
+        assert_eq!(
+            event.hash.hex(),
+            include_str!("../golden/envelope-v1.hash").trim()
+        );
     }
 }

@@ -24,13 +24,17 @@ fn is_label(text: &str) -> bool {
     text.len() <= 63
         && edge_ok(text.chars().next())
         && edge_ok(text.chars().last())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 128
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+:@/-".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._+:@/-".contains(c))
 }
 
 macro_rules! id {

@@ -76,7 +76,10 @@ mod tests {
         for (outcome, name, code) in table {
             assert_eq!(outcome.as_str(), name);
             assert_eq!(outcome.exit_code(), code);
-            assert_eq!(serde_json::to_string(&outcome).ok(), Some(format!("\"{name}\"")));
+            assert_eq!(
+                serde_json::to_string(&outcome).ok(),
+                Some(format!("\"{name}\""))
+            );
         }
     }
 }

@@ -9,7 +9,9 @@ use std::fmt;
 pub struct ShareError(pub String);
 
 /// A share of a population in hundredths of a percent, 0 to 10,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct BasisPoints(u16);
 
@@ -24,7 +26,11 @@ impl BasisPoints {
     /// # Errors
     /// When `bp` is above 10,000.
     pub fn new(bp: u16) -> Result<Self, ShareError> {
-        if bp <= 10_000 { Ok(Self(bp)) } else { Err(ShareError(format!("{bp} basis points"))) }
+        if bp <= 10_000 {
+            Ok(Self(bp))
+        } else {
+            Err(ShareError(format!("{bp} basis points")))
+        }
     }
 
     /// The number of basis points, 0 to 10,000.
@@ -156,10 +162,22 @@ mod tests {
 
     #[test]
     fn reads_and_writes_percentages() {
-        for (text, bp) in [("5%", 500), ("0.1%", 10), ("100%", 10_000), ("12.25 %", 1225), ("0%", 0)] {
-            assert_eq!(BasisPoints::parse_percent(text).map(BasisPoints::get), Ok(bp), "{text}");
+        for (text, bp) in [
+            ("5%", 500),
+            ("0.1%", 10),
+            ("100%", 10_000),
+            ("12.25 %", 1225),
+            ("0%", 0),
+        ] {
+            assert_eq!(
+                BasisPoints::parse_percent(text).map(BasisPoints::get),
+                Ok(bp),
+                "{text}"
+            );
         }
-        for bad in ["5", "101%", "-1%", "0.001%", "%", "5.%", ".5%", "1e2%", "٥%"] {
+        for bad in [
+            "5", "101%", "-1%", "0.001%", "%", "5.%", ".5%", "1e2%", "٥%",
+        ] {
             assert!(BasisPoints::parse_percent(bad).is_err(), "{bad}");
         }
     }

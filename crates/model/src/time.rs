@@ -9,7 +9,9 @@ use std::fmt;
 pub struct TimeError(pub String);
 
 /// Microseconds since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
@@ -35,12 +37,19 @@ impl Timestamp {
 }
 
 /// A length of time in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
-const UNITS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 impl Millis {
     /// No time at all.
@@ -76,16 +85,29 @@ impl Millis {
         }
         let mut total: u64 = 0;
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .ok_or_else(error)?;
             let (number, tail) = rest.split_at(digits);
-            let unit_len = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+            let unit_len = tail
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(tail.len());
             let (unit, next) = tail.split_at(unit_len);
-            let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
-            total = total.checked_add(scaled(number, *scale).ok_or_else(error)?).ok_or_else(error)?;
+            let (_, scale) = UNITS
+                .iter()
+                .find(|(name, _)| *name == unit)
+                .ok_or_else(error)?;
+            total = total
+                .checked_add(scaled(number, *scale).ok_or_else(error)?)
+                .ok_or_else(error)?;
             rest = next;
         }
         const TEN_YEARS_MS: u64 = 10 * 366 * 86_400_000;
-        if total > TEN_YEARS_MS { Err(error()) } else { Ok(Self(total)) }
+        if total > TEN_YEARS_MS {
+            Err(error())
+        } else {
+            Ok(Self(total))
+        }
     }
 }
 
@@ -100,7 +122,11 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     let thousandths: u64 = format!("{decimals:0<3}").parse().ok()?;
     let product = thousandths.checked_mul(scale)?;
     (product % 1_000 == 0)
-        .then(|| whole.checked_mul(scale).and_then(|ms| ms.checked_add(product / 1_000)))
+        .then(|| {
+            whole
+                .checked_mul(scale)
+                .and_then(|ms| ms.checked_add(product / 1_000))
+        })
         .flatten()
 }
 
@@ -128,10 +154,26 @@ mod tests {
     #[test]
     fn reads_units_and_refuses_bare_numbers() {
         // Trap 50: a number without a unit is never guessed.
-        for (text, ms) in [("300ms", 300), ("30s", 30_000), ("1h30m", 5_400_000), ("1.5h", 5_400_000), ("2d", 172_800_000)] {
+        for (text, ms) in [
+            ("300ms", 300),
+            ("30s", 30_000),
+            ("1h30m", 5_400_000),
+            ("1.5h", 5_400_000),
+            ("2d", 172_800_000),
+        ] {
             assert_eq!(Millis::parse(text), Ok(Millis(ms)), "{text}");
         }
-        for bad in ["", "5", "5 m", "m", "5x", "-1s", "1.2345s", "1..5s", "99999999d"] {
+        for bad in [
+            "",
+            "5",
+            "5 m",
+            "m",
+            "5x",
+            "-1s",
+            "1.2345s",
+            "1..5s",
+            "99999999d",
+        ] {
             assert!(Millis::parse(bad).is_err(), "{bad}");
         }
     }

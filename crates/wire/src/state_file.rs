@@ -51,7 +51,10 @@ impl StateFile {
     /// Never for values made by this program; JSON's own error otherwise.
     pub fn encode(&self) -> Result<String, serde_json::Error> {
         let body = serde_json::to_string(self)?;
-        Ok(format!("esclusa-state {STATE_FILE_VERSION} {}\n{body}\n", Digest::of(body.as_bytes())))
+        Ok(format!(
+            "esclusa-state {STATE_FILE_VERSION} {}\n{body}\n",
+            Digest::of(body.as_bytes())
+        ))
     }
 
     /// Reads a file's bytes.
@@ -68,7 +71,9 @@ impl StateFile {
         }
         let version = words.next().ok_or(StateFileError::Malformed)?;
         if version != STATE_FILE_VERSION.to_string() {
-            return Err(StateFileError::Version { found: version.chars().take(20).collect() });
+            return Err(StateFileError::Version {
+                found: version.chars().take(20).collect(),
+            });
         }
         let checksum = words.next().ok_or(StateFileError::Malformed)?;
         if checksum != Digest::of(body.as_bytes()).to_string() {

@@ -1,0 +1,1 @@
+//! A release as the fold of its events.
