@@ -1,0 +1,218 @@
+//! What is recorded of a release. Each kind is a contract: stored for good.
+
+use crate::{InstanceRecord, Phase, Task, TaskEnd};
+use esclusa_model::{
+    BasisPoints, ComponentName, Digest, GenerationId, Outcome, ReleaseId, Salt, ServiceName,
+    VersionName, VersionRef,
+};
+use esclusa_plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An event of a release's stream. The envelope adds position, time and actor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    content = "payload",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+pub enum Event {
+    /// Somebody asked for the release. Always first.
+    Requested(Box<Requested>),
+    /// The version is stored and known by its digest.
+    Prepared {
+        /// The version.
+        version: VersionRef,
+        /// Digest of each component.
+        components: BTreeMap<ComponentName, Digest>,
+    },
+    /// A task begins; recorded before it does.
+    TaskStarted {
+        /// The task.
+        task: Task,
+        /// Counts from 1; grows with each try.
+        attempt: u32,
+    },
+    /// A task ended.
+    TaskEnded {
+        /// The task.
+        task: Task,
+        /// The try that ended.
+        attempt: u32,
+        /// How.
+        end: TaskEnd,
+    },
+    /// The canary's instances run and are ready.
+    Deployed {
+        /// Where they run.
+        instances: Vec<InstanceRecord>,
+    },
+    /// A person agreed in a role.
+    SignedOff(SignOff),
+    /// The release goes on. Recorded before any exposure is raised.
+    Advanced {
+        /// Where to.
+        to: Phase,
+        /// Why, in words.
+        why: String,
+        /// What that rests on, where a judge spoke.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Evidence>,
+    },
+    /// The dial was read back at the exposure that was asked for.
+    DialConfirmed(DialEvidence),
+    /// What the judge says has changed.
+    Judged(Evidence),
+    /// The stage's watch is over and something is still missing.
+    HoldBegan {
+        /// What is missing.
+        reason: String,
+    },
+    /// What was missing is there.
+    HoldEnded,
+    /// A stage takes longer than its budget (PRE-24).
+    OverBudget {
+        /// The stage's index.
+        stage: usize,
+    },
+    /// A person stopped the advance; the judge goes on watching.
+    Paused,
+    /// A person lets the release advance again.
+    Resumed,
+    /// A person skips what is left of this stage.
+    Skipped,
+    /// A person asks for 100 % now.
+    PromoteAsked,
+    /// Everything goes back. Nothing raises the exposure after this.
+    ReturnDecided(Returned),
+    /// Over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// The first event: everything that the release depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requested {
+    /// The release.
+    pub release: ReleaseId,
+    /// Its service.
+    pub service: ServiceName,
+    /// People's name for the version.
+    pub version: VersionName,
+    /// The plan, whole.
+    pub plan: Plan,
+    /// Digest of the plan's text.
+    pub plan_digest: Digest,
+    /// Folder that the plan's relative paths start from.
+    pub base_dir: String,
+    /// Orders the units.
+    pub salt: Salt,
+    /// The version that serves now; absent on a first deployment.
+    pub stable: Option<VersionRef>,
+}
+
+/// An agreement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignOff {
+    /// The role in which somebody agreed. Who it was stands in the envelope.
+    pub role: String,
+    /// Their words, possibly empty.
+    pub comment: String,
+}
+
+/// What a decision rests on: the judge's words and numbers at that moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// In words, with the numbers that matter.
+    pub summary: String,
+    /// The verdict, whole.
+    pub verdict: serde_json::Value,
+}
+
+/// What a dial showed when it was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DialEvidence {
+    /// The share that was asked for.
+    pub asked: BasisPoints,
+    /// The share that is achieved; HAProxy has steps of 1/256.
+    pub achieved: BasisPoints,
+    /// The generation in which it is so, for the built-in proxy.
+    pub generation: Option<GenerationId>,
+}
+
+/// Why a release goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnCause {
+    /// The judge found harm.
+    Judge,
+    /// A check, step, task or dial failed.
+    Failure,
+    /// A hold or a deadline ran out.
+    Deadline,
+    /// Metrics were lost for too long.
+    Blind,
+    /// A person asked.
+    Person,
+    /// A newer release takes its place.
+    Superseded,
+}
+
+/// The decision to go back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Returned {
+    /// What kind of reason.
+    pub cause: ReturnCause,
+    /// The reason, in words with numbers (CAN-04).
+    pub reason: String,
+    /// How the release will end if everything can be put back.
+    pub outcome: Outcome,
+    /// What the decision rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+impl Event {
+    /// The event's kind and payload as the envelope stores them.
+    ///
+    /// # Errors
+    /// Never for values made by this program; JSON's own error otherwise.
+    pub fn to_stored(&self) -> Result<(String, serde_json::Value), serde_json::Error> {
+        stored_parts(serde_json::to_value(self)?)
+    }
+
+    /// Reads an event from an envelope's kind and payload.
+    ///
+    /// # Errors
+    /// When the kind is unknown or the payload does not fit it.
+    pub fn from_stored(kind: &str, payload: &serde_json::Value) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(stored_form(kind, payload))
+    }
+}
+
+/// Splits a tagged event into kind and payload.
+pub(crate) fn stored_parts(
+    mut value: serde_json::Value,
+) -> Result<(String, serde_json::Value), serde_json::Error> {
+    let kind = serde_json::from_value(value["kind"].take())?;
+    Ok((kind, value["payload"].take()))
+}
+
+/// The reverse of [`stored_parts`]; events without fields carry no payload.
+pub(crate) fn stored_form(kind: &str, payload: &serde_json::Value) -> serde_json::Value {
+    if payload.is_null() {
+        serde_json::json!({ "kind": kind })
+    } else {
+        serde_json::json!({ "kind": kind, "payload": payload })
+    }
+}
