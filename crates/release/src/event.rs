@@ -131,6 +131,9 @@ pub struct SignOff {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
+    /// The kind of statement, such as `unproven` or `suspicious`: a new one is
+    /// recorded when this changes, not with every number.
+    pub code: String,
     /// In words, with the numbers that matter.
     pub summary: String,
     /// The verdict, whole.

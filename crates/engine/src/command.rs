@@ -1,0 +1,206 @@
+//! What people may ask of a release, and when.
+
+use esclusa_model::Outcome;
+use esclusa_plan::Requirement;
+use esclusa_release::{Event, Phase, Release, ReturnCause, Returned, SignOff};
+
+/// What a person, or a newer release, asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Stop advancing; keep watching.
+    Pause,
+    /// Advance again.
+    Resume,
+    /// Pass the gate of the present stage without its evidence.
+    Skip,
+    /// Go to 100 % now, past all stages left.
+    Promote,
+    /// Return everything.
+    Abort {
+        /// Why, possibly empty.
+        reason: String,
+    },
+    /// Return everything, also after 100 % while the version before is warm.
+    Rollback {
+        /// Why, possibly empty.
+        reason: String,
+        /// Whether the version before can take over now, or why not.
+        can_return: Result<(), String>,
+    },
+    /// A newer release takes this one's place.
+    Supersede {
+        /// The newer version's name.
+        by: String,
+    },
+    /// Agree in a role.
+    SignOff {
+        /// The role.
+        role: String,
+        /// Words, possibly empty.
+        comment: String,
+    },
+}
+
+/// Why a command cannot be carried out now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandError {
+    /// What stands against it.
+    pub message: String,
+    /// What to do instead.
+    pub help: String,
+}
+
+fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, CommandError> {
+    Err(CommandError {
+        message: message.into(),
+        help: help.into(),
+    })
+}
+
+/// The events of a command; none when what it asks is already so.
+///
+/// # Errors
+/// [`CommandError`] when the release is past the point where it makes sense.
+pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, CommandError> {
+    let phase = release.phase;
+    if let Command::Abort { reason } = command {
+        return abort(release, reason);
+    }
+    if let Command::Rollback { reason, can_return } = command {
+        return rollback(release, reason, can_return);
+    }
+    if let Command::Supersede { by } = command {
+        let reason = format!("superseded by version {by}");
+        return Ok(turn_back(
+            release,
+            ReturnCause::Superseded,
+            reason,
+            Outcome::Aborted,
+        ));
+    }
+    if phase.is_returning() || phase.is_final() {
+        return refuse(
+            format!("the release is not under way any more ({phase})"),
+            "start a new release, or use `release rollback` within keep-warm",
+        );
+    }
+    match command {
+        Command::Pause if release.paused.is_some() => Ok(Vec::new()),
+        Command::Pause => Ok(vec![Event::Paused]),
+        Command::Resume if release.paused.is_none() => Ok(Vec::new()),
+        Command::Resume => Ok(vec![Event::Resumed]),
+        Command::Skip => match phase {
+            Phase::Stage(_) => Ok(vec![Event::Skipped]),
+            _ => refuse(
+                format!("there is no stage to skip in phase {phase}"),
+                "wait for the first stage; checks and steps cannot be skipped",
+            ),
+        },
+        Command::Promote => match phase {
+            Phase::Stage(_) => Ok(vec![Event::PromoteAsked]),
+            _ => refuse(
+                format!("nothing can be promoted in phase {phase}"),
+                "wait for the first stage; checks and steps cannot be skipped",
+            ),
+        },
+        Command::SignOff { role, comment } => sign_off(release, role, comment),
+        Command::Abort { .. } | Command::Rollback { .. } | Command::Supersede { .. } => {
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn abort(release: &Release, reason: &str) -> Result<Vec<Event>, CommandError> {
+    if release.phase == Phase::Promoted {
+        return refuse(
+            "the release has reached 100 % and is over",
+            "use `release rollback` to return to the version before",
+        );
+    }
+    let reason = with_reason("aborted by a person", reason);
+    Ok(turn_back(
+        release,
+        ReturnCause::Person,
+        reason,
+        Outcome::Aborted,
+    ))
+}
+
+fn rollback(
+    release: &Release,
+    reason: &str,
+    can_return: &Result<(), String>,
+) -> Result<Vec<Event>, CommandError> {
+    let reason = with_reason("rolled back by a person", reason);
+    if release.phase != Phase::Promoted {
+        return Ok(turn_back(
+            release,
+            ReturnCause::Person,
+            reason,
+            Outcome::Aborted,
+        ));
+    }
+    match can_return {
+        Ok(()) => Ok(turn_back(
+            release,
+            ReturnCause::Person,
+            reason,
+            Outcome::RolledBack,
+        )),
+        Err(why) => refuse(
+            format!("there is nothing to return to: {why}"),
+            "release the older version as a new release",
+        ),
+    }
+}
+
+/// Nothing happens when it is going back already: the first reason stands.
+fn turn_back(
+    release: &Release,
+    cause: ReturnCause,
+    reason: String,
+    outcome: Outcome,
+) -> Vec<Event> {
+    if release.phase.is_returning() {
+        return Vec::new();
+    }
+    vec![Event::ReturnDecided(Returned {
+        cause,
+        reason,
+        outcome,
+        evidence: release.judged.clone(),
+    })]
+}
+
+fn with_reason(what: &str, reason: &str) -> String {
+    if reason.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what}: {reason}")
+    }
+}
+
+fn sign_off(release: &Release, role: &str, comment: &str) -> Result<Vec<Event>, CommandError> {
+    let asked = release
+        .requested
+        .plan
+        .requires
+        .iter()
+        .any(|requirement| match requirement {
+            Requirement::SignOff { roles, .. } => roles.iter().any(|r| r == role),
+            Requirement::Check { .. } => false,
+        });
+    if !asked {
+        return refuse(
+            format!("the plan asks for no sign-off by {role:?}"),
+            "see `release status` for the roles that are missing",
+        );
+    }
+    if release.sign_offs.contains_key(role) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::SignedOff(SignOff {
+        role: role.to_owned(),
+        comment: comment.to_owned(),
+    })])
+}

@@ -1,0 +1,84 @@
+//! What the shell saw of the world. What it could not see is `None`, never a guess.
+
+use esclusa_model::{BasisPoints, GenerationId, Millis, Timestamp};
+use esclusa_release::{Evidence, Exposure};
+
+/// How far a dial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialState {
+    /// It shows what was asked for.
+    Converged,
+    /// It is on its way, as far as it can tell.
+    Pending,
+    /// It cannot tell.
+    Unknown,
+}
+
+/// A dial as it was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialReading {
+    /// What was asked for when it was read.
+    pub asked: Exposure,
+    /// The share it shows, if it shows one.
+    pub achieved: Option<BasisPoints>,
+    /// How far it is.
+    pub state: DialState,
+    /// The generation in which it is so, for the built-in proxy.
+    pub generation: Option<GenerationId>,
+    /// What it said, for people.
+    pub detail: String,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
+/// What the judge says right now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opinion {
+    /// Harm: go back.
+    Rollback,
+    /// Harmlessness is proved.
+    Proceed,
+    /// Neither.
+    Hold,
+}
+
+/// What the judge says at the end of the stage's watch, the plan's policy applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StageEnd {
+    /// Go on; the reason says what was proved.
+    Advance(String),
+    /// Wait; the reason says for what.
+    Hold(String),
+    /// Go back.
+    Rollback(String),
+}
+
+/// The judge's view of the present stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// Right now.
+    pub opinion: Opinion,
+    /// If the watch ended now.
+    pub at_end: StageEnd,
+    /// In words and numbers.
+    pub evidence: Evidence,
+}
+
+/// Everything the engine may look at besides the release's own state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Now.
+    pub now: Timestamp,
+    /// The newest reading of the dial.
+    pub dial: Option<DialReading>,
+    /// Whether the traffic driver counts requests by version at all.
+    pub observes: bool,
+    /// The judge's view, once there is one.
+    pub judgement: Option<Judgement>,
+    /// How long no counts have arrived, where the driver counts.
+    pub silent_for: Millis,
+    /// A proxy returned this release's share by itself because control was lost.
+    pub returned_by_proxy: bool,
+    /// Cancelled work that has not ended yet.
+    pub busy: bool,
+}
