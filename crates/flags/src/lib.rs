@@ -1,6 +1,6 @@
 //! Assigns units to variants: one evaluator for traffic splits and flags.
 //!
-//! Pure. The order of choice is fixed (design: unit, salt, share): segments before
+//! Pure. The order of choice is fixed: segments before
 //! share, share before default; every answer says why.
 //!
 //! [`SplitSpec`] is what travels, [`CompiledSplit`] what is asked for each request.
