@@ -17,6 +17,7 @@ const SHARES: [u16; 3] = [500, 2_500, 5_000];
 fn exposed(salt_text: &str, ids: &[String]) -> [usize; 3] {
     let split = split(salt_text, SHARES[1]);
     let request = Request::default();
+    let shares = SHARES.map(share);
     let mut counts = [0; 3];
     for id in ids {
         let (Reason::Share { bucket, .. } | Reason::NotInShare { bucket, .. }) =
@@ -24,8 +25,8 @@ fn exposed(salt_text: &str, ids: &[String]) -> [usize; 3] {
         else {
             unreachable!("a partial share of an unknown population");
         };
-        for (count, bp) in counts.iter_mut().zip(SHARES) {
-            *count += usize::from(in_share(bucket, share(bp)));
+        for (count, share) in counts.iter_mut().zip(shares) {
+            *count += usize::from(in_share(bucket, share));
         }
     }
     counts
@@ -98,9 +99,9 @@ fn two_salts_choose_independently() {
     for family in Family::ALL {
         let ids = ids(family, N);
         let chosen = |text: &str, bp| -> Vec<bool> {
-            let salt = salt(text);
+            let (salt, share) = (salt(text), share(bp));
             ids.iter()
-                .map(|id| in_share(bucket(&salt, id), share(bp)))
+                .map(|id| in_share(bucket(&salt, id), share))
                 .collect()
         };
         for bp in [500, 5_000] {
