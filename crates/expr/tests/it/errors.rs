@@ -183,6 +183,13 @@ const ROWS: &[Row<'static>] = &[
     ),
     // All at once, in the order of the text.
     (
+        "heder(pth) == \"\"",
+        &[
+            (UnknownName, "heder", "`header`"),
+            (UnknownName, "pth", "`path`"),
+        ],
+    ),
+    (
         "pth == \"/\" && seats == \"1\" || path.start(\"/\") && (methd in [1])",
         &[
             (UnknownName, "pth", "`path`"),

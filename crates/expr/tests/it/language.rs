@@ -74,8 +74,10 @@ fn limits_are_reached_before_they_refuse() {
     let deep_not = format!("{}beta", "!".repeat(31));
     assert!(Program::compile(&deep_not, &schema()).is_ok());
     // One node for the chain, 511 operands.
-    let wide = vec!["beta"; MAX_NODES - 1].join("&&");
-    assert!(Program::compile(&wide, &schema()).is_ok());
+    for operator in ["&&", "||"] {
+        let wide = vec!["beta"; MAX_NODES - 1].join(operator);
+        assert!(Program::compile(&wide, &schema()).is_ok(), "{operator}");
+    }
     let long = format!("beta //{}", "x".repeat(4096 - 7));
     assert!(Program::compile(&long, &schema()).is_ok());
 }

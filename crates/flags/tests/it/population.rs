@@ -81,6 +81,18 @@ fn a_unit_without_id_is_refused_and_a_repeated_one_counts_once() {
     spec.population.push("b".into());
     let split = compile(&spec);
     assert_eq!(split.exposed_count(["a", "b"]), 1, "5% of two units is one");
+    let reason = split.assign("a", &Request::default()).reason;
+    assert!(
+        matches!(
+            reason,
+            Reason::Rank {
+                exposed: 1,
+                known: 2,
+                ..
+            }
+        ),
+        "{reason:?}"
+    );
 }
 
 proptest! {
