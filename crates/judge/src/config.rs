@@ -171,7 +171,10 @@ const fn percent(parts: u32) -> Fraction {
 
 impl Default for Alpha {
     fn default() -> Self {
-        Self { rollback: percent(1), proceed: percent(5) }
+        Self {
+            rollback: percent(1),
+            proceed: percent(5),
+        }
     }
 }
 
@@ -205,21 +208,36 @@ impl Default for Errors {
 impl Default for Latency {
     fn default() -> Self {
         let quantile = |harm, noninferior| {
-            Some(Quantile { harm: percent(harm), noninferior: percent(noninferior), never_above: None })
+            Some(Quantile {
+                harm: percent(harm),
+                noninferior: percent(noninferior),
+                never_above: None,
+            })
         };
-        Self { p50: quantile(10, 20), p95: quantile(10, 20), p99: quantile(20, 35) }
+        Self {
+            p50: quantile(10, 20),
+            p95: quantile(10, 20),
+            p99: quantile(20, 35),
+        }
     }
 }
 
 impl Default for WarmUp {
     fn default() -> Self {
-        Self { arm_s: 30, max_s: 120, decay: percent(75) }
+        Self {
+            arm_s: 30,
+            max_s: 120,
+            decay: percent(75),
+        }
     }
 }
 
 impl Default for Bake {
     fn default() -> Self {
-        Self { min_s: 60, min_requests: 100 }
+        Self {
+            min_s: 60,
+            min_requests: 100,
+        }
     }
 }
 
@@ -231,6 +249,9 @@ impl Default for Floor {
 
 impl Default for Blind {
     fn default() -> Self {
-        Self { hold: Millis(120_000), then: BlindThen::Rollback }
+        Self {
+            hold: Millis(120_000),
+            then: BlindThen::Rollback,
+        }
     }
 }

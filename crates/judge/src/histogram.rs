@@ -17,7 +17,11 @@ pub const fn bucket_of(micros: u64) -> u16 {
     }
     let octave = micros.ilog2() - 5;
     let index = ((octave as u64) << 5) + (micros >> octave);
-    if index > MAX_BUCKET as u64 { MAX_BUCKET } else { index as u16 }
+    if index > MAX_BUCKET as u64 {
+        MAX_BUCKET
+    } else {
+        index as u16
+    }
 }
 
 /// The smallest latency in microseconds that falls into bucket `index`.
@@ -78,7 +82,11 @@ impl Histogram {
     /// How many latencies lie in buckets that start at or above `edge_us`.
     #[must_use]
     pub fn at_or_above(&self, edge_us: u64) -> u64 {
-        self.counts.iter().filter(|(index, _)| lower_edge(**index) >= edge_us).map(|(_, n)| n).sum()
+        self.counts
+            .iter()
+            .filter(|(index, _)| lower_edge(**index) >= edge_us)
+            .map(|(_, n)| n)
+            .sum()
     }
 
     /// The bucket that holds quantile `q` (0 to 1), or nothing when empty.
@@ -104,12 +112,13 @@ impl Histogram {
 impl TryFrom<Vec<u64>> for Histogram {
     type Error = String;
     fn try_from(pairs: Vec<u64>) -> Result<Self, String> {
-        if pairs.len() % 2 != 0 {
+        if !pairs.len().is_multiple_of(2) {
             return Err("a histogram is a list of index, count pairs".into());
         }
         let mut histogram = Self::default();
         for pair in pairs.chunks_exact(2) {
-            let index = u16::try_from(pair[0]).map_err(|_| format!("bucket {} is too high", pair[0]))?;
+            let index =
+                u16::try_from(pair[0]).map_err(|_| format!("bucket {} is too high", pair[0]))?;
             histogram.add(index, pair[1]);
         }
         Ok(histogram)
@@ -118,7 +127,10 @@ impl TryFrom<Vec<u64>> for Histogram {
 
 impl From<Histogram> for Vec<u64> {
     fn from(histogram: Histogram) -> Self {
-        histogram.iter().flat_map(|(index, count)| [u64::from(index), count]).collect()
+        histogram
+            .iter()
+            .flat_map(|(index, count)| [u64::from(index), count])
+            .collect()
     }
 }
 
@@ -137,7 +149,10 @@ mod tests {
             (250_000, 445, 249_856, 253_952),
             (1_000_000, 509, 999_424, 1_015_808),
         ] {
-            assert_eq!((bucket_of(micros), lower_edge(index), upper_edge(index)), (index, low, high));
+            assert_eq!(
+                (bucket_of(micros), lower_edge(index), upper_edge(index)),
+                (index, low, high)
+            );
         }
     }
 

@@ -129,7 +129,11 @@ impl Cell {
     /// Finished requests that failed by the version's fault.
     #[must_use]
     pub fn failures(&self) -> u64 {
-        self.events.iter().filter(|(class, _)| class.is_failure()).map(|(_, n)| n).sum()
+        self.events
+            .iter()
+            .filter(|(class, _)| class.is_failure())
+            .map(|(_, n)| n)
+            .sum()
     }
 }
 
@@ -167,7 +171,12 @@ mod tests {
             assert!(class.is_failure(), "{class:?}");
         }
         // Trap 11: a guard's 503 is not a failure.
-        for class in [E::ClientError, E::GrpcStatus, E::Cancelled, E::FeatureDisabled] {
+        for class in [
+            E::ClientError,
+            E::GrpcStatus,
+            E::Cancelled,
+            E::FeatureDisabled,
+        ] {
             assert!(!class.is_failure(), "{class:?}");
         }
     }
