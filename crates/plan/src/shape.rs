@@ -77,7 +77,7 @@ pub(crate) enum Scope {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Block {
     pub(crate) keys: Vec<Key>,
-    pub(crate) one_of: Option<OneOf>,
+    pub(crate) one_of: Vec<OneOf>,
 }
 
 /// Exactly one of these keys must be there.
@@ -123,11 +123,14 @@ impl Key {
 
 impl Block {
     pub(crate) fn of(keys: Vec<Key>) -> Self {
-        Self { keys, one_of: None }
+        Self {
+            keys,
+            one_of: Vec::new(),
+        }
     }
 
     pub(crate) fn exactly_one(mut self, what: &'static str, keys: Vec<String>) -> Self {
-        self.one_of = Some(OneOf { what, keys });
+        self.one_of.push(OneOf { what, keys });
         self
     }
 

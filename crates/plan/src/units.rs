@@ -180,6 +180,17 @@ pub(crate) fn rate(text: &str) -> Result<u64, UnitError> {
     Ok(thousandths as u64)
 }
 
+/// Thousandths a second as they would be written.
+pub(crate) fn rate_text(thousandths: u64) -> String {
+    let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
+    if rest == 0 {
+        format!("{whole}/s")
+    } else {
+        let decimals = format!("{rest:03}");
+        format!("{whole}.{}/s", decimals.trim_end_matches('0'))
+    }
+}
+
 /// A non-negative decimal number of at most 15 digits, without exponent.
 fn decimal(text: &str) -> Option<f64> {
     let text = text.trim_end();

@@ -5,7 +5,7 @@ use crate::catalog::{Capability, Catalog, DriverEntry};
 use crate::diagnostic as code;
 use crate::model::{Component, Plan};
 use crate::placeholders;
-use crate::read::{Sink, child};
+use crate::sink::{Sink, child};
 use esclusa_model::ComponentKind;
 
 /// The path of a component's key, whichever way the component was written.
@@ -107,9 +107,7 @@ fn web(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<
             "add `ready: { http: /health, within: 60s }`",
         ),
         Some(ready) => {
-            let http = ready.get("http").is_some();
-            let tcp = ready.get("tcp") == Some(&serde_json::Value::Bool(true));
-            if !http && !tcp {
+            if !asks_something(ready) {
                 error(
                     sink,
                     code::WEB_PROCESS,
@@ -129,6 +127,16 @@ fn web(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<
             "pass `${port}` in the command or the environment: `env: { PORT: \"${port}\" }`",
         );
     }
+}
+
+/// Whether a block says what is asked, not only for how long.
+fn asks_something(ready: &serde_json::Value) -> bool {
+    let asks = |(key, value): (&String, &serde_json::Value)| {
+        !matches!(key.as_str(), "within" | "status") && *value != serde_json::Value::Bool(false)
+    };
+    ready
+        .as_object()
+        .is_some_and(|ready| ready.iter().any(asks))
 }
 
 fn singleton(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {

@@ -4,15 +4,15 @@ use crate::catalog::{Capability, Catalog};
 use crate::diagnostic::{self as code};
 use crate::model::{Component, Plan};
 use crate::placeholders::{Piece, pieces};
-use crate::read::{Sink, TemplateUse, printable};
 use crate::shape::Scope;
+use crate::sink::{Sink, TemplateUse, printable};
 use crate::source::Span;
 use crate::suggest::{listed, nearest};
 use esclusa_model::ComponentKind;
 
 /// All names that any place knows, without components' own.
-const ALL: [&str; 7] = [
-    "version", "dir", "port", "canary", "stable", "release", "track",
+const ALL: [&str; 8] = [
+    "version", "dir", "port", "canary", "stable", "release", "track", "share",
 ];
 
 pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
@@ -95,6 +95,9 @@ fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'
             }
             for web in webs {
                 add(&format!("canary.{web}"));
+            }
+            if template.scope == Scope::Traffic {
+                add("share");
             }
         }
     }

@@ -3,9 +3,10 @@
 use super::{components, judge, route, segments, stages, steps};
 use crate::catalog::Catalog;
 use crate::diagnostic as code;
+use crate::fields::Fields;
 use crate::model::{Hold, HoldThen, OnConflict, Plan, TakeOver};
-use crate::read::{Fields, Sink};
 use crate::shape::{Block, Key, Scope, Shape};
+use crate::sink::Sink;
 use crate::templates::{self, Template};
 use esclusa_judge::JudgeConfig;
 use esclusa_model::{Millis, Salt, ServiceName, VersionName};
@@ -125,7 +126,12 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
         keys.retain(|other| other.name != key.name);
         keys.push(key);
     }
-    Block::of(keys).exactly_one("what the service is made of", components::sources(catalog))
+    Block::of(keys)
+        .exactly_one("what the service is made of", components::sources(catalog))
+        .exactly_one(
+            "what the stages are",
+            vec!["stages".to_owned(), "template".to_owned()],
+        )
 }
 
 fn take_over() -> Block {
@@ -242,28 +248,13 @@ fn build_stages(
     judge: &JudgeConfig,
     sink: &mut Sink<'_>,
 ) -> Vec<crate::model::Stage> {
-    match (root.given("template"), root.given("stages")) {
-        (true, true) => sink.error(
-            code::EXCLUSIVE,
-            &root.at("stages"),
-            "`template` and `stages` both say what the stages are".to_owned(),
-            "keep one; `esclusa plan show` prints what a template stands for".to_owned(),
-        ),
-        (false, false) => sink.error(
-            code::MISSING_KEY,
-            "",
-            "`stages` is missing".to_owned(),
-            "add `stages:`, or `template: minutes`, `days`, `flags` or `blue-green`".to_owned(),
-        ),
-        (true, false) => {
-            let place = sink.place("template");
-            sink.remember("stages", place);
-            let template = root
-                .text("template")
-                .and_then(|name| Template::named(&name));
-            return template.map(Template::stages).unwrap_or_default();
-        }
-        (false, true) => {}
+    if root.given("template") {
+        let place = sink.place("template");
+        sink.remember("stages", place);
+        let template = root
+            .text("template")
+            .and_then(|name| Template::named(&name));
+        return template.map(Template::stages).unwrap_or_default();
     }
     let least_watch = Millis::from_secs(u64::from(judge.bake.min_s));
     stages::build(root, least_watch, sink)

@@ -1,9 +1,10 @@
 //! The `route` section: where requests arrive and how users are told apart.
 
 use crate::diagnostic as code;
+use crate::fields::Fields;
 use crate::model::{HoldOrReturn, LostControl, NamedRoute, Route, Sticky};
-use crate::read::{Fields, Sink, printable};
 use crate::shape::{Block, Key, Shape};
+use crate::sink::{Sink, printable};
 use esclusa_model::Millis;
 use std::net::{IpAddr, SocketAddr};
 

@@ -2,9 +2,10 @@
 
 use super::steps::not_zero;
 use crate::diagnostic as code;
+use crate::fields::{Fields, Val};
 use crate::model::{Audience, Expose, Stage, WarmUp};
-use crate::read::{Fields, Sink, Val, printable};
 use crate::shape::{Block, Key, Shape};
+use crate::sink::{Sink, printable};
 use esclusa_model::{BasisPoints, Millis};
 
 /// The shape of the section.

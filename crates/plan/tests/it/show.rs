@@ -1,0 +1,13 @@
+//! What a plan says about itself before it starts.
+
+use crate::good::{accepted, source};
+use esclusa_plan::{overview, show};
+
+#[test]
+fn the_overview_is_computed_from_the_plan() {
+    let plan = accepted(&source("good/checkout.yaml")).plan;
+    insta::assert_snapshot!("checkout", show(&plan));
+    let overview = overview(&plan);
+    let sum: u64 = overview.phases.iter().map(|phase| phase.at_least.0).sum();
+    assert_eq!(overview.at_least.0, sum);
+}
