@@ -6,26 +6,23 @@
 use crate::diagnostic as code;
 use crate::fields::{Fields, Val};
 use crate::scalar::scalar;
-use crate::shape::{Block, Key, OneOf, Shape};
+use crate::shape::{Block, Key, OneOf, Scope, Shape};
 use crate::sink::{Sink, TemplateUse, child, printable};
 use crate::source::Span;
 use crate::suggest::{listed, nearest};
 use crate::yaml::{self, Entry, Node, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads one value; `None` when it was wrong, which is then in the sink.
 pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) -> Option<Val> {
     match (shape, &node.value) {
         (_, Value::Null) => {
-            let what = path.rsplit('.').next().unwrap_or(path);
-            let help = format!("write {}", shape.expected());
-            sink.error_at(
-                code::EMPTY,
-                path,
-                sink.place(path),
-                format!("`{what}` has no value"),
-                help,
-            );
+            let message = match path.rsplit('.').next() {
+                Some("") | None => "the file is empty".to_owned(),
+                Some(key) => format!("`{key}` has no value"),
+            };
+            let help = format!("write {}, or remove the key", shape.expected());
+            sink.error(code::EMPTY, path, message, help);
             None
         }
         (Shape::Block(block), Value::Map(entries)) => {
@@ -36,18 +33,9 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
         }
         (Shape::OrOff(shape), Value::Map(_) | Value::List(_)) => read(node, shape, path, sink),
         (Shape::Either { short, .. }, _) => read(node, short, path, sink),
-        (Shape::Named(item), Value::Map(entries)) => read_named(entries, item, path, sink),
+        (Shape::Named(item), Value::Map(entries)) => Some(read_named(entries, item, path, sink)),
         (Shape::Environment(scope), Value::Map(entries)) => {
-            let values = entries
-                .iter()
-                .filter_map(|entry| {
-                    let path = child(path, &entry.key);
-                    sink.remember(&path, entry.value.span);
-                    let val = read(&entry.value, &Shape::Template(*scope), &path, sink)?;
-                    Some((entry.key.clone(), val))
-                })
-                .collect();
-            Some(Val::Named(values))
+            Some(read_environment(entries, *scope, path, sink))
         }
         (Shape::List(item), Value::List(nodes)) => read_list(nodes, item, path, sink),
         (Shape::Command(scope), Value::List(nodes)) => {
@@ -83,6 +71,21 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
     }
 }
 
+/// Reads templates under free keys; an empty one is a value like any other.
+fn read_environment(entries: &[Entry], scope: Scope, path: &str, sink: &mut Sink<'_>) -> Val {
+    let mut values = BTreeMap::new();
+    for entry in entries {
+        let path = child(path, &entry.key);
+        sink.remember(&path, entry.value.span);
+        let value = match &entry.value.value {
+            Value::Scalar { text, .. } if text.is_empty() => Some(Val::Text(String::new())),
+            _ => read(&entry.value, &Shape::Template(scope), &path, sink),
+        };
+        values.extend(value.map(|value| (entry.key.clone(), value)));
+    }
+    Val::Named(values)
+}
+
 fn read_list(nodes: &[Node], item: &Shape, path: &str, sink: &mut Sink<'_>) -> Option<Val> {
     let mut complete = true;
     let mut values = Vec::new();
@@ -105,14 +108,13 @@ fn first_line_of(node: &Node) -> Span {
     }
 }
 
-fn read_named(entries: &[Entry], item: &Shape, path: &str, sink: &mut Sink<'_>) -> Option<Val> {
-    let mut complete = true;
+/// Reads values under free names; broken ones are left out.
+fn read_named(entries: &[Entry], item: &Shape, path: &str, sink: &mut Sink<'_>) -> Val {
     let mut values = BTreeMap::new();
     for entry in entries {
         let path = child(path, &entry.key);
         sink.remember(&path, entry.key_span);
         if let Err(error) = esclusa_model::ComponentName::new(entry.key.clone()) {
-            complete = false;
             sink.error(
                 code::BAD_NAME,
                 &path,
@@ -121,12 +123,11 @@ fn read_named(entries: &[Entry], item: &Shape, path: &str, sink: &mut Sink<'_>) 
             );
         }
         remember_value(entry, &path, sink);
-        match read(&entry.value, item, &path, sink) {
-            Some(value) => drop(values.insert(entry.key.clone(), value)),
-            None => complete = false,
+        if let Some(value) = read(&entry.value, item, &path, sink) {
+            values.insert(entry.key.clone(), value);
         }
     }
-    complete.then_some(Val::Named(values))
+    Val::Named(values)
 }
 
 /// Single values are pointed at themselves, blocks and lists by their key.
@@ -150,10 +151,13 @@ pub(crate) fn read_block(
         path: path.to_owned(),
         ..Fields::default()
     };
+    let mut meant = BTreeSet::new();
+    let mut unknown = false;
     for entry in entries {
         let path = child(path, &entry.key);
         let Some(key) = block.key(&entry.key) else {
-            unknown_key(entry, block, &path, sink);
+            meant.extend(unknown_key(entry, block, &path, sink));
+            unknown = true;
             continue;
         };
         remember_value(entry, &path, sink);
@@ -164,17 +168,23 @@ pub(crate) fn read_block(
     }
     for key in &block.keys {
         if !fields.given.contains(&key.name) {
-            absent(key, &mut fields, sink);
+            absent(key, meant.contains(&key.name), &mut fields, sink);
         }
     }
     for one_of in &block.one_of {
-        check_one_of(one_of, &fields, sink);
+        check_one_of(one_of, &fields, unknown, sink);
     }
     Some(fields)
 }
 
-fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) {
-    let help = match nearest(&entry.key, block.names()) {
+/// Reports a key; the one that was probably meant is not reported missing as well.
+fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) -> Option<String> {
+    let meant = nearest(&entry.key, block.names());
+    if let Some(meant) = meant {
+        let around = path.strip_suffix(&entry.key).unwrap_or("");
+        sink.remember(&format!("{around}{meant}"), entry.key_span);
+    }
+    let help = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if block.keys.is_empty() => "nothing may be set here: write `{}`".to_owned(),
         None => format!("the keys here are {}", listed(block.names())),
@@ -186,16 +196,24 @@ fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) {
         format!("`{}` is not a key of this block", printable(&entry.key)),
         help,
     );
+    meant.map(str::to_owned)
 }
 
-fn absent(key: &Key, fields: &mut Fields, sink: &mut Sink<'_>) {
+fn absent(key: &Key, misspelt: bool, fields: &mut Fields, sink: &mut Sink<'_>) {
     if key.required {
-        let example = key.shape.expected();
+        if misspelt {
+            return;
+        }
+        let help = match key.example {
+            Some(example) => format!("add `{}: {example}`", key.name),
+            None => format!("add `{}:` with {}", key.name, key.shape.expected()),
+        };
+        let path = fields.path.clone();
         sink.error(
             code::MISSING_KEY,
-            &fields.path.clone(),
+            &path,
             format!("`{}` is missing", key.name),
-            format!("add `{}:` with {example}", key.name),
+            help,
         );
     } else if let Some(text) = &key.default
         && let (Some(node), _) = yaml::load(text)
@@ -211,7 +229,7 @@ fn absent(key: &Key, fields: &mut Fields, sink: &mut Sink<'_>) {
     }
 }
 
-fn check_one_of(one_of: &OneOf, fields: &Fields, sink: &mut Sink<'_>) {
+fn check_one_of(one_of: &OneOf, fields: &Fields, unknown: bool, sink: &mut Sink<'_>) {
     let given: Vec<&str> = one_of
         .keys
         .iter()
@@ -220,6 +238,8 @@ fn check_one_of(one_of: &OneOf, fields: &Fields, sink: &mut Sink<'_>) {
         .collect();
     match given.as_slice() {
         [_] => {}
+        // One of the unknown keys may have been meant.
+        [] if unknown => {}
         [] => sink.error(
             code::EXCLUSIVE,
             &fields.path,

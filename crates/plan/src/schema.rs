@@ -6,6 +6,7 @@
 use crate::catalog::Catalog;
 use crate::section::root;
 use crate::shape::{Block, Key, Shape};
+use crate::units::MarginKind;
 use crate::yaml::{self, Node, Value as Yaml};
 use serde_json::{Map, Value, json};
 
@@ -46,7 +47,7 @@ fn definitions() -> Value {
             { "type": "number", "minimum": 0, "maximum": 1 },
             { "$ref": "#/$defs/percent" },
         ] },
-        "margin": text(r"^[0-9]+(\.[0-9]+)? *(pp|%)$", "0.5pp"),
+        "points": text(r"^[0-9]+(\.[0-9]+)? *pp$", "0.5pp"),
         "size": text("^[0-9]+ *(B|kB|KiB|MB|MiB|GB|GiB)$", "64 MiB"),
         "rate": text(r"^[0-9]+(\.[0-9]+)? */ *(s|m|min)$", "10/s"),
         "command": { "anyOf": [
@@ -126,7 +127,8 @@ fn shape(of: &Shape) -> Value {
         Shape::Share => definition("share"),
         Shape::Fraction { .. } => definition("fraction"),
         Shape::Percent => definition("percent"),
-        Shape::Margin => definition("margin"),
+        Shape::Margin(MarginKind::Points) => definition("points"),
+        Shape::Margin(MarginKind::Relative) => definition("percent"),
         Shape::Size => definition("size"),
         Shape::Rate => definition("rate"),
         Shape::Command(_) => definition("command"),

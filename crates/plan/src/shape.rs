@@ -4,6 +4,7 @@
 //! shapes, so that a key cannot be read in one way and documented in another.
 
 use crate::catalog::{Field, FieldKind};
+use crate::units::MarginKind;
 
 /// What one value must be.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ pub(crate) enum Shape {
     /// A rate with its percent sign.
     Percent,
     /// How much worse: percentage points (`0.5pp`) or relative (`20%`).
-    Margin,
+    Margin(MarginKind),
     /// Bytes with their unit.
     Size,
     /// How often: `10/s`.
@@ -97,6 +98,8 @@ pub(crate) struct Key {
     pub(crate) required: bool,
     /// What stands when the key is absent, as it would be written.
     pub(crate) default: Option<String>,
+    /// What to write when the key is missing.
+    pub(crate) example: Option<&'static str>,
 }
 
 impl Key {
@@ -107,11 +110,17 @@ impl Key {
             shape,
             required: false,
             default: None,
+            example: None,
         }
     }
 
     pub(crate) fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    pub(crate) fn example(mut self, text: &'static str) -> Self {
+        self.example = Some(text);
         self
     }
 
@@ -177,7 +186,8 @@ impl Shape {
             Self::Share => "a share such as `5%`".to_owned(),
             Self::Fraction { .. } => "a fraction such as `0.01` or `1%`".to_owned(),
             Self::Percent => "a rate such as `5%`".to_owned(),
-            Self::Margin => "a margin such as `0.5pp` or `20%`".to_owned(),
+            Self::Margin(MarginKind::Points) => "a margin such as `0.5pp`".to_owned(),
+            Self::Margin(MarginKind::Relative) => "a margin such as `20%`".to_owned(),
             Self::Size => "a size such as `64 MiB`".to_owned(),
             Self::Rate => "a rate such as `10/s`".to_owned(),
             Self::Command(_) => "a command: one line, or a list of words".to_owned(),
@@ -230,6 +240,7 @@ fn driver_key(field: &Field, scope: Scope) -> Key {
         shape: driver_shape(&field.kind, scope),
         required: field.required,
         default: None,
+        example: None,
     }
 }
 

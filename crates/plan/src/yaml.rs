@@ -7,7 +7,7 @@
 
 use crate::braces;
 use crate::diagnostic as code;
-use crate::source::Span;
+use crate::source::{Span, line_column};
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError};
 use std::collections::BTreeMap;
 
@@ -333,25 +333,39 @@ impl<'t> Loader<'t> {
     fn syntax(&self, error: &ScanError) -> Problem {
         let offset = error.marker().byte_offset().unwrap_or(0);
         let span = Span::clamped(self.text, offset, offset + 1);
-        if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
-            return too_deep(span);
-        }
         let rest = self.text.get(span.offset..).unwrap_or("");
-        let help = if matches!(error.kind(), ErrorKind::UnknownAnchor) {
-            "`*name` repeats a value marked `&name` earlier in the file; quote a text that begins \
-             with `*`"
-        } else if rest.starts_with('\t') {
-            "indent with spaces: YAML does not allow tabs there"
-        } else if rest.starts_with('%') || rest.starts_with('@') || rest.starts_with('`') {
-            "quote a text that begins with this character"
-        } else {
-            "check the indentation, the space after each colon, and that brackets and quotes \
-             are closed; quote texts that contain `: ` or begin with a special character"
+        let (_, column) = line_column(self.text, span.offset);
+        let before = self.text.get(..span.offset).unwrap_or("");
+        let indent_has_tab = before
+            .chars()
+            .rev()
+            .take(column)
+            .take_while(|c| *c == ' ' || *c == '\t')
+            .any(|c| c == '\t');
+        let (message, help) = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => return too_deep(span),
+            ErrorKind::UnknownAnchor => (
+                "this alias refers to nothing".to_owned(),
+                "`*name` repeats a value marked `&name` earlier in the file; quote a text that \
+                 begins with `*`",
+            ),
+            _ => (
+                format!("not well-formed YAML: {}", error.info()),
+                if indent_has_tab || rest.starts_with('\t') {
+                    "indent with spaces: YAML does not allow tabs there"
+                } else if rest.starts_with(['%', '@', '`']) {
+                    "quote a text that begins with this character"
+                } else {
+                    "check the indentation, the space after each colon, and that brackets and \
+                     quotes are closed; quote texts that contain `: ` or begin with a special \
+                     character"
+                },
+            ),
         };
         Problem {
             code: code::SYNTAX,
             span,
-            message: format!("not well-formed YAML: {}", error.info()),
+            message,
             help: help.to_owned(),
         }
     }

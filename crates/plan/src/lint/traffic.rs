@@ -115,7 +115,11 @@ fn judged(plan: &Plan, driver: Option<&DriverEntry>, web: bool, sink: &mut Sink<
             code::BLIND,
             at,
             &format!("{why}, so nothing could judge this plan and every release would return"),
-            "use esclusa's own proxy, or let people decide with `judge: { blind: { then: hold } }`",
+            if web {
+                "use esclusa's own proxy, or let people decide with `judge: { blind: { then: hold } }`"
+            } else {
+                "let people decide with `judge: { blind: { then: hold } }`"
+            },
         );
     }
 }

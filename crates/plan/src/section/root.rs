@@ -16,14 +16,36 @@ const VERSION: i64 = 1;
 
 /// The table of a whole plan.
 pub(crate) fn block(catalog: &Catalog) -> Block {
-    let mut keys = vec![
+    let mut keys = first_keys(catalog);
+    let last = last_keys(catalog);
+    // A driver named like a key of the language stays reachable under `components`.
+    for key in components::single_keys(catalog) {
+        if !keys.iter().chain(&last).any(|own| own.name == key.name) {
+            keys.push(key);
+        }
+    }
+    keys.extend(last);
+    Block::of(keys)
+        .exactly_one("what the service is made of", components::sources(catalog))
+        .exactly_one(
+            "what the stages are",
+            vec!["stages".to_owned(), "template".to_owned()],
+        )
+}
+
+/// The keys before those of a single component.
+fn first_keys(catalog: &Catalog) -> Vec<Key> {
+    vec![
         Key::new(
             "esclusa",
             Shape::Integer { min: 0, max: 1_000 },
             "Version of the plan language: 1.",
         )
-        .required(),
-        Key::new("service", Shape::Label, "What is released as one.").required(),
+        .required()
+        .example("1"),
+        Key::new("service", Shape::Label, "What is released as one.")
+            .required()
+            .example("checkout"),
         Key::new(
             "template",
             Shape::choice(&templates::NAMES),
@@ -44,14 +66,12 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
             components::shape(catalog),
             "The parts of the service by name; a single one may be written without this level.",
         ),
-    ];
-    // A driver named like a key of the language stays reachable under `components`.
-    for key in components::single_keys(catalog) {
-        if !keys.iter().any(|own| own.name == key.name) {
-            keys.push(key);
-        }
-    }
-    let own = vec![
+    ]
+}
+
+/// The keys after those of a single component.
+fn last_keys(catalog: &Catalog) -> Vec<Key> {
+    vec![
         Key::new(
             "take-over",
             Shape::Block(take_over()),
@@ -121,17 +141,7 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
             "Longest time for all instances of the canary to become ready.",
         )
         .default("5m"),
-    ];
-    for key in own {
-        keys.retain(|other| other.name != key.name);
-        keys.push(key);
-    }
-    Block::of(keys)
-        .exactly_one("what the service is made of", components::sources(catalog))
-        .exactly_one(
-            "what the stages are",
-            vec!["stages".to_owned(), "template".to_owned()],
-        )
+    ]
 }
 
 fn take_over() -> Block {

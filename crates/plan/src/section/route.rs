@@ -19,7 +19,8 @@ pub(crate) fn block() -> Block {
             Shape::Text,
             "IP address and port to listen on, such as `127.0.0.1:8080`.",
         )
-        .required(),
+        .required()
+        .example("127.0.0.1:8080"),
         Key::new(
             "host",
             Shape::Text,

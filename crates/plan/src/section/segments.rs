@@ -19,13 +19,15 @@ pub(crate) fn shape() -> Shape {
             Shape::Text,
             "The request header that tells who belongs to the segment.",
         )
-        .required(),
+        .required()
+        .example("x-team"),
         Key::new(
             "any-of",
             Shape::list(Shape::Text),
             "The values that belong to it.",
         )
-        .required(),
+        .required()
+        .example("[team]"),
     ]);
     Shape::Named(Box::new(Shape::either(Shape::Text, block)))
 }

@@ -16,12 +16,19 @@ pub(crate) fn shape() -> Shape {
             Shape::list(Shape::Text),
             "Paths that are asked in turn.",
         )
-        .required(),
-        Key::new("rate", Shape::Rate, "Requests over all paths.").required(),
-        Key::new("for", Shape::Duration, "How long.").required(),
+        .required()
+        .example("[/]"),
+        Key::new("rate", Shape::Rate, "Requests over all paths.")
+            .required()
+            .example("10/s"),
+        Key::new("for", Shape::Duration, "How long.")
+            .required()
+            .example("30s"),
     ]);
     let segment = Block::of(vec![
-        Key::new("segment", Shape::Label, "A segment of this plan.").required(),
+        Key::new("segment", Shape::Label, "A segment of this plan.")
+            .required()
+            .example("team"),
     ]);
     let stage = Block::of(vec![
         Key::new(

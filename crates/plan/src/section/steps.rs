@@ -68,7 +68,8 @@ pub(crate) fn requires(catalog: &Catalog) -> Shape {
             Shape::list(Shape::Text),
             "Roles that must agree, one person of each.",
         )
-        .required(),
+        .required()
+        .example("[tech-lead]"),
         Key::new("within", Shape::Duration, "Longest wait for all of them.").default("24h"),
     ]);
     let mut one_of = vec![SIGN_OFF.to_owned()];

@@ -9,5 +9,7 @@
 mod bad;
 mod catalog;
 mod good;
+mod mini;
+mod robust;
 mod schema;
 mod show;

@@ -4,6 +4,7 @@
 //! quantile its harm margin. Defaults come from the judge itself.
 
 use crate::shape::{Block, Key, Shape};
+use crate::units::MarginKind;
 use esclusa_judge::{
     Alpha, Bake, Blind, Errors, Evidence, Floor, JudgeConfig, Latency, Quantile, WarmUp,
 };
@@ -112,7 +113,7 @@ fn errors(d: &Errors) -> Block {
     Block::of(vec![
         Key::new(
             "worse-by",
-            Shape::Margin,
+            Shape::Margin(MarginKind::Points),
             "Percentage points above the stable version that are tolerated, such as `0.5pp`; short for `delta` with `ratio: 1`.",
         ),
         Key::new(
@@ -190,7 +191,7 @@ fn quantile(d: Option<&Quantile>) -> Block {
     Block::of(vec![
         Key::new(
             "worse-by",
-            Shape::Margin,
+            Shape::Margin(MarginKind::Relative),
             "How much slower than the stable version is harm, such as `20%`; short for `harm`, with `noninferior` twice that.",
         ),
         harm,
