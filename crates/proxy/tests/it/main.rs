@@ -1,0 +1,6 @@
+//! A whole proxy against real sockets: clients on one side, versions on the other, and
+//! the control plane's client on its socket.
+
+mod control;
+mod split;
+mod support;
