@@ -13,8 +13,10 @@ pub(crate) enum Source {
 /// A request's unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Told by the request.
-    Known(String),
+    /// Told by a header, such as a tenant.
+    Header(String),
+    /// Told by our cookie.
+    Cookie(String),
     /// New: the client is given this cookie.
     New { id: String, set_cookie: String },
     /// Told by nothing; chance decides, and again for the next request.
@@ -34,19 +36,19 @@ pub(crate) fn unit_of(
 ) -> Unit {
     let mut cookie_named = false;
     for source in sources {
-        let found = match source {
-            Source::Header(name) => headers
-                .get(name)
-                .and_then(|v| v.to_str().ok())
-                .map(str::trim)
-                .filter(|v| !v.is_empty() && v.len() <= MAX_UNIT_BYTES),
+        match source {
+            Source::Header(name) => {
+                let id = headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+                if let Some(id) = id.filter(|v| !v.is_empty() && v.len() <= MAX_UNIT_BYTES) {
+                    return Unit::Header(id.to_owned());
+                }
+            }
             Source::Cookie => {
                 cookie_named = true;
-                cookie_values(headers).find_map(|value| signer.unit_of(value))
+                if let Some(id) = cookie_values(headers).find_map(|value| signer.unit_of(value)) {
+                    return Unit::Cookie(id.to_owned());
+                }
             }
-        };
-        if let Some(unit) = found {
-            return Unit::Known(unit.to_owned());
         }
     }
     if cookie_named && issue {
@@ -138,10 +140,10 @@ mod tests {
         let both = headers(&[("x-tenant", "acme"), ("cookie", &cookie)]);
         assert_eq!(
             unit_of(&sources, &signer, &both, true),
-            Unit::Known("acme".into())
+            Unit::Header("acme".into())
         );
         let only = headers(&[("cookie", &format!("a=b; esclusa=forged; {cookie}"))]);
-        assert_eq!(unit_of(&sources, &signer, &only, true), Unit::Known(id));
+        assert_eq!(unit_of(&sources, &signer, &only, true), Unit::Cookie(id));
         let forged = headers(&[("cookie", "esclusa=forged.00")]);
         assert!(matches!(
             unit_of(&sources, &signer, &forged, true),

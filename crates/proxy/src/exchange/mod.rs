@@ -7,6 +7,7 @@ pub(crate) mod ticket;
 mod tunnel;
 mod validate;
 
+use crate::choose::Asking;
 use crate::count::shard::CellKey;
 use crate::inbound::framing::Verdict;
 use crate::inbound::io::ConnState;
@@ -139,7 +140,7 @@ async fn exchange(
     };
     // From here on the request belongs to this generation, whatever is published.
     drop(table);
-    let choice = choose(&service, &parts);
+    let choice = choose(&service, &parts, &asked.host);
     let version = &service.versions[choice.version];
     let key = CellKey {
         service: service.key,
@@ -253,7 +254,7 @@ struct Choice {
     set_cookie: Option<HeaderValue>,
 }
 
-fn choose(service: &Service, parts: &Parts) -> Choice {
+fn choose(service: &Service, parts: &Parts, host: &str) -> Choice {
     if let Some(version) = synthetic_version(service, &parts.headers) {
         return Choice {
             version,
@@ -262,14 +263,10 @@ fn choose(service: &Service, parts: &Parts) -> Choice {
             set_cookie: None,
         };
     }
-    let unit = unit_of(
-        &service.sources,
-        &service.signer,
-        &parts.headers,
-        service.is_partial(),
-    );
+    let unit = unit_of(&service.sources, &service.signer, &parts.headers, service.is_partial());
+    let tenant = if let Unit::Header(id) = &unit { id.clone() } else { String::new() };
     let (id, set_cookie) = match unit {
-        Unit::Known(id) => (Some(id), None),
+        Unit::Header(id) | Unit::Cookie(id) => (Some(id), None),
         Unit::New { id, set_cookie } => (Some(id), HeaderValue::try_from(set_cookie).ok()),
         Unit::None => (None, None),
     };
@@ -280,7 +277,8 @@ fn choose(service: &Service, parts: &Parts) -> Choice {
             let own = (id.is_none() && service.sources.is_empty())
                 .then(|| format!("{:032x}", rand::random::<u128>()));
             let unit = id.as_deref().or(own.as_deref()).unwrap_or("");
-            if active.split.to_canary(unit, parts) {
+            let asking = Asking { parts, host, tenant: &tenant };
+            if active.split.to_canary(unit, asking) {
                 active.canary
             } else {
                 service.stable

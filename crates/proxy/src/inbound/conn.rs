@@ -78,6 +78,7 @@ async fn http_1(
     state: &Arc<ConnState>,
 ) {
     let limits = &worker.shared.limits;
+    let listener = connection.listener;
     let service = service_fn(move |request| {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(handle(connection, request).await) }
@@ -92,7 +93,10 @@ async fn http_1(
     if let Some(Err(error)) = timed(worker, state, serving, |_| {}).await {
         tracing::debug!(%error, "a client's connection ended badly");
         if error.is_parse() {
-            worker.shard.client_fault(None);
+            let table = worker.shared.table.load();
+            worker
+                .shard
+                .client_fault(table.only(listener).map(|service| service.key));
         }
     }
 }

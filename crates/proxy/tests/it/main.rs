@@ -2,5 +2,11 @@
 //! the control plane's client on its socket.
 
 mod control;
+mod drain;
+mod faults;
+mod http;
+mod smuggling;
 mod split;
 mod support;
+mod survival;
+mod tunnel;

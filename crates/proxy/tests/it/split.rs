@@ -221,3 +221,29 @@ async fn esclusas_own_requests_reach_the_version_they_are_for() {
         1
     );
 }
+
+#[tokio::test]
+async fn a_segment_is_exposed_whatever_the_share() {
+    let mut world = World::new().await;
+    let mut service = world.service(500);
+    let segment = |when: &str| esclusa_flags::SegmentRule { name: "team".into(), when: when.into() };
+    if let Some(split) = &mut service.split {
+        split.share = esclusa_model::BasisPoints::ZERO;
+        split.segments = vec![segment("tenant == \"acme\" || header(\"x-team\") == \"red\"")];
+    }
+    world.publish(vec![service.clone()]).await;
+    for (headers, expected) in [
+        (&[("x-tenant", "acme")][..], "canary"),
+        (&[("x-team", "red")], "canary"),
+        (&[("x-tenant", "other")], "stable"),
+        (&[], "stable"),
+    ] {
+        let got = get(world.listen, "/", headers).await;
+        assert_eq!((got.version(), got.cookie()), (expected, None), "{headers:?}");
+    }
+    if let Some(split) = &mut service.split {
+        split.segments = vec![segment("header(")];
+    }
+    let generation = world.generation(vec![service]);
+    assert!(world.control.publish(&generation).await.is_err());
+}

@@ -387,6 +387,7 @@ pub(crate) struct Got {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 impl Got {
@@ -465,12 +466,10 @@ impl Client {
             Self::Two(sender) => sender.send_request(request).await?,
         };
         let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Got {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-        })
+        let body = body.collect().await?;
+        let trailers = body.trailers().cloned();
+        let body = body.to_bytes();
+        Ok(Got { status: parts.status.as_u16(), headers: parts.headers, body, trailers })
     }
 }
 
