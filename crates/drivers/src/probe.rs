@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 /// Longest time of one look.
 const LOOK: Millis = Millis(5_000);
+const SHORTEST_LOOK: Millis = Millis(500);
 /// A process without an address is ready when it has run for this long.
 const RUNNING_FOR: Millis = Millis(2_000);
 const WITHIN: Millis = Millis(60_000);
@@ -133,13 +134,14 @@ impl Readiness {
         self.http.is_some() || self.tcp
     }
 
-    /// Looks once, for at most `patience`.
+    /// Looks once, for at most `patience` or half a second.
     pub(crate) async fn look(
         &self,
         view: &View<'_>,
         patience: Millis,
     ) -> Result<Look, DriverError> {
-        let patience = patience.min(LOOK).max(Millis(1));
+        // The last look before a deadline still has time for an answer.
+        let patience = patience.clamp(SHORTEST_LOOK, LOOK);
         let mut reasons = Vec::new();
         if let Some(least) = self.running_for {
             match view.age {
