@@ -9,7 +9,13 @@ pub(crate) fn transcript(world: &World) -> String {
     let mut text = String::new();
     for (event, by, at) in &world.journal.log {
         let line = say(event);
-        writeln!(text, "{:>8}  {by:<7} {line}", at.since(START).to_string()).expect("a string");
+        writeln!(
+            text,
+            "{:>8}  {:<7} {line}",
+            at.since(START).to_string(),
+            by.as_str()
+        )
+        .expect("a string");
     }
     text
 }
