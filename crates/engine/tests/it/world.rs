@@ -153,7 +153,7 @@ impl World {
         for (task, attempt) in wanted {
             let is_undo = matches!(task, Task::UndoBefore(_) | Task::UndoAfter(_));
             assert!(
-                !(is_undo && !self.cancelled.is_empty()),
+                !is_undo || self.cancelled.is_empty(),
                 "{task} beside cancelled work"
             );
             self.running.entry((task, attempt)).or_insert(self.now);
