@@ -4,7 +4,7 @@ use crate::plans::{MINUTE, full, short};
 use crate::world::{Answer, Script, Speech, World};
 use esclusa_engine::{Command, StageEnd};
 use esclusa_model::{Millis, Outcome};
-use esclusa_release::{Phase, Task};
+use esclusa_release::{Event, Phase, Task};
 
 // A pause stops the next thing in every phase; what failed still goes back.
 #[test]
@@ -103,4 +103,22 @@ fn a_pause_and_a_hold_have_each_their_time() {
     }
     world.script.judge.clear();
     assert_eq!(world.finish().0, Outcome::Promoted);
+}
+
+/// Wherever the pause comes, nothing begins after it; what runs may end.
+#[test]
+fn nothing_begins_after_a_pause() {
+    let mut whole = World::new(full(), Script::default());
+    whole.finish();
+    for n in 1..whole.journal.log.len() - 2 {
+        let mut world = World::new(full(), Script::default());
+        world.run_to(n);
+        world.ask(&Command::Pause).expect("under way");
+        let from = world.journal.log.len();
+        world.run_for(Millis(5 * 60_000));
+        for (event, ..) in &world.journal.log[from..] {
+            let begins = matches!(event, Event::TaskStarted { .. } | Event::Advanced { .. });
+            assert!(!begins, "{event:?} after a pause at event {n}");
+        }
+    }
 }
