@@ -317,6 +317,8 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let cut_off = shared.connections.load(Ordering::Relaxed);
+        // First, so that what is cut off is counted as the proxy's doing.
+        self.cutter.shards.iter().for_each(|shard| shard.end());
         shared.set_phase(Phase::Killed);
         let Self {
             control,

@@ -145,12 +145,12 @@ pub(crate) fn load(folder: &Path) -> Vec<(PathBuf, StateFile)> {
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "the state file cannot be read")
+                tracing::error!(path = %path.display(), %error, "the state file cannot be read");
             }
             Ok(text) => match StateFile::decode(&text) {
                 Ok(state) => found.push((path, state)),
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the state file cannot be used")
+                    tracing::error!(path = %path.display(), %error, "the state file cannot be used");
                 }
             },
         }

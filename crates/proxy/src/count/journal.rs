@@ -4,6 +4,7 @@
 //! writes them: a disk that hangs or is full stops neither requests nor the control
 //! interface. Segments are short files that are deleted once all in them is acknowledged.
 
+use super::cutter::since_epoch;
 use crate::error::ProxyError;
 use esclusa_model::BootId;
 use esclusa_wire::{SliceAck, StampedSlice};
@@ -82,14 +83,6 @@ pub(crate) fn load(folder: &Path) -> Result<Left, ProxyError> {
     }
     left.slices
         .retain(|s| acked.get(&s.boot).is_none_or(|a| s.sequence > *a));
-    let mut begun: BTreeMap<BootId, i64> = BTreeMap::new();
-    for s in &left.slices {
-        let first = begun.entry(s.boot.clone()).or_insert(s.slice.second);
-        *first = (*first).min(s.slice.second);
-    }
-    left.slices.sort_by(|a, b| {
-        (begun.get(&a.boot), &a.boot, a.sequence).cmp(&(begun.get(&b.boot), &b.boot, b.sequence))
-    });
     let mut kept = Vec::new();
     for segment in std::mem::take(&mut left.segments) {
         if segment.is_done(&acked) {
@@ -143,7 +136,8 @@ impl Journal {
         let (orders, inbox) = sync_channel(BACKLOG);
         let mut writer = Writer {
             folder: folder.to_owned(),
-            boot: boot.clone(),
+            // Names in the order of starts, so that the oldest is read first.
+            prefix: format!("{:020}-{boot}", since_epoch().as_micros()),
             segments: left.segments.clone(),
             acked: BTreeMap::new(),
             file: None,
@@ -211,7 +205,7 @@ impl Journal {
 
 struct Writer {
     folder: PathBuf,
-    boot: BootId,
+    prefix: String,
     segments: Vec<Segment>,
     acked: BTreeMap<BootId, u64>,
     file: Option<File>,
@@ -256,7 +250,7 @@ impl Writer {
                 self.appends = 0;
                 let path = self
                     .folder
-                    .join(format!("{}-{:06}.jsonl", self.boot, self.count));
+                    .join(format!("{}-{:06}.jsonl", self.prefix, self.count));
                 let file = OpenOptions::new().create(true).append(true).open(&path)?;
                 self.segments.push(Segment {
                     path,

@@ -206,20 +206,22 @@ async fn exchange(
             return Err(failed(failure, ticket, upload.as_deref()).cookie(choice.set_cookie));
         }
     };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (Some(protocol), Some(client)) = (upgrade, on_upgrade) else {
+            // Nobody asked: that is no answer.
+            ticket.failed(EventClass::Reset);
+            return Err(Reply::bad_gateway("protocol_error", ticket));
+        };
+        ticket.answered(version.key, response.status(), None);
+        gate.open(true);
+        return Err(tunnel::start(worker, response, protocol, client, ticket));
+    }
     let head_says = if grpc {
         grpc_status(response.headers())
     } else {
         None
     };
     ticket.answered(version.key, response.status(), head_says);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let (Some(protocol), Some(client)) = (upgrade, on_upgrade) else {
-            ticket.cut_off();
-            return Err(Reply::bad_gateway("protocol_error", ticket));
-        };
-        gate.open(true);
-        return Err(tunnel::start(worker, response, protocol, client, ticket));
-    }
     if let Some(seconds) = headers::keep_alive_seconds(response.headers()) {
         lease.server_keeps_for(seconds);
     }
@@ -263,8 +265,17 @@ fn choose(service: &Service, parts: &Parts, host: &str) -> Choice {
             set_cookie: None,
         };
     }
-    let unit = unit_of(&service.sources, &service.signer, &parts.headers, service.is_partial());
-    let tenant = if let Unit::Header(id) = &unit { id.clone() } else { String::new() };
+    let unit = unit_of(
+        &service.sources,
+        &service.signer,
+        &parts.headers,
+        service.is_partial(),
+    );
+    let tenant = if let Unit::Header(id) = &unit {
+        id.clone()
+    } else {
+        String::new()
+    };
     let (id, set_cookie) = match unit {
         Unit::Header(id) | Unit::Cookie(id) => (Some(id), None),
         Unit::New { id, set_cookie } => (Some(id), HeaderValue::try_from(set_cookie).ok()),
@@ -277,7 +288,11 @@ fn choose(service: &Service, parts: &Parts, host: &str) -> Choice {
             let own = (id.is_none() && service.sources.is_empty())
                 .then(|| format!("{:032x}", rand::random::<u128>()));
             let unit = id.as_deref().or(own.as_deref()).unwrap_or("");
-            let asking = Asking { parts, host, tenant: &tenant };
+            let asking = Asking {
+                parts,
+                host,
+                tenant: &tenant,
+            };
             if active.split.to_canary(unit, asking) {
                 active.canary
             } else {

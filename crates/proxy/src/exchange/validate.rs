@@ -43,9 +43,8 @@ pub(crate) fn validate(parts: &Parts, verdict: Option<Verdict>) -> Result<Asked,
         });
     }
     lengths(&parts.headers)?;
-    if !parts.uri.path().starts_with('/')
-        && !(parts.uri.path() == "*" && parts.method == Method::OPTIONS)
-    {
+    let whole_server = parts.uri.path() == "*" && parts.method == Method::OPTIONS;
+    if !parts.uri.path().starts_with('/') && !whole_server {
         return Err(bad("the request's target is not a path"));
     }
     let authority = authority(parts)?;

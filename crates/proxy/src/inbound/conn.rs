@@ -123,7 +123,7 @@ async fn http_2(
     let serving = std::pin::pin!(serving);
     // The library sends GOAWAY, answers what is under way, and then ends.
     let ended = timed(worker, state, serving, |serving| {
-        serving.graceful_shutdown()
+        serving.graceful_shutdown();
     })
     .await;
     if let Some(Err(error)) = ended {
