@@ -232,14 +232,7 @@ impl Running {
         } = setup;
         let started = Instant::now();
         let admin = bind_admin(&config.admin_socket).await?;
-        let metrics = match config.metrics_listen {
-            None => None,
-            Some(address) => Some(
-                tokio::net::TcpListener::bind(address)
-                    .await
-                    .map_err(|source| ProxyError::Metrics { address, source })?,
-            ),
-        };
+        let metrics = bind_metrics(config.metrics_listen).await?;
         let folder = config.data_dir.join("slices");
         let left = journal::load(&folder)?;
         let journal = Arc::new(Journal::start(&folder, &boot, &left)?);
@@ -346,14 +339,23 @@ impl Running {
         }
         cutter.cut(i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX));
         control.finish().await;
-        drop((control, cutter));
-        if let Some(journal) = Arc::into_inner(journal) {
-            journal.finish();
-        }
+        journal.finish();
         // The next one removes it if this fails.
         let _ = std::fs::remove_file(socket);
         Drained { cut_off }
     }
+}
+
+async fn bind_metrics(
+    address: Option<std::net::SocketAddr>,
+) -> Result<Option<tokio::net::TcpListener>, ProxyError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound
+        .map(Some)
+        .map_err(|source| ProxyError::Metrics { address, source })
 }
 
 /// Opens the control socket; one that nobody answers on is left over from a crash.

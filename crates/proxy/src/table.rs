@@ -235,48 +235,11 @@ fn compile_service(
         .iter()
         .map(|upstream| compile_version(upstream, key, registry))
         .collect::<Result<Vec<_>, _>>()?;
-    let find = |digest: &Digest, role: &str| {
-        let mut found = versions
-            .iter()
-            .enumerate()
-            .filter(|(_, v)| v.digest == *digest);
-        let first = found.next().map(|(at, _)| at);
-        match found.next() {
-            Some(_) => Err(format!("version {digest} is there twice")),
-            None => {
-                first.ok_or_else(|| format!("{role} version {digest} is not among its upstreams"))
-            }
-        }
-    };
     for version in &versions {
-        find(&version.digest, "listed")?;
+        find(&versions, &version.digest, "listed")?;
     }
-    let stable = find(&route.stable, "stable")?;
-    let split = match &route.split {
-        None => None,
-        Some(spec) => {
-            let canary = find(&spec.canary, "canary")?;
-            let split = Split::new(spec).map_err(|e| format!("its split cannot run: {e}"))?;
-            let taken_back = returned
-                .get(&route.service)
-                .is_some_and(|(r, _)| *r == spec.release);
-            (!taken_back).then(|| ActiveSplit {
-                release: spec.release.clone(),
-                share: spec.share,
-                canary,
-                split,
-            })
-        }
-    };
-    let host = route.matches.host.clone();
-    if host
-        .as_deref()
-        .is_some_and(|h| h.is_empty() || h != h.to_ascii_lowercase() || h.contains(['/', '@', ' ']))
-    {
-        return Err(format!(
-            "host {host:?} must be a lower-case name without port"
-        ));
-    }
+    let stable = find(&versions, &route.stable, "stable")?;
+    let split = compile_split(route, &versions, returned)?;
     let signer = Signer::new(&route.cookie_key).map_err(|e| e.to_string())?;
     if route.response_timeout.0 == 0 {
         return Err("its response timeout is zero".into());
@@ -284,7 +247,7 @@ fn compile_service(
     Ok(Service {
         name: route.service.clone(),
         key,
-        host,
+        host: compile_host(route.matches.host.as_deref())?,
         path: compile_path(route.matches.path.as_deref())?,
         sources: compile_sources(&route.sticky)?,
         signer,
@@ -302,6 +265,59 @@ fn compile_service(
             .map(|text| Cidr::parse(text))
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// The place of a version that must be there exactly once.
+fn find(versions: &[Version], digest: &Digest, role: &str) -> Result<usize, String> {
+    let mut found = versions
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| v.digest == *digest);
+    match (found.next(), found.next()) {
+        (Some((at, _)), None) => Ok(at),
+        (None, _) => Err(format!(
+            "{role} version {digest} is not among its upstreams"
+        )),
+        (Some(_), Some(_)) => Err(format!("version {digest} is there twice")),
+    }
+}
+
+/// Checks a split even when this proxy has taken it back.
+fn compile_split(
+    route: &ServiceRoute,
+    versions: &[Version],
+    returned: &Returned,
+) -> Result<Option<ActiveSplit>, String> {
+    let Some(spec) = &route.split else {
+        return Ok(None);
+    };
+    let canary = find(versions, &spec.canary, "canary")?;
+    let split = Split::new(spec).map_err(|e| format!("its split cannot run: {e}"))?;
+    let taken_back = returned
+        .get(&route.service)
+        .is_some_and(|(r, _)| *r == spec.release);
+    let (release, share) = (spec.release.clone(), spec.share);
+    Ok((!taken_back).then_some(ActiveSplit {
+        release,
+        share,
+        canary,
+        split,
+    }))
+}
+
+fn compile_host(host: Option<&str>) -> Result<Option<String>, String> {
+    match host {
+        Some(host)
+            if host.is_empty()
+                || host != host.to_ascii_lowercase()
+                || host.contains(['/', '@', ' ']) =>
+        {
+            Err(format!(
+                "host {host:?} must be a lower-case name without port"
+            ))
+        }
+        host => Ok(host.map(ToOwned::to_owned)),
+    }
 }
 
 /// `/` means any path; a trailing slash is the same prefix.

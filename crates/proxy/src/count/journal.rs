@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Seconds in one segment.
 const SEGMENT_APPENDS: u32 = 300;
@@ -30,9 +31,13 @@ enum Order {
 /// The writing thread.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    orders: Option<SyncSender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    orders: Mutex<Option<SyncSender<Order>>>,
+    /// Closed when the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
+
+/// Longest wait for the disk at the end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What earlier boots left.
 #[derive(Debug, Default)]
@@ -153,7 +158,8 @@ impl Journal {
                 sequence: *sequence,
             })
             .collect();
-        let thread = std::thread::Builder::new()
+        let (alive, ended) = sync_channel(0);
+        std::thread::Builder::new()
             .name("slices".into())
             .spawn(move || {
                 // The file that held these may be gone.
@@ -162,16 +168,20 @@ impl Journal {
                     writer.note(done);
                 }
                 writer.run(&inbox);
+                drop(alive);
             })
             .map_err(ProxyError::Worker)?;
         Ok(Self {
-            orders: Some(orders),
-            thread: Some(thread),
+            orders: Mutex::new(Some(orders)),
+            ended: Mutex::new(ended),
         })
     }
 
     fn order(&self, order: Order) {
-        let Some(orders) = &self.orders else { return };
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(orders) = orders.as_ref() else {
+            return;
+        };
         match orders.try_send(order) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
@@ -191,14 +201,13 @@ impl Journal {
         self.order(Order::Ack(ack));
     }
 
-    /// Writes what is left and ends the thread.
-    pub(crate) fn finish(mut self) {
+    /// Writes what is left and ends the thread; gives a disk that hangs up.
+    pub(crate) fn finish(&self) {
         self.order(Order::Sync);
-        self.orders = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer of slices ended badly");
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the disk does not take the last slices");
         }
     }
 }

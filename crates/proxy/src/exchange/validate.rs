@@ -32,7 +32,17 @@ pub(crate) struct Asked {
 }
 
 /// Checks a request's head; `verdict` is the scanner's for HTTP/1.
-pub(crate) fn validate(parts: &Parts, verdict: Option<Verdict>) -> Result<Asked, Refused> {
+pub(crate) fn validate(
+    parts: &Parts,
+    verdict: Option<Verdict>,
+    max_headers: usize,
+) -> Result<Asked, Refused> {
+    if parts.headers.len() > max_headers {
+        return Err(Refused {
+            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            why: "the request has too many header lines",
+        });
+    }
     if verdict == Some(Verdict::Ambiguous) {
         return Err(bad("the length of the request's body is ambiguous"));
     }
@@ -161,7 +171,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).expect("request").into_parts();
-        validate(&parts, Some(Verdict::Upgrade))
+        validate(&parts, Some(Verdict::Upgrade), 100)
             .map(|asked| (asked.host, asked.upgrade.is_some()))
             .map_err(|refused| refused.status.as_u16())
     }
