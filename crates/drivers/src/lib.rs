@@ -19,8 +19,9 @@ pub mod traffic;
 
 pub use context::Identity;
 pub use error::{DriverError, Fault, Retry};
+pub use esclusa_plan::Placeholders;
 pub use step::{StepEnd, StepOutcome, StepRun, run_step};
-pub use template::Placeholders;
+pub use template::fill_words;
 
 use esclusa_plan::Catalog;
 

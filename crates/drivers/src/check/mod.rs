@@ -8,10 +8,10 @@ mod http;
 mod tcp;
 
 use crate::error::DriverError;
-use crate::template::Placeholders;
 use async_trait::async_trait;
 use esclusa_model::{CheckResult, CheckStatus, Millis, Timestamp};
 use esclusa_plan::DriverEntry;
+use esclusa_plan::Placeholders;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -176,7 +176,7 @@ async fn a_track_is_told_by_hook_signal_or_file() {
 
     let script = "trap 'cat $ESCLUSA_TRACK_FILE; exit 0' HUP; cat $ESCLUSA_TRACK_FILE; while :; do sleep 0.05; done";
     let mut config = shell(script);
-    config["track-signal"] = json!("HUP");
+    config["track-signal"] = json!("hup");
     config["ready"] = json!({"command": ["/bin/sh", "-c", "grep canary ../../../instances/shop/web/signalled/output.log"]});
     config["ready"]["command"][2] = json!(format!(
         "grep canary {}",
