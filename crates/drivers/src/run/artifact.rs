@@ -4,8 +4,9 @@
 //! A link to an absolute path (an interpreter, say) is kept as it is; what it leads to
 //! is not part of the version.
 
-use super::content::digest_folder;
+use super::content::{Paths, digest_folder, digest_paths, paths};
 use esclusa_model::Digest;
+use esclusa_shim::write_atomic;
 use nix::unistd::syncfs;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -83,7 +84,10 @@ pub fn store_artifact(source: &Path, versions: &Path) -> Result<Stored, Artifact
         .tempdir_in(versions)
         .map_err(store_error(versions))?;
     fill(source, temp.path())?;
-    let digest = digest_folder(temp.path())?;
+    let content = paths(temp.path())?;
+    let digest = digest_paths(temp.path(), &content)?;
+    let listed = list_file(versions, &digest);
+    write_atomic(&listed, &content.to_bytes()).map_err(store_error(&listed))?;
     File::open(versions)
         .and_then(|folder| Ok(syncfs(folder)?))
         .map_err(store_error(versions))?;
@@ -117,8 +121,14 @@ fn copies(versions: &Path, digest: &Digest) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// The first kept copy of the version of `dir` that nobody has changed; `dir` is a
-/// folder that [`store_artifact`] gave.
+/// Where the paths of a version's content are listed.
+fn list_file(versions: &Path, digest: &Digest) -> PathBuf {
+    versions.join(format!("{}.list", digest.hex()))
+}
+
+/// The first kept copy of the version of `dir` in which all that was kept is there and
+/// unchanged; `dir` is a folder that [`store_artifact`] gave. What a program has added
+/// to its folder since (a cache, say) does not keep it from starting again.
 ///
 /// # Errors
 /// When there is none: what is there is not what was kept.
@@ -129,9 +139,15 @@ pub fn unchanged_copy(dir: &Path) -> Result<PathBuf, ArtifactError> {
         .parse()
         .map_err(|_| unusable(dir, "not a kept version"))?;
     let versions = dir.parent().unwrap_or(dir);
+    let list = fs::read(list_file(versions, &digest)).ok();
+    let content = list.map(|bytes| Paths::from_bytes(&bytes));
+    let found = |copy: &Path| match &content {
+        Some(content) => digest_paths(copy, content),
+        None => digest_folder(copy),
+    };
     copies(versions, &digest)
         .take_while(|copy| copy.exists())
-        .find(|copy| digest_folder(copy).is_ok_and(|found| found == digest))
+        .find(|copy| found(copy).is_ok_and(|found| found == digest))
         .ok_or_else(|| {
             unusable(
                 dir,
