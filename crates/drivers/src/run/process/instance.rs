@@ -2,6 +2,7 @@
 
 use super::NAME;
 use super::config::Config;
+use crate::clock::now;
 use crate::error::{DriverError, blocking};
 use crate::fields::read;
 use crate::probe::{Look, View};
@@ -10,12 +11,11 @@ use crate::run::folder::Folder;
 use crate::run::pauses::{Pauses, Waited};
 use crate::run::{Found, InstanceAddress, InstanceSpec, Running, Stopped, unchanged_copy};
 use crate::template::{fill, fill_map, fill_words};
-use esclusa_model::{ComponentKind, Millis, Timestamp, Track};
+use esclusa_model::{ComponentKind, Millis, Track};
 use esclusa_plan::Placeholders;
 use esclusa_shim::{LogLimits, Observed, ShimCommand, ShimError, Spec, Status};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 /// Longest wait for a supervisor to say whether its process runs.
 const SPAWN: Millis = Millis::from_secs(15);
@@ -218,9 +218,4 @@ pub(super) fn name(observed: &Observed) -> &'static str {
         Observed::Vanished(_) => "ended with nobody to see how",
         Observed::Unknown(_) => "unknown",
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
 }
