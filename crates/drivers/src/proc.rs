@@ -347,7 +347,7 @@ mod tests {
             "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > {}; while :; do sleep 1; done' & wait; wait",
             file.display()
         );
-        let done = run(order(&script, Millis(300))).await;
+        let done = run(order(&script, Millis(2_000))).await;
         let expected = Ended::TimedOut {
             leftover: Leftover::Gone,
         };

@@ -165,7 +165,7 @@ async fn a_step_whose_end_nobody_saw_is_lost() {
     let told: esclusa_shim::Status =
         serde_json::from_slice(&std::fs::read(&status).expect("file")).expect("json");
     kill(&told.shim_pid.to_string());
-    kill(&told.pid.to_string());
+    kill(&format!("-{}", told.pid));
     let end = running.await.expect("no panic").expect("told");
     assert!(matches!(end, LastingEnd::Lost { .. }), "{end:?}");
     assert_eq!(

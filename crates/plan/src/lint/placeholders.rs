@@ -71,8 +71,8 @@ fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'
             if component.is_none_or(|c| c.artifact.is_some()) {
                 add("dir");
             }
-            // Who runs a kept artifact also finds it a port.
-            if driver.is_none_or(|d| d.can(Capability::VerifiedDigest)) {
+            // Who starts instances also finds them a port.
+            if driver.is_none_or(|d| d.can(Capability::Lifecycle)) {
                 add("port");
             }
         }

@@ -155,7 +155,7 @@ fn a_number_that_was_given_out_again_is_not_the_process() {
     let dir = tempfile::tempdir().expect("folder");
     let status = start(dir.path(), "sleep 1000").expect("starts");
     kill(status.shim_pid);
-    kill(status.pid);
+    kill(-status.pid);
     let client = ShimClient::new(dir.path());
     eventually("both are dead", || {
         (!is_alive(status.shim_pid) && !is_alive(status.pid)).then_some(())

@@ -65,9 +65,10 @@ pub(crate) fn ended(dir: &Path) -> esclusa_shim::ExitRecord {
     })
 }
 
+/// A negative number names a process group.
 pub(crate) fn kill(pid: i32) {
     let killed = std::process::Command::new("kill")
-        .args(["-9", &pid.to_string()])
+        .args(["-9", "--", &pid.to_string()])
         .status();
     assert!(killed.is_ok_and(|status| status.success()));
 }
