@@ -79,7 +79,7 @@ pub(crate) async fn handle(
     let busy = Busy::new(Arc::clone(&connection.state));
     let verdict = match connection.protocol {
         // Each head that reaches us was scanned; one that was not is not to be trusted.
-        Protocol::Http1 => connection.state.take_verdict().or(Some(Verdict::Ambiguous)),
+        Protocol::Http1 => Some(agreed(connection.state.take_verdict(), request.body())),
         Protocol::Http2 => None,
     };
     let gate = Gate {
@@ -106,6 +106,25 @@ pub(crate) async fn handle(
         *response.version_mut() = Version::HTTP_11;
     }
     response
+}
+
+/// The scanner's verdict, if the library has read the same: two readers of one stream
+/// that disagree are what smuggling is made of, even when both are ours.
+fn agreed(verdict: Option<Verdict>, body: &Incoming) -> Verdict {
+    let scanned = match verdict {
+        Some(Verdict::Plain(length)) => length,
+        Some(Verdict::Upgrade) => Some(0),
+        Some(Verdict::Ambiguous) | None => return Verdict::Ambiguous,
+    };
+    let read = if body.is_end_stream() {
+        Some(0)
+    } else {
+        body.size_hint().exact()
+    };
+    match verdict {
+        Some(verdict) if read == scanned => verdict,
+        _ => Verdict::Ambiguous,
+    }
 }
 
 /// A version's answer (an error is what the proxy says instead), with what has to live as long as its body.

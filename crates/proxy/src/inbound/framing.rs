@@ -11,8 +11,8 @@ use memchr::memchr;
 /// What was seen in one request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Its length is beyond doubt.
-    Plain,
+    /// Its body has so many bytes, or ends with its last chunk.
+    Plain(Option<u64>),
     /// It asks to leave HTTP after the answer, and has no body.
     Upgrade,
     /// Two readers could disagree about its length.
@@ -110,7 +110,7 @@ impl Scanner {
                         let verdict = self.finish_head();
                         on_head(verdict);
                         match verdict {
-                            Verdict::Plain => {}
+                            Verdict::Plain(_) => {}
                             Verdict::Upgrade => return Scan::HoldAfter(at),
                             Verdict::Ambiguous => return Scan::StopAfter(at),
                         }
@@ -210,13 +210,13 @@ impl Scanner {
                 size: 0,
                 digits: 0,
             };
-            Verdict::Plain
+            Verdict::Plain(None)
         } else if body == State::Head && self.upgrade {
             self.state = State::Head;
             Verdict::Upgrade
         } else {
             self.state = body;
-            Verdict::Plain
+            Verdict::Plain(Some(self.length.unwrap_or(0)))
         };
         self.lines = 0;
         self.lengths = 0;
@@ -346,8 +346,8 @@ mod tests {
     fn doubtful_lengths_are_found() {
         use Verdict::{Ambiguous, Plain, Upgrade};
         let table: &[(&str, Verdict)] = &[
-            ("Host: a\r\n", Plain),
-            ("Content-Length: 0\r\n", Plain),
+            ("Host: a\r\n", Plain(Some(0))),
+            ("Content-Length: 0\r\n", Plain(Some(0))),
             ("content-length: 3\r\nCONTENT-LENGTH: 3\r\n", Ambiguous),
             (
                 "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
@@ -368,7 +368,10 @@ mod tests {
             ("Content-Length:\r\n", Ambiguous),
             ("Content-Length: 99999999999999999999\r\n", Ambiguous),
             ("Upgrade: websocket\r\n", Upgrade),
-            ("Upgrade: websocket\r\nContent-Length: 3\r\n", Plain),
+            (
+                "Upgrade: websocket\r\nContent-Length: 3\r\n",
+                Plain(Some(3)),
+            ),
         ];
         for (lines, verdict) in table {
             let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");
@@ -387,7 +390,7 @@ mod tests {
         fn reads_in_any_pieces_find_the_same(cuts in proptest::collection::vec(0usize..400, 0..12)) {
             use Verdict::{Ambiguous, Plain};
             let (seen, ..) = heads(STREAM, &cuts);
-            prop_assert_eq!(seen, [Plain, Plain, Plain, Ambiguous]);
+            prop_assert_eq!(seen, [Plain(Some(5)), Plain(None), Plain(Some(0)), Ambiguous]);
         }
     }
 

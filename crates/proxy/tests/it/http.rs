@@ -362,13 +362,27 @@ async fn a_version_behind_tls_gets_its_own_host_and_prefix() {
 
 #[tokio::test]
 async fn metrics_say_what_slices_say() {
-    let mut world = World::new().await;
+    let scraped = {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+        socket.local_addr().expect("address")
+    };
+    let mut world = World::with(|config| config.metrics_listen = Some(scraped)).await;
     world.share(10_000).await;
     for path in ["/a", "/status/500", "/b"] {
         get(world.listen, path, &[("x-tenant", "t")]).await;
     }
     world.slices_with(3).await;
     let text = world.control.metrics().await.expect("metrics");
+    let over_tcp = get(scraped, "/metrics", &[]).await.body;
+    let names = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|l| l.starts_with('#'))
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    assert_eq!(names(&String::from_utf8_lossy(&over_tcp)), names(&text));
+    // Whoever may scrape may not control.
+    assert_eq!(get(scraped, "/v1/status", &[]).await.status, 404);
     let version = format!(
         "service=\"shop\",version=\"canary\",digest=\"{0}\"",
         digest("canary").short()

@@ -11,6 +11,7 @@ mod control;
 mod drain;
 mod faults;
 mod http;
+mod limits;
 mod smuggling;
 mod split;
 mod support;
