@@ -49,8 +49,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// The repository this program was built from.
+/// The repository this program works on.
+///
+/// Cargo says at run time which checkout it runs the program for. What was compiled in
+/// is second best: two checkouts that share a target folder share the program too.
 fn repository() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = told
+        .filter(|folder| folder.ends_with("xtask"))
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     here.parent().map_or(here.clone(), PathBuf::from)
 }

@@ -58,6 +58,16 @@ impl Planted {
     pub(crate) fn tidy(&self) -> (bool, String) {
         tidy(self.folder.path())
     }
+
+    /// The same, told only as `cargo run` tells it.
+    pub(crate) fn tidy_by_environment(&self) -> (bool, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .arg("tidy")
+            .env("CARGO_MANIFEST_DIR", self.folder.path().join("xtask"))
+            .output()
+            .expect("xtask starts");
+        (output.status.success(), said(&output))
+    }
 }
 
 pub(crate) fn tidy(root: &Path) -> (bool, String) {

@@ -157,6 +157,15 @@ fn a_code_without_its_page() {
 }
 
 #[test]
+fn the_checkout_that_cargo_names_is_the_one_that_is_checked() {
+    let planted = Planted::new();
+    planted.write("crates/model/src/a.rs", "fn f() { todo!() }\n");
+    let (passed, said) = planted.tidy_by_environment();
+    assert!(!passed, "{said}");
+    assert!(said.contains("tidy: 2 crates"), "{said}");
+}
+
+#[test]
 fn no_workspace_is_no_pass() {
     let (passed, said) = tidy(Path::new("/nonexistent"));
     assert!(
