@@ -1,0 +1,20 @@
+//! Runs what the engine decides, and speaks to people and programs.
+//!
+//! One actor a service owns its streams. Nothing is decided here that the pure crates
+//! could decide: the actors carry state to the engine, its answers to the store and
+//! the world, and the world's answers back.
+
+mod actor;
+mod app;
+mod clock;
+mod dataplane;
+mod error;
+mod judging;
+mod live;
+mod routing;
+mod view;
+
+pub use app::{App, Ask, AskStart};
+pub use error::{ApiError, ErrorKind};
+pub use live::VersionTraffic;
+pub use view::{ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};
