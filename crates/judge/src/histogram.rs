@@ -112,7 +112,7 @@ impl Histogram {
 impl TryFrom<Vec<u64>> for Histogram {
     type Error = String;
     fn try_from(pairs: Vec<u64>) -> Result<Self, String> {
-        if pairs.len() % 2 != 0 {
+        if !pairs.len().is_multiple_of(2) {
             return Err("a histogram is a list of index, count pairs".into());
         }
         let mut histogram = Self::default();

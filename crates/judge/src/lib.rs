@@ -3,16 +3,46 @@
 //! Pure: slices and seconds go in, verdicts with their evidence come out. The same
 //! input gives the same verdicts everywhere, byte by byte: `ln` and `exp` come from
 //! `libm`, and time is what the data says.
+//!
+//! [`Assembler`] joins the slices of several proxies into [`Second`]s, [`Judge`] weighs
+//! them, [`at_stage_end`] applies the plan's policy to its [`Verdict`], and [`replay`]
+//! runs recorded traffic through all of it.
 
+mod assemble;
+mod assess;
+mod comparison;
 mod config;
+mod dispersion;
+mod evidence;
+mod fast;
 mod histogram;
+mod judge;
+mod math;
+mod metric;
+pub mod replay;
+mod report;
+mod second;
+mod side;
 mod slice;
+mod stage_end;
+mod stratum;
+mod verdict;
+mod warm_up;
+mod witness;
 
+pub use assemble::{Assembler, LATE_S};
 pub use config::{
     Alpha, Bake, Blind, BlindThen, Errors, Evidence, Floor, JudgeConfig, Latency, OnUnproven,
     Quantile, WarmUp,
 };
+pub use fast::Window;
 pub use histogram::{Histogram, MAX_BUCKET, bucket_of, lower_edge, upper_edge};
+pub use judge::Judge;
+pub use metric::Metric;
+pub use report::{Margin, Observed, Unit};
+pub use second::{Comparable, ProxyCell, Second, StageInfo};
 pub use slice::{
     Cell, EventClass, MAX_ROUTES, MAX_UNITS, OTHER_ROUTE, Owner, SLICE_VERSION, Slice, UnitCount,
 };
+pub use stage_end::{Grounds, StageEnd, at_stage_end, when_blind};
+pub use verdict::{Cause, Decision, Label, Progress, Reason, Standing, Verdict};

@@ -9,8 +9,8 @@ const N: usize = 100_000;
 const JUDGED: usize = 100;
 /// Splits over which bias is averaged. At 50 % a fair hash's mean over 100 salts has a
 /// standard deviation of 0.016 points, too near the limit of 0.02 to tell anything;
-/// over 400 it has 0.008.
-const AVERAGED: usize = 400;
+/// over 300 it has 0.009.
+const AVERAGED: usize = 300;
 const SHARES: [u16; 3] = [500, 2_500, 5_000];
 
 /// How many of `ids` each of [`SHARES`] exposes under one salt.

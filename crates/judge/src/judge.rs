@@ -1,0 +1,471 @@
+//! The judge: takes seconds in, keeps the evidence, and states a verdict.
+//!
+//! This file moves data to where it is counted; what counts means is decided in the
+//! modules it calls, and what to say of it in `assess`.
+
+use crate::comparison::{Collect, Comparison};
+use crate::config::JudgeConfig;
+use crate::evidence::Counts;
+use crate::fast::FastPaths;
+use crate::metric::{Counting, Metric, entries};
+use crate::report::Report;
+use crate::second::{Comparable, ProxyCell, Second, StageInfo};
+use crate::side::Side;
+use crate::slice::{Cell, OTHER_ROUTE};
+use crate::stratum::{ErrorMargins, Stratum, StratumKey, Weighed};
+use crate::verdict::{Reason, Verdict};
+use crate::warm_up::{Phase, WarmUp};
+use crate::witness::Witness;
+use esclusa_model::{BasisPoints, Digest};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Routes that are told apart once the canary is exposed.
+const JUDGED_ROUTES: usize = 16;
+/// Seconds between two takings of latency edges.
+const MINUTE_S: i64 = 60;
+/// Seconds without canary traffic after which its proof is worth nothing.
+const STALE_PROOF_S: i64 = 120;
+
+/// A judge of one canary against one baseline, over one release.
+///
+/// Serialise it after any second, read it back, and go on: the verdicts are the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judge {
+    pub(crate) config: JudgeConfig,
+    baseline: Digest,
+    canary: Digest,
+    pub(crate) stage: Option<Stage>,
+    /// First and last second seen.
+    span: Option<(i64, i64)>,
+    pub(crate) silent_s: i64,
+    strata: Vec<Stratum>,
+    /// The routes that are told apart; all of them before the first stage.
+    routes: Option<BTreeSet<String>>,
+    pub(crate) comparisons: Vec<Comparison>,
+    pub(crate) organic: FastPaths,
+    pub(crate) synthetic: FastPaths,
+    pub(crate) rails: Vec<RailSpec>,
+    pub(crate) warm_up: WarmUp,
+    pub(crate) witness: Witness,
+    /// Set once, for good.
+    pub(crate) returned: Option<(Reason, Vec<crate::verdict::Cause>)>,
+    verdict: Option<Verdict>,
+}
+
+/// The stage that is being judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stage {
+    pub info: StageInfo,
+    pub report: Report,
+    pub misrouted: u64,
+    pub last_canary: Option<i64>,
+    pub last_baseline: Option<i64>,
+}
+
+/// One guard rail.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RailSpec {
+    pub metric: Metric,
+    /// The tolerated rate of bad events.
+    pub limit: f64,
+    /// For latency: bad from here, in microseconds.
+    pub edge_us: Option<u64>,
+}
+
+/// What one stratum did in one second: baseline, canary.
+type Sides = [Side; 2];
+
+impl Judge {
+    /// A judge that has seen nothing. Feed it the baseline's seconds from before the
+    /// first stage too: edges and dispersion come from there.
+    #[must_use]
+    pub fn new(config: JudgeConfig, baseline: Digest, canary: Digest) -> Self {
+        let comparisons = entries(&config)
+            .into_iter()
+            .map(|entry| Comparison::new(entry, &config))
+            .collect();
+        Self {
+            rails: rails(&config),
+            warm_up: WarmUp::new(config.warm_up.clone()),
+            baseline,
+            canary,
+            stage: None,
+            span: None,
+            silent_s: 0,
+            strata: Vec::new(),
+            routes: None,
+            comparisons,
+            organic: FastPaths::default(),
+            synthetic: FastPaths::default(),
+            witness: Witness::default(),
+            returned: None,
+            verdict: None,
+            config,
+        }
+    }
+
+    /// Enters a stage. Evidence for harmlessness begins anew; evidence for harm stays.
+    pub fn enter_stage(&mut self, info: StageInfo) {
+        self.end_block();
+        self.strata.iter_mut().for_each(Stratum::drop_open);
+        if self.routes.is_none() {
+            self.choose_routes();
+        }
+        let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
+        self.strata
+            .iter_mut()
+            .for_each(|s| s.take_edges(&entries, &self.config));
+        if !self.witness.suspects_fault() {
+            self.take_reference(info.entered_at_s);
+        }
+        self.comparisons
+            .iter_mut()
+            .for_each(Comparison::restart_harmless);
+        self.stage = Some(Stage {
+            info,
+            report: Report::default(),
+            misrouted: 0,
+            last_canary: None,
+            last_baseline: None,
+        });
+        // What was said of the last stage does not hold for this one.
+        self.verdict = None;
+    }
+
+    /// The stage that is being judged.
+    #[must_use]
+    pub fn stage(&self) -> Option<&StageInfo> {
+        self.stage.as_ref().map(|stage| &stage.info)
+    }
+
+    /// Takes one second in. Seconds that do not rise are ignored; skipped ones count
+    /// as silence.
+    pub fn tick(&mut self, second: &Second) {
+        let t = second.t;
+        let previous = self.span.map_or(t - 1, |(_, last)| last);
+        if t <= previous {
+            return;
+        }
+        let (first, _) = *self.span.get_or_insert((t, t));
+        let skipped = t - previous - 1;
+        self.silent_s = if second.heard {
+            0
+        } else {
+            self.silent_s + skipped + 1
+        };
+        let block_s = i64::from(self.config.evidence.block_s.max(1));
+        if (previous - first).div_euclid(block_s) != (t - 1 - first).div_euclid(block_s) {
+            self.end_block();
+        }
+        self.span = Some((first, t));
+        if second.heard {
+            self.count(t, &second.cells);
+        }
+        if (t - first + 1) % block_s == 0 {
+            self.end_block();
+        }
+        if (t - first + 1) % MINUTE_S == 0 {
+            self.end_minute(t);
+        }
+        if self.warm_up.excuse_ends(t) {
+            self.comparisons
+                .iter_mut()
+                .filter(|c| c.entry.metric.is_latency())
+                .for_each(Comparison::restart_harm);
+        }
+        self.verdict = Some(self.assess(t));
+    }
+
+    /// The verdict at the last second; `HOLD` when there is none in this stage.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match &self.verdict {
+            Some(verdict) => verdict.clone(),
+            None => {
+                let mut unspoken = self.clone();
+                unspoken.assess(self.span.map_or(0, |(_, t)| t))
+            }
+        }
+    }
+
+    fn count(&mut self, t: i64, cells: &[ProxyCell]) {
+        let sums = self.sort_cells(cells);
+        let mut fast =
+            [(); 2].map(|()| (Counts::default(), vec![Counts::default(); self.rails.len()]));
+        let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
+        let mut bad = vec![(0, 0); entries.len()];
+        let none = Sides::default();
+        for index in 0..self.strata.len() {
+            let [baseline, canary] = sums.get(&index).unwrap_or(&none);
+            let stratum = &self.strata[index];
+            let organic = !stratum.key.synthetic;
+            let (outage, rails) = &mut fast[usize::from(!organic)];
+            add(outage, &stratum.outage_counts(baseline, canary));
+            for (sum, rail) in rails.iter_mut().zip(&self.rails) {
+                add(sum, &stratum.rail_counts(rail.edge_us, baseline, canary));
+            }
+            if organic {
+                self.warm_up.observe(t, index, baseline, canary);
+                let (slow, timed) = self
+                    .witness
+                    .edge(index)
+                    .map_or((0, 0), |e| stratum.baseline_slower(e, baseline));
+                self.witness
+                    .observe(baseline.failures, baseline.requests, slow, timed);
+                if let Some(stage) = &mut self.stage {
+                    stage.count(t, baseline, canary);
+                }
+            }
+            let counted = self.strata[index].observe(&entries, baseline, canary);
+            for (sum, (of_canary, of_baseline)) in bad.iter_mut().zip(counted) {
+                sum.0 += of_canary;
+                sum.1 += of_baseline;
+            }
+        }
+        for (comparison, (of_canary, of_baseline)) in self.comparisons.iter_mut().zip(bad) {
+            comparison.count(of_canary, of_baseline);
+        }
+        let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;
+        self.organic.push(t, outage, rails);
+        self.synthetic.push(t, synthetic_outage, synthetic_rails);
+    }
+
+    /// Sums cells by stratum and version; unknown versions take no part.
+    fn sort_cells(&mut self, cells: &[ProxyCell]) -> BTreeMap<usize, Sides> {
+        let mut sums: BTreeMap<usize, Sides> = BTreeMap::new();
+        for ProxyCell { proxy, cell } in cells {
+            let Some(side) = self.side_of(cell) else {
+                continue;
+            };
+            let key = StratumKey {
+                route: self.route_of(cell),
+                synthetic: cell.synthetic,
+                proxy: proxy.clone(),
+            };
+            let index = self.stratum(key);
+            sums.entry(index).or_default()[side].add(cell);
+        }
+        sums
+    }
+
+    /// 0 for the baseline, 1 for the canary. The version that answered is the one that
+    /// is observed; where none did, the one that should have.
+    fn side_of(&mut self, cell: &Cell) -> Option<usize> {
+        let version = cell.served.as_ref().unwrap_or(&cell.intended);
+        if cell.intended == self.canary && *version != self.canary {
+            if let Some(stage) = self.stage.as_mut().filter(|_| !cell.synthetic) {
+                stage.misrouted += cell.requests;
+            }
+            return None;
+        }
+        if *version == self.canary {
+            Some(1)
+        } else {
+            (*version == self.baseline).then_some(0)
+        }
+    }
+
+    fn route_of(&mut self, cell: &Cell) -> String {
+        if let Some(routes) = &mut self.routes {
+            if routes.len() < JUDGED_ROUTES {
+                routes.insert(cell.route.clone());
+            }
+            if !routes.contains(&cell.route) {
+                return OTHER_ROUTE.to_owned();
+            }
+        }
+        cell.route.clone()
+    }
+
+    fn stratum(&mut self, key: StratumKey) -> usize {
+        match self.strata.iter().position(|s| s.key == key) {
+            Some(index) => index,
+            None => {
+                self.strata.push(Stratum::new(key, self.comparisons.len()));
+                self.strata.len() - 1
+            }
+        }
+    }
+
+    /// From the first stage on the busiest routes are told apart, the rest pooled.
+    fn choose_routes(&mut self) {
+        let mut traffic: BTreeMap<&str, u64> = BTreeMap::new();
+        for stratum in &self.strata {
+            *traffic.entry(&stratum.key.route).or_default() += stratum.past_requests();
+        }
+        let mut routes: Vec<(&str, u64)> = traffic.into_iter().collect();
+        routes.sort_by_key(|(name, requests)| (std::cmp::Reverse(*requests), *name));
+        let kept: BTreeSet<String> = routes
+            .iter()
+            .take(JUDGED_ROUTES)
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        for stratum in std::mem::take(&mut self.strata) {
+            let mut key = stratum.key.clone();
+            if !kept.contains(&key.route) {
+                OTHER_ROUTE.clone_into(&mut key.route);
+            }
+            let index = self.stratum(key);
+            self.strata[index].absorb(stratum);
+        }
+        self.routes = Some(kept);
+    }
+
+    fn end_block(&mut self) {
+        let t = self.span.map_or(0, |(_, t)| t);
+        let cap = self.config.evidence.cap_nats;
+        let phi = |metric: Metric| {
+            self.comparisons
+                .iter()
+                .find(|c| c.entry.metric == metric)
+                .map_or(1.0, Comparison::phi)
+        };
+        self.witness
+            .end_block([phi(Metric::Errors), phi(Metric::P95)], cap);
+        self.warm_up.end_block();
+        let comparable = self
+            .stage
+            .as_ref()
+            .is_some_and(|s| s.info.comparable == Comparable::Random);
+        let worthless = self.witness.suspects_fault() || self.proof_is_stale(t);
+        let armed = self.warm_up.phase(t) == Phase::Armed;
+        let margins = self.error_margins();
+        for (index, comparison) in self.comparisons.iter_mut().enumerate() {
+            if !comparable {
+                comparison.skip_block();
+                continue;
+            }
+            let block: Vec<Weighed> = self
+                .strata
+                .iter()
+                .filter_map(|s| s.weighed(index, &comparison.entry, &margins))
+                .collect();
+            let counts = armed || !comparison.entry.metric.is_latency();
+            comparison.end_block(&block, if counts { Collect::Yes } else { Collect::No });
+            if worthless {
+                comparison.restart_harmless();
+            }
+        }
+        for stratum in &mut self.strata {
+            if comparable {
+                stratum.end_block();
+            } else {
+                stratum.drop_open();
+            }
+        }
+    }
+
+    fn proof_is_stale(&self, t: i64) -> bool {
+        let last = self.stage.as_ref().and_then(|s| s.last_canary);
+        self.silent_s >= STALE_PROOF_S || last.is_some_and(|last| t - last >= STALE_PROOF_S)
+    }
+
+    fn end_minute(&mut self, t: i64) {
+        let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
+        for stratum in &mut self.strata {
+            stratum.end_minute();
+            stratum.take_edges(&entries, &self.config);
+        }
+        if self.stage.is_some() && self.witness.wants_reference(t) {
+            self.take_reference(t);
+        }
+    }
+
+    fn take_reference(&mut self, t: i64) {
+        let errors = self
+            .comparisons
+            .iter()
+            .position(|c| c.entry.metric == Metric::Errors)
+            .unwrap_or(usize::MAX);
+        let organic = || self.strata.iter().filter(|s| !s.key.synthetic);
+        let failures: u64 = organic().map(|s| s.past_bad(errors)).sum();
+        let requests: u64 = organic().map(Stratum::past_requests).sum();
+        let edges = self.strata.iter().map(Stratum::reference_edge).collect();
+        self.witness.take_reference(
+            t,
+            (failures as f64 + 0.5) / (requests as f64 + 500.0),
+            edges,
+        );
+    }
+
+    /// The margins of the errors test for this stage's next step.
+    pub(crate) fn error_margins(&self) -> ErrorMargins {
+        let errors = &self.config.errors;
+        let next = self
+            .stage
+            .as_ref()
+            .map_or(BasisPoints::FULL, |s| s.info.next_share)
+            .fraction();
+        // The harm that the next step could do is what has to be excluded.
+        let risk = errors.risk_budget.get() / next.max(1e-4);
+        ErrorMargins {
+            ratio: errors.ratio,
+            delta_harm: errors.delta.get(),
+            delta_harmless: risk.max(errors.delta.get()),
+        }
+    }
+
+    /// Each metric's log evidence for harm, the open block included.
+    pub(crate) fn log_harm(&self) -> Vec<f64> {
+        let comparable = self
+            .stage
+            .as_ref()
+            .is_some_and(|s| s.info.comparable == Comparable::Random);
+        let margins = self.error_margins();
+        let open = |index: usize, comparison: &Comparison| -> Vec<Weighed> {
+            let strata = self.strata.iter().filter(|_| comparable);
+            strata
+                .filter_map(|s| s.weighed(index, &comparison.entry, &margins))
+                .collect()
+        };
+        self.comparisons
+            .iter()
+            .enumerate()
+            .map(|(index, c)| c.log_harm(&open(index, c)))
+            .collect()
+    }
+}
+
+impl Stage {
+    fn count(&mut self, t: i64, baseline: &Side, canary: &Side) {
+        if baseline.requests + baseline.pending.total() > 0 {
+            self.last_baseline = Some(t);
+        }
+        if canary.requests + canary.pending.total() > 0 {
+            self.last_canary = Some(t);
+        }
+        self.report.add(baseline, canary);
+    }
+}
+
+fn add(sum: &mut Counts, more: &Counts) {
+    sum.canary += more.canary;
+    sum.canary_bad += more.canary_bad;
+    sum.baseline += more.baseline;
+    sum.baseline_bad += more.baseline_bad;
+}
+
+/// The configured guard rails.
+fn rails(config: &JudgeConfig) -> Vec<RailSpec> {
+    let errors = config.errors.never_above.map(|limit| RailSpec {
+        metric: Metric::Errors,
+        limit: limit.get(),
+        edge_us: None,
+    });
+    let latency = [Metric::P50, Metric::P95, Metric::P99]
+        .into_iter()
+        .filter_map(|metric| {
+            let Counting::SlowerThan(q) = metric.counting() else {
+                return None;
+            };
+            let limit = metric.margins(config)?.never_above?;
+            Some(RailSpec {
+                metric,
+                limit: 1.0 - q,
+                edge_us: Some(limit.0.saturating_mul(1_000)),
+            })
+        });
+    errors.into_iter().chain(latency).collect()
+}

@@ -1,0 +1,360 @@
+//! Runs recorded traffic (`esclusa-judge/1`, JSON Lines) through a judge.
+//!
+//! Pure: lines in, timeline lines out. Reading files and exit codes are the caller's.
+
+use crate::config::JudgeConfig;
+use crate::histogram::Histogram;
+use crate::judge::Judge;
+use crate::metric::Metric;
+use crate::second::{Comparable, ProxyCell, Second, StageInfo};
+use crate::slice::{Cell, EventClass};
+use crate::verdict::{Cause, Decision, Label, Verdict};
+use esclusa_model::{BasisPoints, Digest, ProxyId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const FORMAT: &str = "esclusa-judge/1";
+
+/// Why a recording cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct ReplayError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// One line of the timeline: written when verdict, reason or first cause change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineLine {
+    /// The second.
+    pub t: i64,
+    /// The decision.
+    pub verdict: Decision,
+    /// The reason's code.
+    pub reason: String,
+    /// Causes and context.
+    pub causes: Vec<Cause>,
+    /// Log evidence for harm.
+    pub log_e: BTreeMap<Metric, f64>,
+    /// Log evidence for harmlessness.
+    pub log_ni: BTreeMap<Metric, f64>,
+    /// Seconds to a proof, where one is in sight.
+    pub eta_s: Option<u64>,
+    /// Organic canary requests of the stage.
+    pub canary_requests: u64,
+}
+
+impl From<&Verdict> for TimelineLine {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            t: verdict.at,
+            verdict: verdict.decision,
+            reason: verdict.reason.code(),
+            causes: verdict.causes.clone(),
+            log_e: verdict.log_e.clone(),
+            log_ni: verdict.log_ni.clone(),
+            eta_s: verdict.eta_s,
+            canary_requests: verdict.canary.requests,
+        }
+    }
+}
+
+/// All kinds of lines in one shape; which fields count depends on `kind`.
+#[derive(Debug, Deserialize)]
+struct Line {
+    kind: String,
+    t: Option<i64>,
+    // meta
+    format: Option<String>,
+    routes: Option<Vec<String>>,
+    baseline: Option<String>,
+    canary: Option<String>,
+    #[serde(default)]
+    canary_start_t: i64,
+    stage: Option<StageLine>,
+    // stage
+    weight: Option<f64>,
+    next_weight: Option<f64>,
+    // tick
+    w: Option<f64>,
+    // s
+    v: Option<String>,
+    r: Option<usize>,
+    #[serde(default)]
+    n: u64,
+    #[serde(default)]
+    e: u64,
+    h: Option<Histogram>,
+    p: Option<Histogram>,
+    #[serde(default)]
+    x: BTreeMap<String, u64>,
+    #[serde(default)]
+    syn: bool,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct StageLine {
+    weight: f64,
+    next_weight: f64,
+}
+
+/// What the first line said.
+#[derive(Debug, Clone)]
+struct Recording {
+    routes: Vec<String>,
+    baseline: String,
+    canary: String,
+    start_t: i64,
+    stage: StageLine,
+}
+
+/// A replay in progress.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    judge: Judge,
+    config: JudgeConfig,
+    proxy: ProxyId,
+    recording: Option<Recording>,
+    open: Option<Second>,
+    weight: Option<f64>,
+    line: usize,
+    said: Option<(Decision, String, Option<Label>)>,
+}
+
+impl Replay {
+    /// A replay that has read nothing.
+    ///
+    /// # Errors
+    /// Never in practice: the name of the recording's proxy is a constant.
+    pub fn new(config: JudgeConfig) -> Result<Self, ReplayError> {
+        let proxy = ProxyId::new("recording").map_err(|e| ReplayError {
+            line: 0,
+            what: e.to_string(),
+        })?;
+        let nobody = Digest::from_bytes([0; 32]);
+        let judge = Judge::new(config.clone(), nobody, nobody);
+        Ok(Self {
+            judge,
+            config,
+            proxy,
+            recording: None,
+            open: None,
+            weight: None,
+            line: 0,
+            said: None,
+        })
+    }
+
+    /// Reads one line; gives a timeline line when what the judge says has changed.
+    ///
+    /// # Errors
+    /// When the line is not of the format, or time runs backwards.
+    pub fn read(&mut self, text: &str) -> Result<Option<TimelineLine>, ReplayError> {
+        self.line += 1;
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let line: Line = serde_json::from_str(text).map_err(|e| self.error(e.to_string()))?;
+        if self.recording.is_none() && line.kind != "meta" {
+            return Err(self.error("the first line must be of kind `meta`"));
+        }
+        match line.kind.as_str() {
+            "meta" => self.begin(line).map(|()| None),
+            "tick" => self.next_second(&line),
+            "stage" => self.stage(&line),
+            "s" => self.cell(line).map(|()| None),
+            _ => Ok(None),
+        }
+    }
+
+    /// Ends the recording: the last second is judged and the last line given.
+    #[must_use]
+    pub fn finish(mut self) -> TimelineLine {
+        self.close_second();
+        TimelineLine::from(&self.judge.verdict())
+    }
+
+    fn begin(&mut self, line: Line) -> Result<(), ReplayError> {
+        if line.format.as_deref() != Some(FORMAT) {
+            return Err(self.error(format!("the format must be {FORMAT:?}")));
+        }
+        let (Some(routes), Some(baseline), Some(canary), Some(stage)) =
+            (line.routes, line.baseline, line.canary, line.stage)
+        else {
+            return Err(self.error("`meta` needs routes, baseline, canary and stage"));
+        };
+        let digest = |name: &str| Digest::of(name.as_bytes());
+        self.judge = Judge::new(self.config.clone(), digest(&baseline), digest(&canary));
+        self.recording = Some(Recording {
+            routes,
+            baseline,
+            canary,
+            start_t: line.canary_start_t,
+            stage,
+        });
+        Ok(())
+    }
+
+    fn next_second(&mut self, line: &Line) -> Result<Option<TimelineLine>, ReplayError> {
+        let Some(t) = line.t else {
+            return Err(self.error("`tick` needs t"));
+        };
+        if self.open.as_ref().is_some_and(|open| t <= open.t) {
+            return Err(self.error("t runs backwards"));
+        }
+        let said = self.close_second();
+        if let Some(recording) = &self.recording {
+            let due = t >= recording.start_t;
+            let (stage, weight) = (recording.stage, line.w.unwrap_or(recording.stage.weight));
+            let changed = self.weight.is_some_and(|before| before != weight);
+            if due && (self.weight.is_none() || changed) {
+                self.enter(t, StageLine { weight, ..stage })?;
+            }
+        }
+        self.open = Some(Second {
+            t,
+            cells: Vec::new(),
+            heard: true,
+        });
+        Ok(said)
+    }
+
+    fn stage(&mut self, line: &Line) -> Result<Option<TimelineLine>, ReplayError> {
+        let (Some(t), Some(weight), Some(next_weight)) = (line.t, line.weight, line.next_weight)
+        else {
+            return Err(self.error("`stage` needs t, weight and next_weight"));
+        };
+        let said = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.t < t)
+            .then(|| self.close_second())
+            .flatten();
+        let stage = StageLine {
+            weight,
+            next_weight,
+        };
+        if let Some(recording) = &mut self.recording {
+            recording.stage = stage;
+        }
+        self.enter(t, stage)?;
+        Ok(said)
+    }
+
+    fn enter(&mut self, t: i64, stage: StageLine) -> Result<(), ReplayError> {
+        self.weight = Some(stage.weight);
+        let info = StageInfo {
+            entered_at_s: t,
+            share: self.share(stage.weight)?,
+            next_share: self.share(stage.next_weight)?,
+            min_watch_s: self.config.bake.min_s,
+            comparable: Comparable::Random,
+        };
+        self.judge.enter_stage(info);
+        Ok(())
+    }
+
+    fn share(&self, weight: f64) -> Result<BasisPoints, ReplayError> {
+        let rounded = libm::round(weight * 10_000.0);
+        if !(0.0..=10_000.0).contains(&rounded) {
+            return Err(self.error(format!("weight {weight} is not between 0 and 1")));
+        }
+        // In range by the line above.
+        BasisPoints::new(rounded as u16).map_err(|e| self.error(e.to_string()))
+    }
+
+    fn cell(&mut self, line: Line) -> Result<(), ReplayError> {
+        let cell = self.cell_of(line)?;
+        let proxy = self.proxy.clone();
+        match &mut self.open {
+            Some(second) => second.cells.push(ProxyCell { proxy, cell }),
+            None => return Err(self.error("`s` before the first `tick`")),
+        }
+        Ok(())
+    }
+
+    fn cell_of(&self, line: Line) -> Result<Cell, ReplayError> {
+        let Some(recording) = &self.recording else {
+            return Err(self.error("`s` before `meta`"));
+        };
+        let version = line.v.ok_or_else(|| self.error("`s` needs v"))?;
+        let route = line
+            .r
+            .and_then(|r| recording.routes.get(r))
+            .ok_or_else(|| self.error("no such route"))?;
+        if version != recording.baseline && version != recording.canary {
+            return Err(self.error(format!("{version:?} is neither baseline nor canary")));
+        }
+        if line.e > line.n {
+            return Err(self.error("more errors than requests"));
+        }
+        let mut events = BTreeMap::new();
+        if line.e > 0 {
+            events.insert(EventClass::ServerError, line.e);
+        }
+        for (name, n) in line.x {
+            // Classes of later formats are ignored, as unknown fields are.
+            if let Ok(class) = serde_json::from_value::<EventClass>(serde_json::Value::String(name))
+            {
+                events.insert(class, n);
+            }
+        }
+        let digest = Digest::of(version.as_bytes());
+        Ok(Cell {
+            intended: digest,
+            served: Some(digest),
+            route: route.clone(),
+            instance: None,
+            synthetic: line.syn,
+            requests: line.n,
+            events,
+            latency: line.h.unwrap_or_default(),
+            pending: line.p.unwrap_or_default(),
+            units: Vec::new(),
+        })
+    }
+
+    fn close_second(&mut self) -> Option<TimelineLine> {
+        let second = self.open.take()?;
+        self.judge.tick(&second);
+        self.judge.stage()?;
+        let verdict = self.judge.verdict();
+        let says = (
+            verdict.decision,
+            verdict.reason.code(),
+            verdict.causes.first().map(|c| c.label),
+        );
+        let changed = self.said.as_ref() != Some(&says);
+        self.said = Some(says);
+        changed.then(|| TimelineLine::from(&verdict))
+    }
+
+    fn error(&self, what: impl Into<String>) -> ReplayError {
+        ReplayError {
+            line: self.line,
+            what: what.into(),
+        }
+    }
+}
+
+/// Replays a whole recording.
+///
+/// # Errors
+/// The first line that cannot be read.
+pub fn run<'a>(
+    lines: impl IntoIterator<Item = &'a str>,
+    config: JudgeConfig,
+) -> Result<Vec<TimelineLine>, ReplayError> {
+    let mut replay = Replay::new(config)?;
+    let mut timeline = Vec::new();
+    for line in lines {
+        timeline.extend(replay.read(line)?);
+    }
+    let last = replay.finish();
+    if timeline.last() != Some(&last) {
+        timeline.push(last);
+    }
+    Ok(timeline)
+}

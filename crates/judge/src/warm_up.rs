@@ -1,0 +1,262 @@
+//! Tells a cold start from a slow version.
+//!
+//! A cold canary is slow at first and recovers; a slow version stays slow. The gap
+//! between mean log latencies shows it, because unlike quantile exceedances it does
+//! not saturate. Errors and outages are never excused by warmth.
+
+use crate::config;
+use crate::histogram::lower_edge;
+use crate::side::Side;
+use libm::{log, sqrt};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Blocks that a gap is read from.
+const GAP_BLOCKS: usize = 3;
+/// Gaps below this are no warm-up.
+const SMALLEST_GAP: f64 = 0.05;
+/// Standard errors that a first gap, and its fall, must exceed.
+const BEYOND_NOISE: f64 = 2.0;
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Moments {
+    n: u64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, side: &Side) {
+        for (bucket, n) in side.latency.iter() {
+            let value = log(lower_edge(bucket).max(1) as f64);
+            self.n += n;
+            self.sum += n as f64 * value;
+            self.squares += n as f64 * value * value;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.n as f64
+    }
+
+    fn variance_of_mean(&self) -> f64 {
+        let n = self.n as f64;
+        // Buckets are 3 % wide: no sample is more exact than that.
+        (self.squares / n - self.mean() * self.mean()).max(1e-4) / n
+    }
+}
+
+/// Mean log latency of the canary over the baseline's, and its standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Gap {
+    mean: f64,
+    error: f64,
+}
+
+impl Gap {
+    /// Whether there was a gap, and `later` is smaller than the part `decay` of it.
+    fn may_have_shrunk_to(&self, later: &Self, decay: f64) -> bool {
+        let began = self.mean > SMALLEST_GAP.max(BEYOND_NOISE * self.error);
+        began && later.mean < decay * self.mean
+    }
+
+    /// Whether the fall to `later` is more than chance would bring.
+    fn shrank_beyond_chance(&self, later: &Self) -> bool {
+        let error = sqrt(self.error * self.error + later.error * later.error);
+        self.mean - later.mean > BEYOND_NOISE * error
+    }
+}
+
+/// What latency may do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No organic canary request yet, or too few seconds since: it gathers only.
+    Arming,
+    /// It recovers from a cold start: latency does not act.
+    Cold,
+    /// Latency acts.
+    Armed,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WarmUp {
+    settings: config::WarmUp,
+    first_request: Option<i64>,
+    open: Vec<[Moments; 2]>,
+    blocks: VecDeque<Vec<[Moments; 2]>>,
+    first_gap: Option<Gap>,
+    /// Whether the last gap is smaller than the first one by enough, if not beyond chance.
+    shrinking: bool,
+    cold: bool,
+    over: bool,
+}
+
+impl WarmUp {
+    /// A warm-up that has not begun.
+    pub(crate) fn new(settings: config::WarmUp) -> Self {
+        Self {
+            settings,
+            first_request: None,
+            open: Vec::new(),
+            blocks: VecDeque::new(),
+            first_gap: None,
+            shrinking: false,
+            cold: false,
+            over: false,
+        }
+    }
+
+    /// Counts one organic stratum's second.
+    pub(crate) fn observe(&mut self, t: i64, stratum: usize, baseline: &Side, canary: &Side) {
+        if self.over {
+            return;
+        }
+        if canary.requests + canary.pending.total() > 0 {
+            self.first_request.get_or_insert(t);
+        }
+        if self.first_request.is_some() {
+            if self.open.len() <= stratum {
+                self.open.resize_with(stratum + 1, Default::default);
+            }
+            self.open[stratum][0].add(baseline);
+            self.open[stratum][1].add(canary);
+        }
+    }
+
+    /// Ends a block and looks whether the gap shrinks.
+    pub(crate) fn end_block(&mut self) {
+        if self.over || self.first_request.is_none() {
+            return;
+        }
+        self.blocks.push_back(std::mem::take(&mut self.open));
+        if self.blocks.len() > GAP_BLOCKS {
+            self.blocks.pop_front();
+        }
+        if self.blocks.len() < GAP_BLOCKS {
+            return;
+        }
+        let Some(gap) = self.gap() else { return };
+        match &self.first_gap {
+            None => self.first_gap = Some(gap),
+            Some(first) => {
+                self.shrinking = first.may_have_shrunk_to(&gap, self.settings.decay.get());
+                self.cold |= self.shrinking && first.shrank_beyond_chance(&gap);
+            }
+        }
+    }
+
+    /// Moves time on; true exactly once, when a cold start's excuse ends and latency
+    /// has to be judged afresh.
+    pub(crate) fn excuse_ends(&mut self, t: i64) -> bool {
+        let past_end = self
+            .first_request
+            .is_some_and(|first| t - first >= i64::from(self.settings.max_s));
+        if self.over || !past_end {
+            return false;
+        }
+        self.over = true;
+        self.open.clear();
+        self.blocks.clear();
+        self.cold
+    }
+
+    /// What latency may do at `t`.
+    pub(crate) fn phase(&self, t: i64) -> Phase {
+        match self.first_request {
+            Some(first) if t - first >= i64::from(self.settings.arm_s) => {
+                if (self.cold || self.shrinking) && !self.over {
+                    Phase::Cold
+                } else {
+                    Phase::Armed
+                }
+            }
+            _ => Phase::Arming,
+        }
+    }
+
+    /// When latency may act, if the first organic request has come.
+    pub(crate) fn armed_at(&self) -> Option<i64> {
+        let wait = if self.cold {
+            self.settings.max_s
+        } else {
+            self.settings.arm_s
+        };
+        self.first_request.map(|first| first + i64::from(wait))
+    }
+
+    /// The gap of the last blocks, route by route.
+    fn gap(&self) -> Option<Gap> {
+        let strata = self.blocks.iter().map(Vec::len).max()?;
+        let (mut weight, mut sum, mut variance) = (0.0, 0.0, 0.0);
+        for stratum in 0..strata {
+            let mut sides = [Moments::default(); 2];
+            for block in &self.blocks {
+                if let Some(moments) = block.get(stratum) {
+                    sides[0].merge(&moments[0]);
+                    sides[1].merge(&moments[1]);
+                }
+            }
+            let [baseline, canary] = sides;
+            if baseline.n > 1 && canary.n > 0 {
+                let n = canary.n as f64;
+                weight += n;
+                sum += n * (canary.mean() - baseline.mean());
+                variance += n * n * (canary.variance_of_mean() + baseline.variance_of_mean());
+            }
+        }
+        (weight > 0.0).then(|| Gap {
+            mean: sum / weight,
+            error: sqrt(variance) / weight,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(latency_us: u64) -> Side {
+        let mut side = Side {
+            requests: 20,
+            ..Side::default()
+        };
+        side.latency.add(crate::bucket_of(latency_us), 20);
+        side
+    }
+
+    fn run(canary_us: impl Fn(i64) -> u64) -> WarmUp {
+        let mut warm_up = WarmUp::new(config::WarmUp::default());
+        for t in 0..60 {
+            warm_up.observe(t, 0, &side(10_000), &side(canary_us(t)));
+            if t % 5 == 4 {
+                warm_up.end_block();
+            }
+        }
+        warm_up
+    }
+
+    #[test]
+    fn a_gap_that_shrinks_is_a_cold_start() {
+        let mut warm_up = run(|t| if t < 20 { 20_000 } else { 10_000 });
+        assert_eq!(
+            (warm_up.phase(29), warm_up.phase(60)),
+            (Phase::Arming, Phase::Cold)
+        );
+        assert!(!warm_up.excuse_ends(119));
+        assert!(warm_up.excuse_ends(120) && !warm_up.excuse_ends(121));
+        assert_eq!(warm_up.phase(121), Phase::Armed);
+    }
+
+    #[test]
+    fn a_gap_that_stays_is_a_slow_version() {
+        assert_eq!(run(|_| 20_000).phase(31), Phase::Armed);
+        assert_eq!(run(|_| 10_000).phase(31), Phase::Armed);
+    }
+}

@@ -1,0 +1,220 @@
+//! Everything that only SQLite knows: opening, pragmas, transactions, error codes.
+//!
+//! A second engine gives the same types and functions from a module of its own.
+
+use crate::StoreError;
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection, SqlitePool};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// One connection, inside or outside of a transaction.
+pub(crate) type Connection = SqliteConnection;
+/// One row of an answer.
+pub(crate) type Row = sqlx::sqlite::SqliteRow;
+
+/// How long a statement waits for a lock that a foreign tool holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller waits for its turn before it is told `Busy`.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Readers beside the one writer; WAL lets them run without waiting for it.
+const READERS: u32 = 4;
+
+/// What a commit waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The disk: survives a power cut.
+    PowerCut,
+    /// The operating system: survives a crash of this process.
+    ProcessCrash,
+}
+
+/// One database file with one writer and several readers.
+#[derive(Debug)]
+pub(crate) struct Database {
+    writer: Arc<Mutex<Writer>>,
+    readers: SqlitePool,
+}
+
+/// The only connection that writes; its order is the order of commits.
+#[derive(Debug)]
+struct Writer {
+    connection: SqliteConnection,
+    /// Whether a transaction may still be open.
+    in_transaction: bool,
+}
+
+impl Writer {
+    /// Leaves no transaction open. On some errors (a full disk among them) SQLite has
+    /// rolled back by itself, and says so with an error of its own, which is no news.
+    async fn roll_back(&mut self) {
+        if self.in_transaction {
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+            self.in_transaction = false;
+        }
+    }
+}
+
+/// A write transaction; undone when it is dropped without commit.
+///
+/// Not sqlx's own: after a full disk that one loses count of its nesting, and the
+/// connection refuses every later transaction.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    writer: Option<OwnedMutexGuard<Writer>>,
+}
+
+impl Transaction {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        if let Some(writer) = &mut self.writer {
+            sqlx::query("COMMIT")
+                .execute(&mut writer.connection)
+                .await?;
+            writer.in_transaction = false;
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = SqliteConnection;
+
+    #[expect(clippy::expect_used, reason = "only drop takes the writer away")]
+    fn deref(&self) -> &SqliteConnection {
+        &self.writer.as_ref().expect("present until drop").connection
+    }
+}
+
+impl DerefMut for Transaction {
+    #[expect(clippy::expect_used, reason = "only drop takes the writer away")]
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.writer.as_mut().expect("present until drop").connection
+    }
+}
+
+impl Drop for Transaction {
+    /// Undoes at once, so that the write lock is free; where no runtime is left to do
+    /// it, the next transaction or the connection's end does.
+    fn drop(&mut self) {
+        let open = self.writer.take().filter(|writer| writer.in_transaction);
+        if let (Some(mut writer), Ok(runtime)) = (open, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { writer.roll_back().await });
+        }
+    }
+}
+
+impl Database {
+    /// Opens the file, which must exist (an empty one is a new database).
+    pub(crate) async fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
+        let shared = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        // Page layout and journal are the file's own; a reader may not set them.
+        let connection = shared
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(match durability {
+                Durability::PowerCut => SqliteSynchronous::Full,
+                Durability::ProcessCrash => SqliteSynchronous::Normal,
+            })
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .connect()
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(TURN_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(shared.read_only(true))
+            .await?;
+        Ok(Self {
+            writer: Arc::new(Mutex::new(Writer {
+                connection,
+                in_transaction: false,
+            })),
+            readers,
+        })
+    }
+
+    /// Begins a transaction that holds the write lock from its first statement on; a
+    /// deferred one that upgrades would fail at once instead of waiting.
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let mut writer = self.turn().await?;
+        // Set before it is so: a caller may go away while the statement runs.
+        writer.in_transaction = true;
+        sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut writer.connection)
+            .await?;
+        Ok(Transaction {
+            writer: Some(writer),
+        })
+    }
+
+    async fn turn(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.writer).lock_owned());
+        let mut writer = turn.await.map_err(|_| StoreError::Busy)?;
+        writer.roll_back().await;
+        Ok(writer)
+    }
+
+    /// For statements that only read.
+    pub(crate) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Gives pages that deletions freed back to the file system.
+    pub(crate) async fn shrink(&self) -> Result<(), StoreError> {
+        sqlx::query("PRAGMA incremental_vacuum")
+            .execute(&mut self.turn().await?.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Waits until nothing runs and closes all files.
+    pub(crate) async fn close(self) {
+        self.readers.close().await;
+        if let Some(writer) = Arc::into_inner(self.writer) {
+            // What was committed is on the disk; the log is replayed at the next start.
+            let _ = writer.into_inner().connection.close().await;
+        }
+    }
+
+    /// Limits the file to `pages`, which makes it full without filling a disk.
+    #[cfg(test)]
+    pub(crate) async fn limit_pages(&self, pages: u32) {
+        let text = format!("PRAGMA max_page_count = {pages}");
+        sqlx::query(sqlx::AssertSqlSafe(text))
+            .execute(&mut self.turn().await.expect("our turn").connection)
+            .await
+            .expect("the limit is set");
+    }
+}
+
+/// Sorts a database error into the kinds that callers act on, by SQLite's result code.
+pub(crate) fn classify(error: sqlx::Error) -> StoreError {
+    let code = match &error {
+        sqlx::Error::Database(answer) => answer.code().and_then(|code| code.parse::<i32>().ok()),
+        _ => None,
+    };
+    let Some(code) = code else {
+        return StoreError::Database(error);
+    };
+    // SQLITE_IOERR_SHMSIZE: the shared index next to the log could not grow.
+    const IOERR_SHMSIZE: i32 = 4874;
+    match (code & 0xff, code) {
+        (13, _) | (_, IOERR_SHMSIZE) => StoreError::Full,
+        // READONLY, PERM and CANTOPEN: a file or folder that we may not write.
+        (8 | 3 | 14, _) => StoreError::ReadOnly,
+        (5 | 6, _) => StoreError::Busy,
+        (11, _) => StoreError::corrupt("the database file is malformed"),
+        (26, _) => StoreError::corrupt("the file is not a database"),
+        (10, _) => StoreError::Disk(error),
+        _ => StoreError::Database(error),
+    }
+}

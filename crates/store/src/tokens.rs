@@ -1,0 +1,139 @@
+//! API tokens: who may do what. Only hashes are stored; making and hashing the
+//! secret is the server's job.
+
+use crate::sqlite::Row;
+use crate::{Store, StoreError, TokenError};
+use esclusa_model::{Actor, Digest, Timestamp};
+use sqlx::Row as _;
+
+/// A stored token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its name, which is the actor of what it does.
+    pub name: Actor,
+    /// What it may do.
+    pub roles: Vec<String>,
+    /// The hash of its secret.
+    pub hash: Digest,
+    /// When it was stored.
+    pub created: Timestamp,
+    /// When it was revoked; absent while it is live.
+    pub revoked: Option<Timestamp>,
+}
+
+/// What revoking found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revocation {
+    /// It was live and is revoked now.
+    Revoked,
+    /// It had been revoked before.
+    AlreadyRevoked,
+    /// Nobody has this name.
+    Unknown,
+}
+
+impl Store {
+    /// Stores a token. The name of a revoked one may be given again.
+    ///
+    /// # Errors
+    /// [`TokenError::NameTaken`] when a live token has this name.
+    pub async fn put_token(
+        &self,
+        name: &Actor,
+        roles: &[String],
+        hash: &Digest,
+        at: Timestamp,
+    ) -> Result<(), TokenError> {
+        let mut tx = self.begin().await?;
+        let roles = serde_json::Value::from(roles.to_vec()).to_string();
+        let stored = sqlx::query(
+            "insert into tokens (name, roles, hash, created, revoked) \
+             values ($1, $2, $3, $4, null) on conflict (name) do update \
+             set roles = excluded.roles, hash = excluded.hash, created = excluded.created, \
+             revoked = null where tokens.revoked is not null",
+        )
+        .bind(name.as_str())
+        .bind(roles)
+        .bind(hash.hex())
+        .bind(at.0)
+        .execute(&mut *tx)
+        .await?;
+        if stored.rows_affected() == 0 {
+            return Err(TokenError::NameTaken(name.to_string()));
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The live token with this hash. A revoked one is not found.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find_token(&self, hash: &Digest) -> Result<Option<TokenRecord>, StoreError> {
+        sqlx::query(
+            "select name, roles, hash, created, revoked from tokens \
+             where hash = $1 and revoked is null",
+        )
+        .bind(hash.hex())
+        .fetch_optional(self.inner.log.readers())
+        .await?
+        .as_ref()
+        .map(record)
+        .transpose()
+    }
+
+    /// All tokens, revoked ones too, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        let rows = sqlx::query("select name, roles, hash, created, revoked from tokens")
+            .fetch_all(self.inner.log.readers())
+            .await?;
+        let mut tokens = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
+        tokens.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(tokens)
+    }
+
+    /// Makes a token worthless, durably, from now on.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn revoke_token(
+        &self,
+        name: &Actor,
+        at: Timestamp,
+    ) -> Result<Revocation, StoreError> {
+        let mut tx = self.begin().await?;
+        let revoked =
+            sqlx::query("update tokens set revoked = $2 where name = $1 and revoked is null")
+                .bind(name.as_str())
+                .bind(at.0)
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+        let known: i64 = sqlx::query_scalar("select count(*) from tokens where name = $1")
+            .bind(name.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(match (revoked, known) {
+            (1.., _) => Revocation::Revoked,
+            (0, 1..) => Revocation::AlreadyRevoked,
+            (0, _) => Revocation::Unknown,
+        })
+    }
+}
+
+fn record(row: &Row) -> Result<TokenRecord, StoreError> {
+    let damaged = |_| StoreError::corrupt("a token has no valid name");
+    let revoked: Option<i64> = row.try_get("revoked")?;
+    Ok(TokenRecord {
+        name: Actor::new(row.try_get::<String, _>("name")?).map_err(damaged)?,
+        roles: serde_json::from_str(row.try_get("roles")?)
+            .map_err(|_| StoreError::corrupt("a token has no valid roles"))?,
+        hash: crate::events::digest(row, "hash")?,
+        created: Timestamp(row.try_get("created")?),
+        revoked: revoked.map(Timestamp),
+    })
+}

@@ -1,0 +1,105 @@
+//! Tokens and settings.
+
+use crate::world::{NOW, actor, folder, open};
+use esclusa_model::{Digest, Timestamp};
+use esclusa_store::{Revocation, StoreError, TokenError, TokenRecord};
+
+fn roles(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    let (ci, hash) = (actor("ci"), Digest::of(b"secret"));
+    store
+        .put_token(&ci, &roles(&["deploy"]), &hash, NOW)
+        .await
+        .expect("stored");
+    let expected = TokenRecord {
+        name: ci.clone(),
+        roles: roles(&["deploy"]),
+        hash,
+        created: NOW,
+        revoked: None,
+    };
+    assert_eq!(store.find_token(&hash).await.expect("read"), Some(expected));
+    let other = Digest::of(b"other");
+    assert_eq!(store.find_token(&other).await.expect("read"), None);
+
+    let later = Timestamp(NOW.0 + 1);
+    let revoke = store.revoke_token(&ci, later).await.expect("revoked");
+    assert_eq!(revoke, Revocation::Revoked);
+    let again = store.revoke_token(&ci, later).await.expect("asked");
+    assert_eq!(again, Revocation::AlreadyRevoked);
+    let nobody = store.revoke_token(&actor("x"), later).await.expect("asked");
+    assert_eq!(nobody, Revocation::Unknown);
+    assert_eq!(store.find_token(&hash).await.expect("read"), None);
+    assert_eq!(store.tokens().await.expect("read")[0].revoked, Some(later));
+}
+
+#[tokio::test]
+async fn a_live_name_is_not_given_twice() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+    store
+        .put_token(&actor("ci"), &roles(&["a"]), &one, NOW)
+        .await
+        .expect("stored");
+    let taken = store
+        .put_token(&actor("ci"), &roles(&["b"]), &two, NOW)
+        .await;
+    assert!(matches!(taken, Err(TokenError::NameTaken(_))), "{taken:?}");
+    assert!(store.find_token(&one).await.expect("read").is_some());
+
+    store
+        .revoke_token(&actor("ci"), NOW)
+        .await
+        .expect("revoked");
+    store
+        .put_token(&actor("ci"), &roles(&["b"]), &two, NOW)
+        .await
+        .expect("stored");
+    assert!(store.find_token(&one).await.expect("read").is_none());
+    let now_live = store.find_token(&two).await.expect("read").expect("live");
+    assert_eq!(now_live.roles, roles(&["b"]));
+}
+
+#[tokio::test]
+async fn settings_are_kept_and_never_quoted() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    store
+        .put_setting("cookie-key/shop", &"hunter2", NOW)
+        .await
+        .expect("stored");
+    store
+        .put_setting("cookie-key/shop", &"hunter3", NOW)
+        .await
+        .expect("stored");
+    store
+        .put_setting("proxy/p1", &7_u64, NOW)
+        .await
+        .expect("stored");
+    store.close().await;
+    let store = open(dir.path()).await;
+    let key: Option<String> = store.setting("cookie-key/shop").await.expect("read");
+    assert_eq!(key.as_deref(), Some("hunter3"));
+    let names = store.setting_names("cookie-key/").await.expect("read");
+    assert_eq!(names, ["cookie-key/shop"]);
+
+    let wrong = store
+        .setting::<u64>("cookie-key/shop")
+        .await
+        .expect_err("no number");
+    assert!(matches!(wrong, StoreError::Corrupt { .. }), "{wrong:?}");
+    assert!(
+        !format!("{wrong} {wrong:?}").contains("hunter"),
+        "{wrong:?}"
+    );
+
+    store.remove_setting("proxy/p1").await.expect("removed");
+    assert_eq!(store.setting::<u64>("proxy/p1").await.expect("read"), None);
+}
