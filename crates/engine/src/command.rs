@@ -13,7 +13,7 @@ pub enum Command {
     Resume,
     /// Pass the gate of the present stage without its evidence.
     Skip,
-    /// Go to 100 % now, past all stages left.
+    /// Go to the last stage now, past those between; there, pass its gate. Ends a pause.
     Promote,
     /// Return everything.
     Abort {
@@ -70,13 +70,7 @@ pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, Comma
         return rollback(release, reason, can_return);
     }
     if let Command::Supersede { by } = command {
-        let reason = format!("superseded by version {by}");
-        return Ok(turn_back(
-            release,
-            ReturnCause::Superseded,
-            reason,
-            Outcome::Aborted,
-        ));
+        return Ok(supersede(release, by));
     }
     if phase.is_returning() || phase.is_final() {
         return refuse(
@@ -87,22 +81,22 @@ pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, Comma
     match command {
         Command::Pause if release.paused.is_some() => Ok(Vec::new()),
         Command::Pause => Ok(vec![Event::Paused]),
-        Command::Resume if release.paused.is_none() => Ok(Vec::new()),
+        Command::Resume if release.paused.is_none() && release.returned_by_proxy.is_none() => {
+            Ok(Vec::new())
+        }
         Command::Resume => Ok(vec![Event::Resumed]),
-        Command::Skip => match phase {
-            Phase::Stage(_) => Ok(vec![Event::Skipped]),
-            _ => refuse(
-                format!("there is no stage to skip in phase {phase}"),
-                "wait for the first stage; checks and steps cannot be skipped",
-            ),
-        },
-        Command::Promote => match phase {
-            Phase::Stage(_) => Ok(vec![Event::PromoteAsked]),
-            _ => refuse(
-                format!("nothing can be promoted in phase {phase}"),
-                "wait for the first stage; checks and steps cannot be skipped",
-            ),
-        },
+        Command::Skip | Command::Promote if !matches!(phase, Phase::Stage(_)) => refuse(
+            format!("there is no stage to pass in phase {phase}"),
+            "wait for the first stage; checks and steps cannot be skipped",
+        ),
+        Command::Skip | Command::Promote if release.returned_by_proxy.is_some() => refuse(
+            "a proxy returned the share by itself, so nobody is exposed",
+            "resume the release to expose users again, or abort it",
+        ),
+        Command::Skip if release.skip_asked => Ok(Vec::new()),
+        Command::Skip => Ok(vec![Event::Skipped]),
+        Command::Promote if release.promote_asked => Ok(Vec::new()),
+        Command::Promote => Ok(vec![Event::PromoteAsked]),
         Command::SignOff { role, comment } => sign_off(release, role, comment),
         Command::Abort { .. } | Command::Rollback { .. } | Command::Supersede { .. } => {
             Ok(Vec::new())
@@ -126,6 +120,20 @@ fn abort(release: &Release, reason: &str) -> Result<Vec<Event>, CommandError> {
     ))
 }
 
+/// A promoted release is over: the next one compares itself with it.
+fn supersede(release: &Release, by: &str) -> Vec<Event> {
+    if release.phase == Phase::Promoted {
+        return Vec::new();
+    }
+    let outcome = if release.was_exposed {
+        Outcome::Aborted
+    } else {
+        Outcome::Refused
+    };
+    let reason = format!("superseded by version {by}");
+    turn_back(release, ReturnCause::Superseded, reason, outcome)
+}
+
 fn rollback(
     release: &Release,
     reason: &str,
@@ -139,6 +147,12 @@ fn rollback(
             reason,
             Outcome::Aborted,
         ));
+    }
+    if release.requested.stable.is_none() {
+        return refuse(
+            "there is nothing to return to: this was the first deployment",
+            "release another version",
+        );
     }
     match can_return {
         Ok(()) => Ok(turn_back(

@@ -1,5 +1,6 @@
 //! What the shell brings back from a task, as events.
 
+use crate::decide::count;
 use esclusa_model::{ComponentName, Digest, VersionRef};
 use esclusa_release::{Event, InstanceRecord, Release, Task, TaskEnd};
 use std::collections::BTreeMap;
@@ -36,31 +37,56 @@ pub fn complete(release: &Release, task: Task, attempt: u32, completion: Complet
     }
     let ended = |end| Event::TaskEnded { task, attempt, end };
     match completion {
-        Completion::Ended(end) => vec![ended(end)],
-        // A completion that arrives after the way back began is of no use any more.
-        _ if release.phase.is_returning() => {
-            vec![ended(TaskEnd::Failed {
-                reason: "the release went back meanwhile".into(),
-            })]
-        }
         Completion::Prepared {
             version,
             components,
-        } => {
-            let note = format!("{version}, {}", verification(&version));
-            vec![
-                Event::Prepared {
-                    version,
-                    components,
-                },
-                ended(TaskEnd::Done { note }),
-            ]
+        } if task == Task::Prepare => {
+            match without(release, |name| components.contains_key(name)) {
+                Some(missing) => vec![ended(failed(format!("{missing} was not stored")))],
+                None => {
+                    let note = format!("{version}, {}", verification(&version));
+                    let prepared = Event::Prepared {
+                        version,
+                        components,
+                    };
+                    vec![prepared, ended(TaskEnd::Done { note })]
+                }
+            }
         }
-        Completion::Deployed { instances } => {
-            let note = format!("{} ready", count(instances.len(), "instance"));
-            vec![Event::Deployed { instances }, ended(TaskEnd::Done { note })]
+        Completion::Deployed { instances } if task == Task::Deploy => {
+            let runs = |name: &ComponentName| instances.iter().any(|i| i.component == *name);
+            match without(release, runs) {
+                Some(missing) => vec![ended(failed(format!("{missing} has no instance")))],
+                None => {
+                    let note = format!("{} ready", count(instances.len(), "instance"));
+                    vec![Event::Deployed { instances }, ended(TaskEnd::Done { note })]
+                }
+            }
+        }
+        // What these two bring is needed later: done without it is not done.
+        Completion::Ended(TaskEnd::Done { .. }) if matches!(task, Task::Prepare | Task::Deploy) => {
+            vec![ended(failed(
+                "it was reported done without its result".into(),
+            ))]
+        }
+        Completion::Ended(end) => vec![ended(end)],
+        Completion::Prepared { .. } | Completion::Deployed { .. } => {
+            vec![ended(failed(
+                "it was reported done with another task's result".into(),
+            ))]
         }
     }
+}
+
+const fn failed(reason: String) -> TaskEnd {
+    TaskEnd::Failed { reason }
+}
+
+/// A component of the plan that is not there: half a version is none.
+fn without(release: &Release, there: impl Fn(&ComponentName) -> bool) -> Option<String> {
+    let components = &release.requested.plan.components;
+    let missing = components.keys().find(|name| !there(name))?;
+    Some(format!("component {missing}"))
 }
 
 fn verification(version: &VersionRef) -> &'static str {
@@ -68,13 +94,5 @@ fn verification(version: &VersionRef) -> &'static str {
         "content stored under its digest"
     } else {
         "named only, content unverified"
-    }
-}
-
-pub(crate) fn count(n: usize, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
     }
 }

@@ -1,59 +1,135 @@
-//! The next events of a release.
+//! The next events of a release: which rule speaks in which phase.
 
-use crate::complete::count;
-use crate::desired::{is_sequential, wanted_tasks};
-use crate::limits::{CHECK_ATTEMPTS, DIAL_LIMIT, DIAL_TOLERANCE_BP, task_limit};
-use crate::stage::decide_stage;
-use crate::{DialState, Observed};
-use esclusa_model::{BasisPoints, Outcome, Timestamp};
-use esclusa_plan::{Audience, Requirement, Stage};
-use esclusa_release::{DialEvidence, Event, Phase, Release, ReturnCause, Returned, Task, TaskEnd};
+use crate::back::decide_back;
+use crate::dial::{confirm_dial, dial_trouble, drifted};
+use crate::hold::gate;
+use crate::observed::{Judgement, Observed, Opinion};
+use crate::preflight::preflight;
+use crate::stage::{at_stage, blind, passed_by_person};
+use crate::tasks::{Tasks, forward_tasks, timed_out_tasks};
+use esclusa_judge::BlindThen;
+use esclusa_model::Outcome;
+use esclusa_plan::Stage;
+use esclusa_release::{Event, Phase, Release, ReturnCause, Returned, Task};
 
 /// The next events; none when there is nothing to do but wait. Apply them and ask
 /// again until none come.
 #[must_use]
 pub fn decide(release: &Release, observed: &Observed) -> Vec<Event> {
-    let timed_out = timed_out_tasks(release, observed.now);
+    if release.ended.is_some() {
+        return Vec::new();
+    }
+    let next = next(release, observed);
+    // A store that does not answer must not keep users where they are: what lowers
+    // stands before everything that only has to be written down.
+    if next.iter().any(lowers) {
+        return next;
+    }
+    let timed_out = timed_out_tasks(release, observed);
     if !timed_out.is_empty() {
         return timed_out;
     }
-    if let Some(event) = confirm_dial(release, observed) {
-        return vec![event];
+    if let Some(confirmed) = confirm_dial(release, observed) {
+        return vec![Event::DialConfirmed(confirmed)];
     }
+    if let Some(remark) = remark(release, observed) {
+        return vec![remark];
+    }
+    next
+}
+
+const fn lowers(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ReturnDecided(_) | Event::ReturnedByProxy { .. }
+    )
+}
+
+fn next(release: &Release, observed: &Observed) -> Vec<Event> {
     match release.phase {
+        Phase::Lowering | Phase::HandingBack | Phase::Stopping | Phase::Undoing | Phase::Ended => {
+            decide_back(release, observed)
+        }
         Phase::Promoted => promoted(release),
-        Phase::Ended => Vec::new(),
-        Phase::Lowering => lowering(release, observed),
-        Phase::Stage(index) => match release.requested.plan.stages.get(index) {
-            Some(Stage::Expose(expose)) => decide_stage(release, observed, index, expose),
-            Some(Stage::WarmUp(_)) | None => run_phase(release, observed),
-        },
         Phase::Preflight => preflight(release, observed),
-        Phase::Preparing
-        | Phase::Before
-        | Phase::Deploying
-        | Phase::CanaryChecks
-        | Phase::After
-        | Phase::HandOver
-        | Phase::HandingBack
-        | Phase::Undoing
-        | Phase::Stopping => run_phase(release, observed),
+        Phase::Preparing | Phase::Before | Phase::Deploying | Phase::CanaryChecks => {
+            phase_tasks(release, observed)
+        }
+        Phase::Stage(_) | Phase::After | Phase::HandOver => {
+            if let Some(lowering) = what_lowers(release, observed) {
+                return lowering;
+            }
+            match release.stage() {
+                Some((index, Stage::Expose(expose))) => at_stage(release, observed, index, expose),
+                Some((index, Stage::WarmUp(_))) if release.skip_asked || release.promote_asked => {
+                    passed_by_person(release, index)
+                }
+                Some((_, Stage::WarmUp(_))) | None => phase_tasks(release, observed),
+            }
+        }
     }
 }
 
-/// Going back with a plain reason and no verdict.
+/// Everything that takes the canary back by itself, in order of how little it can wait.
+fn what_lowers(release: &Release, observed: &Observed) -> Option<Vec<Event>> {
+    if let Some(judgement) = &observed.judgement
+        && judgement.opinion == Opinion::Rollback
+    {
+        let reason = judgement.evidence.summary.clone();
+        return Some(judged_harmful(release, judgement, reason));
+    }
+    if let Some(reason) = dial_trouble(release, observed) {
+        return Some(turn_back(release, ReturnCause::Failure, reason));
+    }
+    let in_stage = matches!(release.phase, Phase::Stage(_));
+    if in_stage
+        && observed.returned_by_proxy
+        && release.returned_by_proxy.is_none()
+        && !release.exposure().is_nobody()
+    {
+        let reason = "a proxy lost its controller and returned the share by itself; resume to \
+                      expose users again, or abort"
+            .into();
+        return Some(vec![Event::ReturnedByProxy { reason }]);
+    }
+    let returns_when_blind = release.requested.plan.judge.blind.then == BlindThen::Rollback;
+    match blind(release, observed) {
+        Some(reason) if returns_when_blind => Some(turn_back(release, ReturnCause::Blind, reason)),
+        Some(_) | None => None,
+    }
+}
+
+/// Going back with a plain reason and no new verdict.
 pub(crate) fn turn_back(release: &Release, cause: ReturnCause, reason: String) -> Vec<Event> {
-    let outcome = if release.was_exposed {
-        Outcome::RolledBack
-    } else {
-        Outcome::Refused
-    };
     vec![Event::ReturnDecided(Returned {
         cause,
         reason,
-        outcome,
+        outcome: outcome_of_return(release),
         evidence: release.judged.clone(),
     })]
+}
+
+/// Going back because of the judge.
+pub(crate) fn judged_harmful(
+    release: &Release,
+    judgement: &Judgement,
+    reason: String,
+) -> Vec<Event> {
+    vec![Event::ReturnDecided(Returned {
+        cause: ReturnCause::Judge,
+        reason,
+        outcome: outcome_of_return(release),
+        evidence: Some(judgement.evidence.clone()),
+    })]
+}
+
+/// Before any exposure nothing was rolled back: the release was refused.
+pub(crate) const fn outcome_of_return(release: &Release) -> Outcome {
+    if release.was_exposed {
+        Outcome::RolledBack
+    } else {
+        Outcome::Refused
+    }
 }
 
 pub(crate) fn advance(to: Phase, why: impl Into<String>) -> Vec<Event> {
@@ -64,248 +140,115 @@ pub(crate) fn advance(to: Phase, why: impl Into<String>) -> Vec<Event> {
     }]
 }
 
-/// The engine's own deadline for tasks: the shell may have died with them.
-fn timed_out_tasks(release: &Release, now: Timestamp) -> Vec<Event> {
-    release
-        .tasks
-        .iter()
-        .filter(|(_, state)| state.end.is_none())
-        .filter(|(task, state)| {
-            task_limit(release, **task).is_some_and(|limit| now.since(state.started_at) > limit)
-        })
-        .map(|(task, state)| Event::TaskEnded {
-            task: *task,
-            attempt: state.attempt,
-            end: TaskEnd::TimedOut,
-        })
-        .collect()
-}
-
-/// A reading that shows the exposure asked for now, not yet recorded.
-fn confirm_dial(release: &Release, observed: &Observed) -> Option<Event> {
-    let reading = observed.dial.as_ref()?;
-    let achieved = reading.achieved?;
-    let fresh = reading.at >= release.phase_since
-        && reading.state == DialState::Converged
-        && reading.asked == release.exposure()
-        && close_enough(achieved, reading.asked.share);
-    if !fresh || release.dial_confirmed() {
+/// What is worth writing down though nothing follows from it.
+fn remark(release: &Release, observed: &Observed) -> Option<Event> {
+    let exposing = matches!(
+        release.phase,
+        Phase::Stage(_) | Phase::After | Phase::HandOver
+    );
+    if let Some(judgement) = observed.judgement.as_ref().filter(|_| exposing) {
+        let known = release.judged.as_ref().map(|known| known.code.as_str());
+        if known != Some(judgement.evidence.code.as_str()) {
+            return Some(Event::Judged(judgement.evidence.clone()));
+        }
+    }
+    let (index, stage) = release.stage()?;
+    let Stage::Expose(expose) = stage else {
         return None;
-    }
-    // Before the first exposure there is nothing to confirm.
-    let matters = release.was_exposed || !release.exposure().is_nobody();
-    matters.then(|| {
-        Event::DialConfirmed(DialEvidence {
-            asked: reading.asked.share,
-            achieved,
-            generation: reading.generation,
-        })
-    })
+    };
+    let record = release.stage_record()?;
+    let over = observed.now.since(record.entered_at) > expose.budget?;
+    (over && !record.over_budget).then_some(Event::OverBudget { stage: index })
 }
 
-/// Coarse dials may be off by a step, but nobody must be nobody and all must be all.
-fn close_enough(achieved: BasisPoints, asked: BasisPoints) -> bool {
-    if asked.is_partial() {
-        achieved.get().abs_diff(asked.get()) <= DIAL_TOLERANCE_BP
-    } else {
-        achieved == asked
-    }
+/// Runs the phase's tasks; once all are done, goes on, unless something keeps it.
+fn phase_tasks(release: &Release, observed: &Observed) -> Vec<Event> {
+    let next = match forward_tasks(release, observed.now) {
+        Tasks::Failed(reason) => return turn_back(release, ReturnCause::Failure, reason),
+        Tasks::Start(events) => events,
+        Tasks::Running => Vec::new(),
+        Tasks::Done => next_phase(release),
+    };
+    gate(release, observed.now, obstacle(release, observed), next)
 }
 
-/// Sign-offs beside the early checks.
-fn preflight(release: &Release, observed: &Observed) -> Vec<Event> {
-    for requirement in &release.requested.plan.requires {
-        let Requirement::SignOff { roles, within } = requirement else {
-            continue;
-        };
-        let missing: Vec<&str> = roles
-            .iter()
-            .filter(|role| !release.sign_offs.contains_key(*role))
-            .map(String::as_str)
-            .collect();
-        if missing.is_empty() {
-            continue;
-        }
-        let reason = format!("waiting for sign-off by {}", missing.join(", "));
-        if observed.now.since(release.phase_since) > *within {
-            let reason = format!("no sign-off by {} within {within}", missing.join(", "));
-            return turn_back(release, ReturnCause::Deadline, reason);
-        }
-        let checks = run_tasks(release, observed);
-        if !checks.is_empty() {
-            return checks;
-        }
-        return match &release.hold {
-            Some(hold) if hold.reason == reason => Vec::new(),
-            _ => vec![Event::HoldBegan { reason }],
-        };
+/// What keeps a release from going on in any phase.
+pub(crate) fn obstacle(release: &Release, observed: &Observed) -> Option<String> {
+    if release.paused.is_some() {
+        return Some("paused by a person".into());
     }
-    run_phase(release, observed)
+    drifted(release, observed)
 }
 
-/// Runs the phase's tasks; once all are done, goes on.
-fn run_phase(release: &Release, observed: &Observed) -> Vec<Event> {
-    let events = run_tasks(release, observed);
-    if !events.is_empty() {
-        return events;
-    }
-    let all_done = wanted_tasks(release)
-        .iter()
-        .all(|task| release.task_end(*task).is_some_and(is_settled));
-    if all_done {
-        next_phase(release)
-    } else {
-        Vec::new()
-    }
-}
-
-const fn is_settled(end: &TaskEnd) -> bool {
-    // On the way back a failed task is settled too; going forward it turned back.
-    matches!(
-        end,
-        TaskEnd::Done { .. } | TaskEnd::Failed { .. } | TaskEnd::TimedOut
-    )
-}
-
-/// Starts, retries or gives up on tasks of the present phase.
-fn run_tasks(release: &Release, observed: &Observed) -> Vec<Event> {
-    let start = |task, attempt| vec![Event::TaskStarted { task, attempt }];
-    let mut events = Vec::new();
-    for task in wanted_tasks(release) {
-        match release.tasks.get(&task) {
-            None => events.extend(start(task, 1)),
-            Some(state) => match &state.end {
-                None => {}
-                Some(TaskEnd::Done { .. }) => continue,
-                Some(_) if is_retried(task, state.attempt, state.end.as_ref()) => {
-                    events.extend(start(task, state.attempt + 1));
-                }
-                Some(end) => match give_up(release, task, end) {
-                    GiveUp::TurnBack(events) => return events,
-                    GiveUp::GoOn => continue,
-                },
-            },
-        }
-        if is_sequential(release.phase) {
-            break;
-        }
-    }
-    if observed.busy && release.phase.is_returning() {
-        Vec::new()
-    } else {
-        events
-    }
-}
-
-/// Records of our own are retried until they succeed; a check that could not be
-/// asked, a few times.
-const fn is_retried(task: Task, attempt: u32, end: Option<&TaskEnd>) -> bool {
-    match task {
-        Task::RecordStable | Task::RestoreStable => true,
-        Task::Check(_) => matches!(end, Some(TaskEnd::Unknown { .. })) && attempt < CHECK_ATTEMPTS,
-        _ => false,
-    }
-}
-
-enum GiveUp {
-    TurnBack(Vec<Event>),
-    GoOn,
-}
-
-fn give_up(release: &Release, task: Task, end: &TaskEnd) -> GiveUp {
-    if release.phase.is_returning() {
-        // Undos depend on each other in order: after one failed, the rest stays.
-        let undo = matches!(task, Task::UndoBefore(_) | Task::UndoAfter(_));
-        return if undo {
-            GiveUp::TurnBack(advance(Phase::Stopping, format!("{task} {end}")))
-        } else {
-            GiveUp::GoOn
-        };
-    }
-    let name = describe(release, task);
-    GiveUp::TurnBack(turn_back(
-        release,
-        ReturnCause::Failure,
-        format!("{name} {end}"),
-    ))
-}
-
-/// A task in the plan's own words.
-fn describe(release: &Release, task: Task) -> String {
-    let plan = &release.requested.plan;
-    match task {
-        Task::Check(index) => match plan.requires.get(index) {
-            Some(Requirement::Check { name, .. }) => format!("check {name:?}"),
-            Some(Requirement::SignOff { .. }) | None => task.to_string(),
-        },
-        Task::Before(index) => plan
-            .before
-            .get(index)
-            .map_or(task.to_string(), |s| format!("step {:?}", s.name)),
-        Task::After(index) => plan
-            .after
-            .get(index)
-            .map_or(task.to_string(), |s| format!("step {:?}", s.name)),
-        _ => task.to_string(),
-    }
-}
-
-fn next_phase(release: &Release) -> Vec<Event> {
+pub(crate) fn next_phase(release: &Release) -> Vec<Event> {
     let plan = &release.requested.plan;
     match release.phase {
         Phase::Preparing => advance(Phase::Preflight, "the version is stored"),
-        Phase::Preflight => advance(Phase::Before, passed(release, "check")),
-        Phase::Before => advance(
-            Phase::Deploying,
-            format!("{} done", count(plan.before.len(), "step")),
-        ),
+        Phase::Preflight => advance(Phase::Before, passed_checks(release)),
+        Phase::Before => advance(Phase::Deploying, steps_done(plan.before.len())),
         Phase::Deploying => advance(Phase::CanaryChecks, "all components are ready"),
         Phase::CanaryChecks => first_stage(release),
         Phase::Stage(index) if index + 1 < plan.stages.len() => {
             advance(Phase::Stage(index + 1), "warm-up done")
         }
         Phase::Stage(_) => advance(Phase::After, "all stages done"),
-        Phase::After => advance(
-            Phase::HandOver,
-            format!("{} done", count(plan.after.len(), "step")),
-        ),
+        Phase::After => advance(Phase::HandOver, steps_done(plan.after.len())),
         Phase::HandOver => advance(Phase::Promoted, "the new version is stable"),
-        Phase::HandingBack => advance(Phase::Undoing, "workers are back"),
-        Phase::Undoing => advance(Phase::Stopping, "undone"),
-        Phase::Stopping => end_return(release),
-        Phase::Promoted | Phase::Lowering | Phase::Ended => Vec::new(),
+        Phase::Promoted
+        | Phase::Lowering
+        | Phase::HandingBack
+        | Phase::Stopping
+        | Phase::Undoing
+        | Phase::Ended => Vec::new(),
     }
-}
-
-fn passed(release: &Release, noun: &str) -> String {
-    let n = release
-        .tasks
-        .keys()
-        .filter(|task| matches!(task, Task::Check(_)))
-        .count();
-    format!("{} passed", count(n, noun))
 }
 
 /// Without a stable version there is nothing to compare with: straight to the last stage.
 fn first_stage(release: &Release) -> Vec<Event> {
-    let last = release.requested.plan.stages.len().saturating_sub(1);
-    match &release.requested.stable {
-        Some(_) => advance(Phase::Stage(0), passed(release, "check")),
-        None => advance(
-            Phase::Stage(last),
-            format!(
-                "first deployment: no stable version to compare with, so only checks stand \
-                 behind it ({})",
-                passed(release, "check")
-            ),
-        ),
+    let Some(last) = release.requested.plan.stages.len().checked_sub(1) else {
+        let reason = "the plan has no stages".into();
+        return turn_back(release, ReturnCause::Failure, reason);
+    };
+    if release.requested.stable.is_some() {
+        return advance(Phase::Stage(0), passed_checks(release));
+    }
+    let why = format!(
+        "first deployment: no stable version to compare with, so only checks stand behind it ({})",
+        passed_checks(release)
+    );
+    advance(Phase::Stage(last), why)
+}
+
+fn passed_checks(release: &Release) -> String {
+    let done = release
+        .tasks
+        .iter()
+        .filter(|(task, state)| {
+            matches!(task, Task::Check(_)) && state.end.as_ref().is_some_and(|e| e.is_done())
+        })
+        .count();
+    match done {
+        0 => "no checks were asked for".into(),
+        n => format!("{} passed", count(n, "check")),
+    }
+}
+
+fn steps_done(steps: usize) -> String {
+    match steps {
+        0 => "no steps to run".into(),
+        n => format!("{} done", count(n, "step")),
+    }
+}
+
+pub(crate) fn count(n: usize, noun: &str) -> String {
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
     }
 }
 
 fn promoted(release: &Release) -> Vec<Event> {
-    if release.ended.is_some() {
-        return Vec::new();
-    }
     let (outcome, reason) = if release.hurried {
         (
             Outcome::PromotedEarly,
@@ -318,75 +261,4 @@ fn promoted(release: &Release) -> Vec<Event> {
         outcome,
         reason: reason.into(),
     }]
-}
-
-/// Shares first; only when they are seen to be back does anything else move.
-fn lowering(release: &Release, observed: &Observed) -> Vec<Event> {
-    let back = !release.was_exposed || release.dial_confirmed();
-    if back && !observed.busy {
-        let records = run_tasks(release, observed);
-        if !records.is_empty() {
-            return records;
-        }
-        let recorded = wanted_tasks(release)
-            .iter()
-            .all(|task| release.task_end(*task).is_some_and(TaskEnd::is_done));
-        if recorded {
-            return advance(Phase::HandingBack, "nobody is exposed any more");
-        }
-        return Vec::new();
-    }
-    if !back && observed.now.since(release.phase_since) > DIAL_LIMIT {
-        let detail = observed
-            .dial
-            .as_ref()
-            .map_or("no reading", |dial| dial.detail.as_str());
-        let reason = format!(
-            "the {} dial of {} did not go back to 0% within {DIAL_LIMIT}: {detail}",
-            release.requested.plan.traffic.driver, release.requested.service,
-        );
-        return vec![Event::Ended {
-            outcome: Outcome::RollbackFailed,
-            reason,
-        }];
-    }
-    Vec::new()
-}
-
-fn end_return(release: &Release) -> Vec<Event> {
-    let Some(returning) = &release.returning else {
-        return Vec::new();
-    };
-    let failed: Vec<String> = release
-        .tasks
-        .iter()
-        .filter(|(task, _)| {
-            matches!(
-                task,
-                Task::UndoBefore(_) | Task::UndoAfter(_) | Task::HandBack | Task::StopCanary
-            )
-        })
-        .filter_map(|(task, state)| match &state.end {
-            Some(end) if !end.is_done() => Some(format!("{task} {end}")),
-            _ => None,
-        })
-        .collect();
-    let reason = &returning.decision.reason;
-    let (outcome, reason) = if failed.is_empty() {
-        (returning.decision.outcome, reason.clone())
-    } else {
-        (
-            Outcome::RollbackFailed,
-            format!("{reason}; users are back, but {}", failed.join("; ")),
-        )
-    };
-    vec![Event::Ended { outcome, reason }]
-}
-
-/// An audience in the plan's words.
-pub(crate) fn audience(to: &Audience) -> String {
-    match to {
-        Audience::Share(share) => share.to_string(),
-        Audience::Segment(name) => format!("segment {name}"),
-    }
 }

@@ -70,7 +70,6 @@ pub(crate) fn wanted_tasks(release: &Release) -> Vec<Task> {
                 Vec::new()
             }
         }
-        Phase::Undoing => undo_tasks(release),
         Phase::Stopping => {
             if started(Task::Deploy) {
                 vec![Task::StopCanary]
@@ -78,11 +77,12 @@ pub(crate) fn wanted_tasks(release: &Release) -> Vec<Task> {
                 Vec::new()
             }
         }
+        Phase::Undoing => undo_tasks(release),
         Phase::Promoted | Phase::Ended => Vec::new(),
     }
 }
 
-/// Whether the tasks of the present phase run one after the other.
+/// Whether the tasks of a phase run one after the other.
 pub(crate) const fn is_sequential(phase: Phase) -> bool {
     !matches!(phase, Phase::Preflight | Phase::CanaryChecks)
 }

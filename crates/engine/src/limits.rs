@@ -2,7 +2,7 @@
 
 use esclusa_model::Millis;
 use esclusa_plan::{Requirement, Stage};
-use esclusa_release::{Release, Task};
+use esclusa_release::{Release, Task, TaskEnd};
 
 /// Longest time for a dial to show what was asked for. A DNS record with a minute's
 /// time-to-live fits; longer and nobody could call the release under control.
@@ -12,8 +12,25 @@ pub const DIAL_LIMIT: Millis = Millis(120_000);
 /// coarse balancers have steps of 1/256, which is 39.
 pub const DIAL_TOLERANCE_BP: u16 = 50;
 
-/// How often a check that could not be asked is asked again.
-pub(crate) const CHECK_ATTEMPTS: u32 = 3;
+/// How long cancelled work may take to end. Killing is the shell's first means, so
+/// whatever lasts longer is stuck.
+pub const CANCEL_LIMIT: Millis = Millis(120_000);
+
+/// How often a check is asked that could not be answered.
+const CHECK_ATTEMPTS: u32 = 3;
+
+/// Time between two such questions.
+const CHECK_PAUSE: Millis = Millis(2_000);
+
+/// How often a record in our own store is tried: with the pauses between, for about
+/// eight minutes. A store that is away longer needs a person.
+const RECORD_ATTEMPTS: u32 = 12;
+
+/// Longest run of one try to record.
+const RECORD_LIMIT: Millis = Millis(60_000);
+
+/// Longest pause between two tries to record.
+const RECORD_PAUSE_MOST: Millis = Millis(60_000);
 
 /// Hashing and copying an artifact of some gigabytes from a slow disk.
 const PREPARE_LIMIT: Millis = Millis(15 * 60_000);
@@ -24,8 +41,25 @@ const SLACK: Millis = Millis(30_000);
 /// Handing over stops the old and starts the new copy of each worker.
 const HAND_OVER_LIMIT: Millis = Millis(10 * 60_000);
 
-/// Longest run of a task, enforced by the engine even if the shell forgets;
-/// `None` for records in our own store, which are retried until they succeed.
+/// The pause before a task that ended like this is tried again; `None` when it is not.
+pub(crate) fn retry_pause(task: Task, attempt: u32, end: &TaskEnd) -> Option<Millis> {
+    match task {
+        Task::RecordStable | Task::RestoreStable if attempt < RECORD_ATTEMPTS => {
+            // 1 s, 2 s, 4 s, ...
+            let doubled = Millis::from_secs(1)
+                .0
+                .saturating_mul(1 << (attempt.max(1) - 1));
+            Some(Millis(doubled.min(RECORD_PAUSE_MOST.0)))
+        }
+        Task::Check(_) if matches!(end, TaskEnd::Unknown { .. }) && attempt < CHECK_ATTEMPTS => {
+            Some(CHECK_PAUSE)
+        }
+        _ => None,
+    }
+}
+
+/// Longest run of one try of a task, enforced by the engine even if the shell forgets;
+/// `None` for a task that the plan does not have.
 #[must_use]
 pub fn task_limit(release: &Release, task: Task) -> Option<Millis> {
     let plan = &release.requested.plan;
@@ -47,7 +81,7 @@ pub fn task_limit(release: &Release, task: Task) -> Option<Millis> {
             Some(Stage::Expose(_)) | None => Millis::ZERO,
         },
         Task::HandOver | Task::HandBack | Task::StopCanary => HAND_OVER_LIMIT,
-        Task::RecordStable | Task::RestoreStable => return None,
+        Task::RecordStable | Task::RestoreStable => RECORD_LIMIT,
     };
     Some(limit)
 }

@@ -53,7 +53,12 @@ pub enum StageEnd {
     Rollback(String),
 }
 
-/// The judge's view of the present stage.
+/// The judge's view of the present stage and of no other: what was said of the stage
+/// before is `None` until the judge has looked at this one.
+///
+/// At 100 % and on a first deployment there is nothing to compare with. Whoever makes
+/// the judgement still says how the stage ends: `at_end` advances when no limit is
+/// broken, also without traffic, and its words say on how little that rests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// Right now.
@@ -69,6 +74,9 @@ pub struct Judgement {
 pub struct Observed {
     /// Now.
     pub now: Timestamp,
+    /// Since when this shell has carried the release without a gap. A dial and a task
+    /// have their whole time again after a restart: nobody turned or ran them meanwhile.
+    pub watching_since: Timestamp,
     /// The newest reading of the dial.
     pub dial: Option<DialReading>,
     /// Whether the traffic driver counts requests by version at all.
@@ -77,8 +85,9 @@ pub struct Observed {
     pub judgement: Option<Judgement>,
     /// How long no counts have arrived, where the driver counts.
     pub silent_for: Millis,
-    /// A proxy returned this release's share by itself because control was lost.
+    /// A proxy returned this release's share by itself because control was lost, and has
+    /// not been told since that nobody is exposed.
     pub returned_by_proxy: bool,
-    /// Cancelled work that has not ended yet.
+    /// Whether tasks that were cancelled, or that timed out, have not ended yet.
     pub busy: bool,
 }

@@ -1,10 +1,32 @@
 //! The plan language: YAML in, a checked and expanded [`Plan`] or all errors out.
+//!
+//! One table of keys is behind reading, messages and the JSON Schema. What exists
+//! outside (drivers, their fields, what they can do) comes in as a [`Catalog`] value.
+//! Nothing here reads files, asks a clock or looks anything up.
 
+mod braces;
 mod catalog;
+mod diagnostic;
+mod lint;
 mod model;
+mod parse;
+mod placeholders;
+mod read;
+mod section;
+mod shape;
+mod source;
+mod suggest;
+mod templates;
+mod units;
+mod yaml;
 
 pub use catalog::{Capability, Catalog, DriverEntry, Field, FieldKind};
+pub use diagnostic::{CODES, Diagnostic, Severity, render_all};
 pub use model::{
     Audience, Component, DriverUse, Expose, Hold, HoldOrReturn, HoldThen, LostControl, NamedRoute,
     OnConflict, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver, Undo, WarmUp,
 };
+pub use parse::{Parsed, parse, parse_judge};
+pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
+pub use source::{SourceFile, Span};
+pub use templates::Template;

@@ -71,6 +71,12 @@ pub enum Event {
     },
     /// What was missing is there.
     HoldEnded,
+    /// A proxy lost its controller and took the share back by itself. Nobody is
+    /// exposed from here on until a person resumes.
+    ReturnedByProxy {
+        /// What happened, in words.
+        reason: String,
+    },
     /// A stage takes longer than its budget (PRE-24).
     OverBudget {
         /// The stage's index.
@@ -78,11 +84,12 @@ pub enum Event {
     },
     /// A person stopped the advance; the judge goes on watching.
     Paused,
-    /// A person lets the release advance again.
+    /// A person lets the release advance again, and where a proxy had returned the
+    /// share, exposes users again.
     Resumed,
     /// A person skips what is left of this stage.
     Skipped,
-    /// A person asks for 100 % now.
+    /// A person asks for the last stage now; its own watch still counts.
     PromoteAsked,
     /// Everything goes back. Nothing raises the exposure after this.
     ReturnDecided(Returned),

@@ -5,6 +5,7 @@
 //! every machine. What to do next is the engine's business, not this crate's.
 
 mod event;
+mod fold;
 mod phase;
 mod release;
 mod service;

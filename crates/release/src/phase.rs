@@ -29,10 +29,11 @@ pub enum Phase {
     Lowering,
     /// Workers and singletons go back.
     HandingBack,
+    /// The canary's instances drain and stop. Before the undos: a request that is
+    /// still answered by the canary must not meet a schema that is gone already.
+    Stopping,
     /// Undo commands, in reverse order.
     Undoing,
-    /// The canary's instances drain and stop.
-    Stopping,
     /// Over.
     Ended,
 }
@@ -43,7 +44,7 @@ impl Phase {
     pub const fn is_returning(self) -> bool {
         matches!(
             self,
-            Self::Lowering | Self::HandingBack | Self::Undoing | Self::Stopping | Self::Ended
+            Self::Lowering | Self::HandingBack | Self::Stopping | Self::Undoing | Self::Ended
         )
     }
 
@@ -64,8 +65,8 @@ impl Phase {
             | (Self::After, Self::HandOver)
             | (Self::HandOver, Self::Promoted)
             | (Self::Lowering, Self::HandingBack)
-            | (Self::HandingBack, Self::Undoing)
-            | (Self::Undoing, Self::Stopping) => true,
+            | (Self::HandingBack, Self::Stopping)
+            | (Self::Stopping, Self::Undoing) => true,
             // A first deployment and a person may pass over stages, never go back.
             (Self::CanaryChecks, Self::Stage(to)) => to < stages,
             (Self::Stage(from), Self::Stage(to)) => from < to && to < stages,

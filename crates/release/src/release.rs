@@ -1,15 +1,17 @@
-//! The release's state machine: [`Release::begin`] and [`Release::apply`].
+//! What is known of a release, and the questions that its state answers. How it
+//! changes stands in `fold`.
 
 use crate::{
-    DialEvidence, Event, Evidence, InstanceRecord, Phase, Requested, Returned, SignOff, Task,
-    TaskEnd,
+    DialEvidence, Evidence, InstanceRecord, Phase, Requested, Returned, SignOff, Task, TaskEnd,
 };
 use esclusa_model::{Actor, BasisPoints, ComponentName, Digest, Outcome, Timestamp, VersionRef};
 use esclusa_plan::{Audience, Stage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Who is exposed to the canary.
+/// Who is sent to the release's version; everybody else is sent to the version that
+/// was stable when it was asked for ([`Requested::stable`]), even where the service's
+/// record already names the release's version as stable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Exposure {
     /// Share of units by hash.
@@ -129,7 +131,12 @@ pub struct Release {
     pub sign_offs: BTreeMap<String, (SignOff, Actor, Timestamp)>,
     /// Stages entered so far.
     pub stages: Vec<StageRecord>,
-    /// The exposure that was read back last.
+    /// Since when the present exposure is asked for; its dial's deadline and every
+    /// reading that counts for it begin here.
+    pub exposure_since: Timestamp,
+    /// When the present exposure was read back, once it was.
+    pub exposure_confirmed_at: Option<Timestamp>,
+    /// The exposure that was read back last, whichever it was.
     pub dial: Option<(DialEvidence, Timestamp)>,
     /// Whether any user was ever sent to the canary on purpose.
     pub was_exposed: bool,
@@ -139,6 +146,9 @@ pub struct Release {
     pub paused: Option<Pause>,
     /// What is missing.
     pub hold: Option<HoldState>,
+    /// A proxy returned the share by itself and no person has resumed since: nobody
+    /// is exposed.
+    pub returned_by_proxy: Option<HoldState>,
     /// A person wants the next gate passed now.
     pub skip_asked: bool,
     /// A person wants 100 % now.
@@ -179,11 +189,14 @@ impl Release {
             tasks: BTreeMap::new(),
             sign_offs: BTreeMap::new(),
             stages: Vec::new(),
+            exposure_since: at,
+            exposure_confirmed_at: None,
             dial: None,
             was_exposed: false,
             judged: None,
             paused: None,
             hold: None,
+            returned_by_proxy: None,
             skip_asked: false,
             promote_asked: false,
             hurried: false,
@@ -192,10 +205,12 @@ impl Release {
         }
     }
 
-    /// The exposure that this state asks for. Going back and not yet begun ask for none.
+    /// The exposure that this state asks for. Not yet begun, going back, and returned by
+    /// a proxy ask for none.
     #[must_use]
     pub fn exposure(&self) -> Exposure {
         match self.phase {
+            Phase::Stage(_) if self.returned_by_proxy.is_some() => Exposure::default(),
             Phase::Stage(index) => self.exposure_at(index),
             Phase::After | Phase::HandOver | Phase::Promoted => Exposure {
                 share: BasisPoints::FULL,
@@ -256,223 +271,13 @@ impl Release {
 
     /// Whether the dial was read back at the exposure asked for now.
     #[must_use]
-    pub fn dial_confirmed(&self) -> bool {
-        let asked = self.exposure().share;
-        self.dial
-            .as_ref()
-            .is_some_and(|(dial, at)| dial.asked == asked && *at >= self.phase_since)
+    pub const fn dial_confirmed(&self) -> bool {
+        self.exposure_confirmed_at.is_some()
     }
 
     /// How a task ended, if it did.
     #[must_use]
     pub fn task_end(&self, task: Task) -> Option<&TaskEnd> {
         self.tasks.get(&task).and_then(|state| state.end.as_ref())
-    }
-
-    /// The state after `event`, recorded at `at` by `by`.
-    ///
-    /// # Errors
-    /// [`Illegal`] when the event cannot follow; the state is then unchanged.
-    pub fn apply(&mut self, event: &Event, by: &Actor, at: Timestamp) -> Result<(), Illegal> {
-        match event {
-            Event::Requested(_) => return self.illegal("requested", "only the first event asks"),
-            Event::Prepared {
-                version,
-                components,
-            } => {
-                self.require_phase("prepared", Phase::Preparing)?;
-                self.version = Some(version.clone());
-                self.components.clone_from(components);
-            }
-            Event::TaskStarted { task, attempt } => self.start_task(*task, *attempt, at)?,
-            Event::TaskEnded { task, attempt, end } => self.end_task(*task, *attempt, end, at)?,
-            Event::Deployed { instances } => {
-                self.require_phase("deployed", Phase::Deploying)?;
-                self.instances.clone_from(instances);
-            }
-            Event::SignedOff(sign_off) => {
-                let entry = (sign_off.clone(), by.clone(), at);
-                self.sign_offs.insert(sign_off.role.clone(), entry);
-            }
-            Event::Advanced { to, why, .. } => self.advance(*to, why, at)?,
-            Event::DialConfirmed(dial) => {
-                if let Some(record) = self.stages.last_mut()
-                    && record.left_at.is_none()
-                {
-                    record.confirmed_at.get_or_insert(at);
-                }
-                self.dial = Some((dial.clone(), at));
-            }
-            Event::Judged(evidence) => self.judged = Some(evidence.clone()),
-            Event::HoldBegan { reason } => {
-                // The hold's deadline counts from its beginning, whatever is missing since.
-                let since = self.hold.as_ref().map_or(at, |hold| hold.since);
-                self.hold = Some(HoldState {
-                    reason: reason.clone(),
-                    since,
-                });
-            }
-            Event::HoldEnded => self.hold = None,
-            Event::OverBudget { stage } => {
-                if let Some(record) = self.stages.iter_mut().rev().find(|r| r.stage == *stage) {
-                    record.over_budget = true;
-                }
-            }
-            Event::Paused => {
-                self.require_under_way("paused")?;
-                self.paused = Some(Pause {
-                    by: by.clone(),
-                    since: at,
-                });
-            }
-            Event::Resumed => self.paused = None,
-            Event::Skipped => {
-                self.require_under_way("skipped")?;
-                (self.skip_asked, self.hurried) = (true, true);
-            }
-            Event::PromoteAsked => {
-                self.require_under_way("promote_asked")?;
-                (self.promote_asked, self.hurried) = (true, true);
-            }
-            Event::ReturnDecided(decision) => self.turn_back(decision, by, at)?,
-            Event::Ended { outcome, reason } => self.end(*outcome, reason, at)?,
-        }
-        Ok(())
-    }
-
-    fn illegal<T>(&self, event: &'static str, why: &'static str) -> Result<T, Illegal> {
-        Err(Illegal {
-            event,
-            phase: self.phase,
-            why,
-        })
-    }
-
-    fn require_phase(&self, event: &'static str, phase: Phase) -> Result<(), Illegal> {
-        if self.phase == phase {
-            Ok(())
-        } else {
-            self.illegal(event, "it belongs to another phase")
-        }
-    }
-
-    fn require_under_way(&self, event: &'static str) -> Result<(), Illegal> {
-        if self.phase.is_returning() || self.phase.is_final() {
-            self.illegal(event, "the release is not under way")
-        } else {
-            Ok(())
-        }
-    }
-
-    fn start_task(&mut self, task: Task, attempt: u32, at: Timestamp) -> Result<(), Illegal> {
-        let last = self.tasks.get(&task);
-        if last.is_some_and(|state| state.end.is_none()) {
-            return self.illegal("task_started", "the task runs already");
-        }
-        if attempt != last.map_or(0, |state| state.attempt) + 1 {
-            return self.illegal("task_started", "attempts count up by one");
-        }
-        self.tasks.insert(
-            task,
-            TaskState {
-                attempt,
-                started_at: at,
-                end: None,
-                ended_at: None,
-            },
-        );
-        Ok(())
-    }
-
-    fn end_task(
-        &mut self,
-        task: Task,
-        attempt: u32,
-        end: &TaskEnd,
-        at: Timestamp,
-    ) -> Result<(), Illegal> {
-        let phase = self.phase;
-        match self.tasks.get_mut(&task) {
-            Some(state) if state.attempt == attempt && state.end.is_none() => {
-                state.end = Some(end.clone());
-                state.ended_at = Some(at);
-                Ok(())
-            }
-            _ => Err(Illegal {
-                event: "task_ended",
-                phase,
-                why: "no such attempt runs",
-            }),
-        }
-    }
-
-    fn advance(&mut self, to: Phase, why: &str, at: Timestamp) -> Result<(), Illegal> {
-        if !self
-            .phase
-            .may_advance_to(to, self.requested.plan.stages.len())
-        {
-            return self.illegal("advanced", "that is not the next phase");
-        }
-        if let Some(record) = self.stages.last_mut()
-            && record.left_at.is_none()
-        {
-            record.left_at = Some(at);
-            record.left_because = Some(why.to_owned());
-        }
-        if let Phase::Stage(stage) = to {
-            self.stages.push(StageRecord {
-                stage,
-                entered_at: at,
-                confirmed_at: None,
-                left_at: None,
-                left_because: None,
-                over_budget: false,
-            });
-        }
-        (self.phase, self.phase_since) = (to, at);
-        self.hold = None;
-        self.skip_asked = false;
-        self.was_exposed |= !self.exposure().is_nobody();
-        Ok(())
-    }
-
-    fn turn_back(&mut self, decision: &Returned, by: &Actor, at: Timestamp) -> Result<(), Illegal> {
-        if self.phase.is_returning() {
-            return self.illegal("return_decided", "it is going back already");
-        }
-        if let Some(record) = self.stages.last_mut()
-            && record.left_at.is_none()
-        {
-            record.left_at = Some(at);
-            record.left_because = Some(decision.reason.clone());
-        }
-        self.returning = Some(Return {
-            decision: decision.clone(),
-            by: by.clone(),
-            at,
-            from: self.phase,
-        });
-        (self.phase, self.phase_since) = (Phase::Lowering, at);
-        (self.hold, self.paused, self.ended) = (None, None, None);
-        Ok(())
-    }
-
-    fn end(&mut self, outcome: Outcome, reason: &str, at: Timestamp) -> Result<(), Illegal> {
-        let promoted = matches!(outcome, Outcome::Promoted | Outcome::PromotedEarly);
-        if promoted != (self.phase == Phase::Promoted) {
-            return self.illegal("ended", "the outcome does not fit the phase");
-        }
-        if self.ended.is_some() {
-            return self.illegal("ended", "it ended already");
-        }
-        self.ended = Some(Ended {
-            outcome,
-            reason: reason.to_owned(),
-            at,
-        });
-        if !promoted {
-            (self.phase, self.phase_since) = (Phase::Ended, at);
-        }
-        Ok(())
     }
 }

@@ -103,7 +103,13 @@ pub enum ServiceEvent {
         /// The release that was undone.
         release: ReleaseId,
     },
-    /// The version before was stopped for good.
+    /// A first deployment was undone after its version was recorded as stable: there
+    /// is no stable version, as before it.
+    StableWithdrawn {
+        /// The release that was undone.
+        release: ReleaseId,
+    },
+    /// A version before was stopped for good.
     WarmRetired {
         /// Its digest.
         version: Digest,
@@ -129,6 +135,8 @@ pub struct Service {
     pub stable: Option<Deployed>,
     /// What can be returned to at once.
     pub warm: Option<Warm>,
+    /// Versions that still run though nothing returns to them: to be stopped.
+    pub retiring: Vec<Deployed>,
     /// The release on its way.
     pub active: Option<ReleaseId>,
     /// Releases that wait, first in line first.
@@ -143,6 +151,7 @@ impl Service {
             name,
             stable: None,
             warm: None,
+            retiring: Vec::new(),
             active: None,
             queue: Vec::new(),
         }
@@ -174,8 +183,8 @@ impl Service {
                 self.active = Some(release.clone());
             }
             ServiceEvent::ReleaseQueued { release } => {
-                if self.queue.contains(release) {
-                    return illegal("the release waits already");
+                if self.queue.contains(release) || self.active.as_ref() == Some(release) {
+                    return illegal("the release waits or is on its way already");
                 }
                 self.queue.push(release.clone());
             }
@@ -190,6 +199,12 @@ impl Service {
                 stable,
                 keep_warm,
             } => {
+                if self.stable_is_of(release) {
+                    return illegal("that release's version is stable already");
+                }
+                // One way back is kept; what stood before it is still running.
+                let replaced = self.warm.take().map(|warm| warm.deployed);
+                self.retiring.extend(replaced);
                 let before = self.stable.replace(Deployed::clone(stable));
                 self.warm = before.map(|deployed| Warm {
                     deployed,
@@ -197,14 +212,20 @@ impl Service {
                     until: at.plus(*keep_warm),
                 });
             }
-            ServiceEvent::StableRestored { release } => match self.warm.take() {
-                Some(warm) if warm.release == *release => self.stable = Some(warm.deployed),
-                other => {
-                    self.warm = other;
+            ServiceEvent::StableRestored { release } => {
+                if self.warm.as_ref().is_none_or(|w| w.release != *release) {
                     return illegal("no warm version of that release is there");
                 }
-            },
+                self.stable = self.warm.take().map(|warm| warm.deployed);
+            }
+            ServiceEvent::StableWithdrawn { release } => {
+                if self.warm.is_some() || !self.stable_is_of(release) {
+                    return illegal("the stable version is not that of a first deployment");
+                }
+                self.stable = None;
+            }
             ServiceEvent::WarmRetired { version } => {
+                self.retiring.retain(|d| d.version.digest != *version);
                 if self
                     .warm
                     .as_ref()
@@ -215,6 +236,14 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// Whether `release` brought the version that is stable now.
+    #[must_use]
+    pub fn stable_is_of(&self, release: &ReleaseId) -> bool {
+        self.stable
+            .as_ref()
+            .is_some_and(|stable| stable.release.as_ref() == Some(release))
     }
 }
 

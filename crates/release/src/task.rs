@@ -96,7 +96,7 @@ impl From<Task> for String {
 
 /// How a task ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "result")]
+#[serde(rename_all = "snake_case", tag = "result", deny_unknown_fields)]
 pub enum TaskEnd {
     /// Done, and seen to be done.
     Done {
@@ -115,6 +115,9 @@ pub enum TaskEnd {
     },
     /// Its deadline passed.
     TimedOut,
+    /// Stopped because the release left the phase that it belongs to. What it had
+    /// begun is undone like that of any other task.
+    Cancelled,
 }
 
 impl TaskEnd {
@@ -133,6 +136,7 @@ impl fmt::Display for TaskEnd {
             Self::Failed { reason } => write!(f, "failed: {reason}"),
             Self::Unknown { reason } => write!(f, "unknown: {reason}"),
             Self::TimedOut => f.write_str("took too long"),
+            Self::Cancelled => f.write_str("was cancelled"),
         }
     }
 }

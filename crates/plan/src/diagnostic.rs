@@ -1,0 +1,165 @@
+//! What is wrong with a file, where, and what to do next.
+//!
+//! Codes are stable and each has a page in `docs/errors/`. This module renders plain
+//! text; colours and wrapping belong to whoever prints it.
+
+use crate::source::{SourceFile, Span, line_column, line_text};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Whether the file can be used all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is accepted; something in it deserves a look.
+    Warning,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Stable code, such as `ESC-0110`; see [`CODES`].
+    pub code: &'static str,
+    /// Whether the file can be used all the same.
+    pub severity: Severity,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Where in the file's structure: `stages[2].to`; empty for the whole file.
+    pub path: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The bytes meant.
+    pub span: Span,
+    /// The next step.
+    pub help: String,
+}
+
+impl Diagnostic {
+    pub(crate) fn new(
+        code: &'static str,
+        severity: Severity,
+        text: &str,
+        path: &str,
+        span: Span,
+        message: String,
+        help: String,
+    ) -> Self {
+        let (line, column) = line_column(text, span.offset);
+        Self {
+            code,
+            severity,
+            message,
+            path: path.to_owned(),
+            line,
+            column,
+            span,
+            help,
+        }
+    }
+
+    /// Plain text: place and message, the line meant, and the next step.
+    #[must_use]
+    pub fn render(&self, source: &SourceFile) -> String {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let mut out = format!(
+            "{}:{}:{}: {word}[{}]: {}\n",
+            source.name, self.line, self.column, self.code, self.message
+        );
+        let line = line_text(&source.text, self.line);
+        if !line.trim().is_empty() {
+            let number = self.line.to_string();
+            let gutter = " ".repeat(number.len());
+            // Tabs are kept, so that the marks stand below what they mean.
+            let indent: String = line
+                .chars()
+                .take(self.column - 1)
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            let meant = source
+                .text
+                .get(self.span.offset..self.span.offset + self.span.len)
+                .map_or(0, |meant| meant.chars().count());
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "  {number} | {}", printable(line));
+            let _ = writeln!(out, "  {gutter} | {indent}{}", "^".repeat(meant.max(1)));
+        }
+        if !self.help.is_empty() {
+            let _ = writeln!(out, "  help: {}", self.help);
+        }
+        out
+    }
+}
+
+/// Renders findings one after the other, each followed by an empty line.
+#[must_use]
+pub fn render_all(source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.render(source))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A line as it may be shown on a terminal: control characters are replaced.
+fn printable(line: &str) -> String {
+    line.chars()
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $title:literal;)*) => {
+        $(pub(crate) const $name: &str = $code;)*
+        /// Every code of this crate with its title, in order.
+        pub const CODES: &[(&str, &str)] = &[$(($code, $title)),*];
+    };
+}
+
+codes! {
+    TOO_LARGE = "ESC-0100", "the file is too large";
+    SYNTAX = "ESC-0101", "the file is not well-formed YAML";
+    DUPLICATE_KEY = "ESC-0102", "a key is written twice";
+    BUDGET = "ESC-0103", "the file is nested too deeply or grows too large";
+    UNSUPPORTED_YAML = "ESC-0104", "a feature of YAML that plans do not use";
+    UNKNOWN_KEY = "ESC-0110", "a key is not known";
+    MISSING_KEY = "ESC-0111", "a key is missing";
+    WRONG_FORM = "ESC-0112", "a block, list or single value was expected";
+    WRONG_VALUE = "ESC-0113", "a value is not understood";
+    MISSING_UNIT = "ESC-0114", "a number has no unit";
+    OUT_OF_BOUNDS = "ESC-0115", "a number is out of bounds";
+    EXCLUSIVE = "ESC-0116", "exactly one of several keys is needed";
+    BAD_NAME = "ESC-0117", "a name breaks the rule for names";
+    PLAN_VERSION = "ESC-0118", "the plan language's version is not known";
+    EMPTY = "ESC-0119", "a value is empty";
+    SHARES = "ESC-0201", "shares must grow and end with 100 %";
+    WARM_UP_ORDER = "ESC-0202", "a warm-up must stand before all exposure";
+    PLACEHOLDER = "ESC-0203", "a placeholder is not known here";
+    WEB_PROCESS = "ESC-0205", "a web process says neither port nor readiness";
+    NO_UNDO = "ESC-0206", "a step cannot be taken back";
+    SINGLETON = "ESC-0207", "how a singleton is handed over";
+    CAPABILITY = "ESC-0208", "a driver cannot do what the plan asks";
+    ZERO_TIME = "ESC-0209", "a time makes no sense here";
+    JUDGE = "ESC-0210", "the judge's settings contradict each other";
+    ROUTE = "ESC-0211", "route and web component do not fit";
+    TAKE_OVER = "ESC-0212", "a version cannot be taken over this way";
+    ARTIFACT = "ESC-0213", "artifact and driver do not fit";
+    SEGMENT = "ESC-0214", "a segment is unknown or unused";
+    EXPRESSION = "ESC-0215", "a segment's expression is wrong";
+    DUPLICATE_NAME = "ESC-0216", "a name or id is used twice";
+    ADDRESS = "ESC-0217", "an address, URL or path is not valid";
+    BLIND = "ESC-0218", "nothing could judge this plan";
+    STICKY = "ESC-0219", "units cannot be told apart as the plan asks";
+}

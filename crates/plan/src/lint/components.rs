@@ -1,0 +1,178 @@
+//! Components against what their drivers can do.
+
+use super::{error, warning};
+use crate::catalog::{Capability, Catalog, DriverEntry};
+use crate::diagnostic as code;
+use crate::model::{Component, Plan};
+use crate::placeholders;
+use crate::read::{Sink, child};
+use esclusa_model::ComponentKind;
+
+/// The path of a component's key, whichever way the component was written.
+pub(super) fn path(sink: &Sink<'_>, name: &str, key: &str) -> String {
+    if sink.has("components") {
+        child(&format!("components.{name}"), key)
+    } else {
+        key.to_owned()
+    }
+}
+
+pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
+    for (name, component) in &plan.components {
+        let Some(driver) = catalog.run_driver(&component.run.driver) else {
+            continue;
+        };
+        artifact(name.as_str(), component, driver, sink);
+        copies(name.as_str(), component, driver, sink);
+        match component.kind {
+            ComponentKind::Web => web(name.as_str(), component, driver, sink),
+            ComponentKind::Singleton => singleton(name.as_str(), component, driver, sink),
+            ComponentKind::Worker => {}
+        }
+    }
+    steps(plan, sink);
+}
+
+fn artifact(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
+    let verified = driver.can(Capability::VerifiedDigest);
+    let driver = &driver.name;
+    match (&component.artifact, verified) {
+        (None, true) => error(
+            sink,
+            code::ARTIFACT,
+            &path(sink, name, driver),
+            &format!("`{driver}` runs a version from its artifact, and none is named"),
+            "add `artifact: ./dist/${version}`: the file, folder or tar that is the version",
+        ),
+        (Some(_), false) => error(
+            sink,
+            code::ARTIFACT,
+            &path(sink, name, "artifact"),
+            &format!("`{driver}` only names a version and never reads an artifact"),
+            "remove `artifact`, or run the component by a driver that takes one",
+        ),
+        _ => {}
+    }
+}
+
+fn copies(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
+    let starts = driver.can(Capability::Lifecycle);
+    let driver = &driver.name;
+    if !starts && component.kind != ComponentKind::Web {
+        error(
+            sink,
+            code::CAPABILITY,
+            &path(sink, name, "kind"),
+            &format!(
+                "`{driver}` starts nothing, and this kind is exposed by starting and stopping"
+            ),
+            "run the component by a driver that starts processes, such as `process`",
+        );
+    } else if !starts && component.instances > 1 {
+        error(
+            sink,
+            code::CAPABILITY,
+            &path(sink, name, "instances"),
+            &format!(
+                "`{driver}` starts nothing, so it cannot run {} copies",
+                component.instances
+            ),
+            "remove `instances`: the address stands for all copies",
+        );
+    }
+    if component.kind == ComponentKind::Singleton && component.instances > 1 {
+        error(
+            sink,
+            code::SINGLETON,
+            &path(sink, name, "instances"),
+            "a singleton has exactly one active copy",
+            "remove `instances`, or write `kind: worker`",
+        );
+    }
+}
+
+fn web(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
+    let has_ready = driver.fields.iter().any(|field| field.name == "ready");
+    if !has_ready || !driver.can(Capability::Lifecycle) {
+        return;
+    }
+    let config = &component.run.config;
+    let at = path(sink, name, &driver.name);
+    match config.get("ready") {
+        None => error(
+            sink,
+            code::WEB_PROCESS,
+            &at,
+            "nothing says when an instance is ready for users",
+            "add `ready: { http: /health, within: 60s }`",
+        ),
+        Some(ready) => {
+            let http = ready.get("http").is_some();
+            let tcp = ready.get("tcp") == Some(&serde_json::Value::Bool(true));
+            if !http && !tcp {
+                error(
+                    sink,
+                    code::WEB_PROCESS,
+                    &child(&at, "ready"),
+                    "`ready` does not say what is asked",
+                    "add `http: /health`, or `tcp: true` for a server without such a page",
+                );
+            }
+        }
+    }
+    if !placeholders::any_in(config, &|name| name == "port") {
+        error(
+            sink,
+            code::WEB_PROCESS,
+            &at,
+            "the process is not told which port to listen on",
+            "pass `${port}` in the command or the environment: `env: { PORT: \"${port}\" }`",
+        );
+    }
+}
+
+fn singleton(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
+    let hook = component.run.config.get("track-hook").is_some();
+    if driver.can(Capability::Lifecycle) && !hook {
+        let tracks = driver.can(Capability::Tracks);
+        let help = if tracks {
+            "add `track-hook`, a command that makes an instance active or quiet, or accept the gap"
+        } else {
+            "run it by a driver that tells instances their track, or accept the gap"
+        };
+        warning(
+            sink,
+            code::SINGLETON,
+            &path(sink, name, &driver.name),
+            "this singleton is handed over by stopping one version and starting the other",
+            help,
+        );
+    }
+}
+
+fn steps(plan: &Plan, sink: &mut Sink<'_>) {
+    for (index, step) in plan.before.iter().enumerate() {
+        let at = format!("before[{index}]");
+        if step.undo.is_none() && !sink.has(&child(&at, "undo")) {
+            warning(
+                sink,
+                code::NO_UNDO,
+                &at,
+                &format!(
+                    "nothing takes the step `{}` back when the release returns",
+                    step.name
+                ),
+                "add `undo:` with a command, or `undo: none` when there is nothing to take back",
+            );
+        }
+    }
+    if plan.keep_warm.0 == 0 {
+        warning(
+            sink,
+            code::ZERO_TIME,
+            "keep-warm.for",
+            "the version before is stopped at once: there is no quick way back",
+            "write how long it stays ready, such as `48h`",
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! What every part alone may say, but not all together.
+//!
+//! A plan that passes here can be executed: no name, unit or capability is first
+//! looked up while users wait. Findings that only deserve a look are warnings.
+
+use crate::catalog::Catalog;
+use crate::diagnostic::Severity;
+use crate::model::Plan;
+use crate::read::Sink;
+
+mod components;
+mod judge;
+mod placeholders;
+mod stages;
+mod traffic;
+
+pub(crate) use judge::check as judge;
+
+/// Runs every rule over a plan.
+pub(crate) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
+    components::check(plan, catalog, sink);
+    traffic::check(plan, catalog, sink);
+    stages::check(plan, sink);
+    judge::check(&plan.judge, "judge", sink);
+    placeholders::check(plan, catalog, sink);
+}
+
+/// A finding that refuses the plan.
+fn error(sink: &mut Sink<'_>, code: &'static str, path: &str, message: &str, help: &str) {
+    sink.lint(
+        code,
+        Severity::Error,
+        path,
+        message.to_owned(),
+        help.to_owned(),
+    );
+}
+
+/// A finding that deserves a look.
+fn warning(sink: &mut Sink<'_>, code: &'static str, path: &str, message: &str, help: &str) {
+    sink.lint(
+        code,
+        Severity::Warning,
+        path,
+        message.to_owned(),
+        help.to_owned(),
+    );
+}
