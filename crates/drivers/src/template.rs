@@ -24,6 +24,14 @@ impl Placeholders {
         self.values.insert(name.into(), value.into());
         self
     }
+
+    /// Puts values in the place of all placeholders of a template.
+    ///
+    /// # Errors
+    /// A configuration error naming the first placeholder without a value.
+    pub fn fill(&self, template: &str) -> Result<String, DriverError> {
+        fill(template, self)
+    }
 }
 
 /// Puts values in the place of all placeholders.
