@@ -5,7 +5,7 @@ use crate::clock;
 use crate::routing::service_route;
 use crate::world::DriverDial;
 use esclusa_engine::{DialReading, DialState, desired};
-use esclusa_model::{Millis, ReleaseId};
+use esclusa_model::{BasisPoints, Millis, ReleaseId};
 use esclusa_release::Exposure;
 use esclusa_wire::ServiceRoute;
 
@@ -48,7 +48,7 @@ impl ServiceActor {
         if plan.traffic.driver == "proxy" {
             let service = self.service.name.clone();
             tokio::spawn(async move {
-                let reading = ask_proxy(&shared, &service, route, asked).await;
+                let reading = ask_proxy(&shared, &service, &release, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
             return;
@@ -79,12 +79,18 @@ impl ServiceActor {
 async fn ask_proxy(
     shared: &crate::app::Shared,
     service: &esclusa_model::ServiceName,
+    release: &ReleaseId,
     route: Option<ServiceRoute>,
     asked: Exposure,
 ) -> DialReading {
     let share = asked.share;
     let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
     {
+        // Its own return is not undone by telling it the same again.
+        Ok(_) if share.get() > 0 && shared.dataplane.returned(release) => {
+            let detail = "the proxy has taken the share back by itself".to_owned();
+            (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
+        }
         Ok(generation) => {
             let detail = format!("generation {generation} is in force");
             (Some(share), DialState::Converged, Some(generation), detail)

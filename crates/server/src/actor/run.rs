@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::judging::Judging;
-use esclusa_engine::DialReading;
+use esclusa_engine::{DialReading, desired};
 use esclusa_model::{Actor, ReleaseId, Timestamp};
 use esclusa_release::{Event, Exposure, Release, Task};
 use esclusa_wire::ServiceRoute;
@@ -60,6 +60,13 @@ impl Run {
 
     pub(crate) fn id(&self) -> &ReleaseId {
         &self.release.requested.release
+    }
+
+    /// Whether anything runs that the state does not ask for.
+    pub(crate) fn is_busy(&self) -> bool {
+        let wanted = desired(&self.release).running;
+        !self.cancelled.is_empty()
+            || self.running.iter().any(|(task, r)| !wanted.contains(&(*task, r.attempt)))
     }
 
     /// Cancels every task that the state does not ask for any more.
