@@ -9,6 +9,8 @@ use esclusa_model::{BasisPoints, Millis, ReleaseId};
 use esclusa_release::Exposure;
 use esclusa_wire::ServiceRoute;
 
+/// Pause between two questions of the same content.
+const ASK_EVERY: Millis = Millis(250);
 /// How old a reading may grow before the dial is read again.
 const READ_EVERY: Millis = Millis(1_000);
 
@@ -39,9 +41,15 @@ impl ServiceActor {
         if fresh && run.dial.route == route {
             return;
         }
+        // A dial that does not answer is not asked the same thing in a loop.
+        let repeated = run.dial.route == route
+            && run.dial.reading.as_ref().is_some_and(|reading| reading.asked == *exposure);
+        if repeated && clock::now().since(run.dial.asked_at) < ASK_EVERY {
+            return;
+        }
         run.dial.asking = Some(exposure.clone());
         run.dial.route.clone_from(&route);
-        run.dial.questions += 1;
+        run.dial.asked_at = clock::now();
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();

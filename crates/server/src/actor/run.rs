@@ -24,8 +24,8 @@ pub(crate) struct Dial {
     pub asking: Option<Exposure>,
     /// The route that the newest reading is about, for the built-in proxy.
     pub route: Option<ServiceRoute>,
-    /// Counts questions, so that an answer to an old one is told from the newest.
-    pub questions: u64,
+    /// When it was asked last.
+    pub asked_at: Timestamp,
 }
 
 /// A release under way, or the promoted one that can still be undone.
