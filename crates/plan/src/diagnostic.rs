@@ -129,11 +129,11 @@ macro_rules! codes {
 }
 
 codes! {
-    TOO_LARGE = "ESC-0100", "the file is too large";
     SYNTAX = "ESC-0101", "the file is not well-formed YAML";
     DUPLICATE_KEY = "ESC-0102", "a key is written twice";
     BUDGET = "ESC-0103", "the file is nested too deeply or grows too large";
     UNSUPPORTED_YAML = "ESC-0104", "a feature of YAML that plans do not use";
+    TOO_LARGE = "ESC-0105", "the file is too large";
     UNKNOWN_KEY = "ESC-0110", "a key is not known";
     MISSING_KEY = "ESC-0111", "a key is missing";
     WRONG_FORM = "ESC-0112", "a block, list or single value was expected";

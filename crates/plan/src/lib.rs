@@ -7,13 +7,18 @@
 mod braces;
 mod catalog;
 mod diagnostic;
+mod fields;
 mod lint;
 mod model;
 mod parse;
 mod placeholders;
 mod read;
+mod scalar;
+mod schema;
 mod section;
 mod shape;
+mod show;
+mod sink;
 mod source;
 mod suggest;
 mod templates;
@@ -28,5 +33,7 @@ pub use model::{
 };
 pub use parse::{Parsed, parse, parse_judge};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
+pub use schema::json_schema;
+pub use show::{Overview, Part, Phase, PhaseKind, Returning, overview, show};
 pub use source::{SourceFile, Span};
 pub use templates::Template;

@@ -2,11 +2,13 @@
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{self as code, Diagnostic, Severity};
+use crate::fields::Val;
 use crate::lint;
 use crate::model::Plan;
-use crate::read::{Sink, Val, read};
+use crate::read::read;
 use crate::section::{judge, root};
 use crate::shape::{Block, Key, Shape};
+use crate::sink::Sink;
 use crate::source::SourceFile;
 use crate::yaml;
 use esclusa_judge::JudgeConfig;
@@ -55,7 +57,7 @@ pub fn parse_judge(source: &SourceFile) -> Result<JudgeConfig, Vec<Diagnostic>> 
 }
 
 /// The top block of a text, checked against its table.
-fn fields_of(text: &str, block: Block, sink: &mut Sink<'_>) -> Option<crate::read::Fields> {
+fn fields_of(text: &str, block: Block, sink: &mut Sink<'_>) -> Option<crate::fields::Fields> {
     let (node, problems) = yaml::load(text);
     for problem in problems {
         sink.error_at(

@@ -4,6 +4,7 @@
 //! shapes, so that a key cannot be read in one way and documented in another.
 
 use crate::catalog::{Field, FieldKind};
+use crate::units::MarginKind;
 
 /// What one value must be.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ pub(crate) enum Shape {
     /// A rate with its percent sign.
     Percent,
     /// How much worse: percentage points (`0.5pp`) or relative (`20%`).
-    Margin,
+    Margin(MarginKind),
     /// Bytes with their unit.
     Size,
     /// How often: `10/s`.
@@ -77,7 +78,7 @@ pub(crate) enum Scope {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Block {
     pub(crate) keys: Vec<Key>,
-    pub(crate) one_of: Option<OneOf>,
+    pub(crate) one_of: Vec<OneOf>,
 }
 
 /// Exactly one of these keys must be there.
@@ -97,6 +98,8 @@ pub(crate) struct Key {
     pub(crate) required: bool,
     /// What stands when the key is absent, as it would be written.
     pub(crate) default: Option<String>,
+    /// What to write when the key is missing.
+    pub(crate) example: Option<&'static str>,
 }
 
 impl Key {
@@ -107,11 +110,17 @@ impl Key {
             shape,
             required: false,
             default: None,
+            example: None,
         }
     }
 
     pub(crate) fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    pub(crate) fn example(mut self, text: &'static str) -> Self {
+        self.example = Some(text);
         self
     }
 
@@ -123,11 +132,14 @@ impl Key {
 
 impl Block {
     pub(crate) fn of(keys: Vec<Key>) -> Self {
-        Self { keys, one_of: None }
+        Self {
+            keys,
+            one_of: Vec::new(),
+        }
     }
 
     pub(crate) fn exactly_one(mut self, what: &'static str, keys: Vec<String>) -> Self {
-        self.one_of = Some(OneOf { what, keys });
+        self.one_of.push(OneOf { what, keys });
         self
     }
 
@@ -174,7 +186,8 @@ impl Shape {
             Self::Share => "a share such as `5%`".to_owned(),
             Self::Fraction { .. } => "a fraction such as `0.01` or `1%`".to_owned(),
             Self::Percent => "a rate such as `5%`".to_owned(),
-            Self::Margin => "a margin such as `0.5pp` or `20%`".to_owned(),
+            Self::Margin(MarginKind::Points) => "a margin such as `0.5pp`".to_owned(),
+            Self::Margin(MarginKind::Relative) => "a margin such as `20%`".to_owned(),
             Self::Size => "a size such as `64 MiB`".to_owned(),
             Self::Rate => "a rate such as `10/s`".to_owned(),
             Self::Command(_) => "a command: one line, or a list of words".to_owned(),
@@ -227,6 +240,7 @@ fn driver_key(field: &Field, scope: Scope) -> Key {
         shape: driver_shape(&field.kind, scope),
         required: field.required,
         default: None,
+        example: None,
     }
 }
 

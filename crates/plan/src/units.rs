@@ -11,6 +11,15 @@ pub(crate) enum Margin {
     Relative(Fraction),
 }
 
+/// How a margin is usually written in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MarginKind {
+    /// `0.5pp`.
+    Points,
+    /// `20%`.
+    Relative,
+}
+
 /// Why a text is not the quantity asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UnitError {
@@ -99,23 +108,28 @@ pub(crate) fn fraction(text: &str, most: u8) -> Result<Fraction, UnitError> {
     fraction_of(number, 100.0, f64::from(most))
 }
 
-/// `0.5pp` or `20%`; relative margins reach ten times the stable version.
-pub(crate) fn margin(text: &str) -> Result<Margin, UnitError> {
+/// `0.5pp` or `20%`; relative margins reach ten times the stable version's value.
+/// `usual` is what a bare number most likely meant.
+pub(crate) fn margin(text: &str, usual: MarginKind) -> Result<Margin, UnitError> {
     if is_bare_number(text) {
-        return Err(UnitError::NoUnit(format!(
-            "write `{text}pp` for percentage points or `{text}%` for a part of the stable \
-             version's value"
-        )));
+        return Err(UnitError::NoUnit(match usual {
+            MarginKind::Points => format!("write `{text}pp` for percentage points"),
+            MarginKind::Relative => {
+                format!("write `{text}%` for a part of the stable version's value")
+            }
+        }));
     }
     let points = text.strip_suffix("pp").and_then(decimal);
     let relative = text.strip_suffix('%').and_then(decimal);
     match (points, relative) {
         (Some(points), _) => fraction_of(points, 100.0, 1.0).map(Margin::Points),
         (_, Some(relative)) => fraction_of(relative, 100.0, 10.0).map(Margin::Relative),
-        _ => Err(UnitError::Wrong(
-            "write percentage points such as `0.5pp`, or a relative margin such as `20%`"
-                .to_owned(),
-        )),
+        _ => Err(UnitError::Wrong(match usual {
+            MarginKind::Points => "write percentage points, such as `0.5pp`".to_owned(),
+            MarginKind::Relative => {
+                "write a part of the stable version's value, such as `20%`".to_owned()
+            }
+        })),
     }
 }
 
@@ -180,6 +194,17 @@ pub(crate) fn rate(text: &str) -> Result<u64, UnitError> {
     Ok(thousandths as u64)
 }
 
+/// Thousandths a second as they would be written.
+pub(crate) fn rate_text(thousandths: u64) -> String {
+    let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
+    if rest == 0 {
+        format!("{whole}/s")
+    } else {
+        let decimals = format!("{rest:03}");
+        format!("{whole}.{}/s", decimals.trim_end_matches('0'))
+    }
+}
+
 /// A non-negative decimal number of at most 15 digits, without exponent.
 fn decimal(text: &str) -> Option<f64> {
     let text = text.trim_end();
@@ -220,18 +245,21 @@ mod tests {
         assert_eq!(fraction("0.0002", 1), Ok(Fraction::from_per_100k(20)));
         assert_eq!(fraction("0.02%", 1), Ok(Fraction::from_per_100k(20)));
         assert_eq!(
-            margin("0.5pp"),
+            margin("0.5pp", MarginKind::Points),
             Ok(Margin::Points(Fraction::from_per_100k(500)))
         );
         assert_eq!(
-            margin("20%"),
+            margin("20%", MarginKind::Points),
             Ok(Margin::Relative(Fraction::from_per_100k(20_000)))
         );
         assert!(matches!(duration("15"), Err(UnitError::NoUnit(_))));
         assert!(matches!(share("5"), Err(UnitError::NoUnit(_))));
         assert!(matches!(percent("0.05"), Err(UnitError::NoUnit(_))));
         assert!(matches!(fraction("5", 10), Err(UnitError::NoUnit(_))));
-        assert!(matches!(margin("0.5"), Err(UnitError::NoUnit(_))));
+        assert!(matches!(
+            margin("0.5", MarginKind::Points),
+            Err(UnitError::NoUnit(_))
+        ));
         assert!(matches!(size("64"), Err(UnitError::NoUnit(_))));
         assert!(matches!(rate("10"), Err(UnitError::NoUnit(_))));
         assert!(matches!(rate("0.0001/m"), Err(UnitError::Bounds(_))));

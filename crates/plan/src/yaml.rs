@@ -7,7 +7,7 @@
 
 use crate::braces;
 use crate::diagnostic as code;
-use crate::source::Span;
+use crate::source::{Span, line_column};
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError};
 use std::collections::BTreeMap;
 
@@ -333,25 +333,39 @@ impl<'t> Loader<'t> {
     fn syntax(&self, error: &ScanError) -> Problem {
         let offset = error.marker().byte_offset().unwrap_or(0);
         let span = Span::clamped(self.text, offset, offset + 1);
-        if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
-            return too_deep(span);
-        }
         let rest = self.text.get(span.offset..).unwrap_or("");
-        let help = if matches!(error.kind(), ErrorKind::UnknownAnchor) {
-            "`*name` repeats a value marked `&name` earlier in the file; quote a text that begins \
-             with `*`"
-        } else if rest.starts_with('\t') {
-            "indent with spaces: YAML does not allow tabs there"
-        } else if rest.starts_with('%') || rest.starts_with('@') || rest.starts_with('`') {
-            "quote a text that begins with this character"
-        } else {
-            "check the indentation, the space after each colon, and that brackets and quotes \
-             are closed; quote texts that contain `: ` or begin with a special character"
+        let (_, column) = line_column(self.text, span.offset);
+        let before = self.text.get(..span.offset).unwrap_or("");
+        let indent_has_tab = before
+            .chars()
+            .rev()
+            .take(column)
+            .take_while(|c| *c == ' ' || *c == '\t')
+            .any(|c| c == '\t');
+        let (message, help) = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => return too_deep(span),
+            ErrorKind::UnknownAnchor => (
+                "this alias refers to nothing".to_owned(),
+                "`*name` repeats a value marked `&name` earlier in the file; quote a text that \
+                 begins with `*`",
+            ),
+            _ => (
+                format!("not well-formed YAML: {}", error.info()),
+                if indent_has_tab || rest.starts_with('\t') {
+                    "indent with spaces: YAML does not allow tabs there"
+                } else if rest.starts_with(['%', '@', '`']) {
+                    "quote a text that begins with this character"
+                } else {
+                    "check the indentation, the space after each colon, and that brackets and \
+                     quotes are closed; quote texts that contain `: ` or begin with a special \
+                     character"
+                },
+            ),
         };
         Problem {
             code: code::SYNTAX,
             span,
-            message: format!("not well-formed YAML: {}", error.info()),
+            message,
             help: help.to_owned(),
         }
     }
@@ -387,73 +401,4 @@ fn measure(node: &Node) -> (usize, usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn codes(text: &str) -> Vec<&'static str> {
-        load(text).1.iter().map(|p| p.code).collect()
-    }
-
-    #[test]
-    fn scalars_stay_as_written() {
-        let (root, problems) = load("a: 1.10\nb: no\nc: '5'\nd:\ne: \"\"\n");
-        assert!(problems.is_empty());
-        let Some(Value::Map(entries)) = root.map(|r| r.value) else {
-            panic!("a block")
-        };
-        let shown: Vec<String> = entries
-            .iter()
-            .map(|e| match &e.value.value {
-                Value::Scalar { text, plain } => format!("{}={text}/{plain}", e.key),
-                other => format!("{}={other:?}", e.key),
-            })
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "a=1.10/true",
-                "b=no/true",
-                "c=5/false",
-                "d=Null",
-                "e=/false"
-            ]
-        );
-    }
-
-    #[test]
-    fn every_duplicate_is_found() {
-        assert_eq!(
-            codes("a: 1\na: 2\nb: {c: 1, c: 2}\n"),
-            [code::DUPLICATE_KEY, code::DUPLICATE_KEY]
-        );
-    }
-
-    #[test]
-    fn growth_and_depth_are_bounded() {
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for i in 1..9 {
-            let previous = format!("*a{}, ", i - 1).repeat(10);
-            bomb.push_str(&format!("a{i}: &a{i} [{previous}]\n"));
-        }
-        assert_eq!(codes(&bomb), [code::BUDGET]);
-        assert_eq!(codes(&"[".repeat(20_000)), [code::BUDGET]);
-        assert_eq!(codes(&"- ".repeat(20_000)), [code::BUDGET]);
-        assert_eq!(codes("a: &a [*a]"), [code::BUDGET]);
-        assert_eq!(codes(&"x".repeat(MAX_BYTES + 1)), [code::TOO_LARGE]);
-    }
-
-    #[test]
-    fn what_plans_do_not_use_is_refused() {
-        for text in [
-            "a: !x 1",
-            "--- 1\n--- 2",
-            "? [a]\n: 1",
-            "a: &a {}\nb: {<<: *a}",
-        ] {
-            assert_eq!(codes(text), [code::UNSUPPORTED_YAML], "{text}");
-        }
-        for text in ["a: [", "a:\n\t- b", "a: b: c", "a: 'x", "a: *nobody"] {
-            assert_eq!(codes(text), [code::SYNTAX], "{text}");
-        }
-    }
-}
+mod tests;

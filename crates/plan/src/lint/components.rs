@@ -5,7 +5,7 @@ use crate::catalog::{Capability, Catalog, DriverEntry};
 use crate::diagnostic as code;
 use crate::model::{Component, Plan};
 use crate::placeholders;
-use crate::read::{Sink, child};
+use crate::sink::{Sink, child};
 use esclusa_model::ComponentKind;
 
 /// The path of a component's key, whichever way the component was written.
@@ -92,47 +92,71 @@ fn copies(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Si
 }
 
 fn web(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
-    let has_ready = driver.fields.iter().any(|field| field.name == "ready");
-    if !has_ready || !driver.can(Capability::Lifecycle) {
-        return;
-    }
+    let takes = |key: &str| driver.fields.iter().any(|field| field.name == key);
     let config = &component.run.config;
     let at = path(sink, name, &driver.name);
-    match config.get("ready") {
-        None => error(
-            sink,
-            code::WEB_PROCESS,
-            &at,
-            "nothing says when an instance is ready for users",
-            "add `ready: { http: /health, within: 60s }`",
-        ),
-        Some(ready) => {
-            let http = ready.get("http").is_some();
-            let tcp = ready.get("tcp") == Some(&serde_json::Value::Bool(true));
-            if !http && !tcp {
-                error(
-                    sink,
-                    code::WEB_PROCESS,
-                    &child(&at, "ready"),
-                    "`ready` does not say what is asked",
-                    "add `http: /health`, or `tcp: true` for a server without such a page",
-                );
-            }
-        }
-    }
-    if !placeholders::any_in(config, &|name| name == "port") {
+    if takes("url") && config.get("url").is_none() {
         error(
             sink,
             code::WEB_PROCESS,
             &at,
-            "the process is not told which port to listen on",
-            "pass `${port}` in the command or the environment: `env: { PORT: \"${port}\" }`",
+            "nothing says where this web component answers",
+            "add `url: http://127.0.0.1:3000`",
+        );
+    }
+    if driver.can(Capability::Lifecycle) && takes("ready") {
+        ready(config.get("ready"), &at, sink);
+    }
+    if driver.can(Capability::VerifiedDigest) && !knows_port(config) {
+        warning(
+            sink,
+            code::WEB_PROCESS,
+            &at,
+            "the process finds its port only in the variable `PORT`",
+            "pass `${port}` in the command or the environment, or accept it if the program reads \
+             `PORT`",
         );
     }
 }
 
+fn ready(ready: Option<&serde_json::Value>, at: &str, sink: &mut Sink<'_>) {
+    let (at, help) = match ready {
+        None => (at.to_owned(), "add `ready: { http: /health, within: 60s }`"),
+        Some(ready) if !asks_something(ready) => (
+            child(at, "ready"),
+            "add `http: /health`, or `tcp: true` when there is no such page",
+        ),
+        Some(_) => return,
+    };
+    warning(
+        sink,
+        code::WEB_PROCESS,
+        &at,
+        "an instance counts as ready as soon as its port accepts a connection",
+        help,
+    );
+}
+
+/// Whether the port stands anywhere in the block: `${port}`, or `$PORT` for a shell.
+fn knows_port(config: &serde_json::Value) -> bool {
+    placeholders::any_in(config, &|name| name == "port") || config.to_string().contains("PORT")
+}
+
+/// Whether a block says what is asked, not only for how long.
+fn asks_something(ready: &serde_json::Value) -> bool {
+    let asks = |(key, value): (&String, &serde_json::Value)| {
+        !matches!(key.as_str(), "within" | "status") && *value != serde_json::Value::Bool(false)
+    };
+    ready
+        .as_object()
+        .is_some_and(|ready| ready.iter().any(asks))
+}
+
 fn singleton(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
-    let hook = component.run.config.get("track-hook").is_some();
+    let told = ["track-hook", "track-signal"];
+    let hook = told
+        .iter()
+        .any(|key| component.run.config.get(key).is_some());
     if driver.can(Capability::Lifecycle) && !hook {
         let tracks = driver.can(Capability::Tracks);
         let help = if tracks {

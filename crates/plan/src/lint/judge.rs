@@ -2,7 +2,7 @@
 
 use super::{error, warning};
 use crate::diagnostic as code;
-use crate::read::{Sink, child};
+use crate::sink::{Sink, child};
 use esclusa_judge::{JudgeConfig, Quantile};
 use esclusa_model::Fraction;
 

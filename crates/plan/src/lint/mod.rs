@@ -6,7 +6,7 @@
 use crate::catalog::Catalog;
 use crate::diagnostic::Severity;
 use crate::model::Plan;
-use crate::read::Sink;
+use crate::sink::Sink;
 
 mod components;
 mod judge;

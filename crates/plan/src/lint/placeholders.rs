@@ -1,11 +1,11 @@
 //! Which placeholders a text may name, by where it stands.
 
 use crate::catalog::{Capability, Catalog};
-use crate::diagnostic::{self as code};
+use crate::diagnostic as code;
 use crate::model::{Component, Plan};
 use crate::placeholders::{Piece, pieces};
-use crate::read::{Sink, TemplateUse, printable};
 use crate::shape::Scope;
+use crate::sink::{Sink, TemplateUse, printable};
 use crate::source::Span;
 use crate::suggest::{listed, nearest};
 use esclusa_model::ComponentKind;
@@ -71,7 +71,8 @@ fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'
             if component.is_none_or(|c| c.artifact.is_some()) {
                 add("dir");
             }
-            if driver.is_none_or(|d| d.can(Capability::Lifecycle)) {
+            // Who runs a kept artifact also finds it a port.
+            if driver.is_none_or(|d| d.can(Capability::VerifiedDigest)) {
                 add("port");
             }
         }
@@ -93,6 +94,10 @@ fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'
             if !webs.is_empty() || sink.failed_below("components") {
                 add("canary");
             }
+            // A router's scripts are about the one split.
+            let webs = webs
+                .into_iter()
+                .filter(|_| template.scope != Scope::Traffic);
             for web in webs {
                 add(&format!("canary.{web}"));
             }
@@ -115,7 +120,14 @@ fn unknown(name: &str, allowed: &[String], template: &TemplateUse, sink: &mut Si
             "the canary starts after these steps: use a check under `requires`, or `after`"
                 .to_owned()
         }
-        ("dir", Scope::Run) => "`${dir}` is the stored artifact: add `artifact:`".to_owned(),
+        ("share", Scope::Traffic) => {
+            "scripts find the share in their variables `ESCLUSA_SHARE` and `ESCLUSA_SHARE_BP`"
+                .to_owned()
+        }
+        ("dir", Scope::Run) => {
+            "`${dir}` is the kept artifact: add `artifact:`, under a driver that runs one"
+                .to_owned()
+        }
         _ => match nearest(name, allowed.iter().map(String::as_str)) {
             Some(meant) if !known => format!("did you mean `${{{meant}}}`?"),
             _ => format!(

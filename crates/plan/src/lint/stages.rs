@@ -3,7 +3,7 @@
 use super::{error, warning};
 use crate::diagnostic as code;
 use crate::model::{Audience, Expose, Plan, Stage};
-use crate::read::Sink;
+use crate::sink::Sink;
 use crate::suggest::{listed, nearest};
 use esclusa_model::{BasisPoints, Millis};
 use std::collections::BTreeSet;

@@ -4,8 +4,8 @@ use super::{error, warning};
 use crate::catalog::{Capability, Catalog, DriverEntry};
 use crate::diagnostic as code;
 use crate::model::{Audience, Plan, Stage, Sticky};
-use crate::read::{Sink, printable};
 use crate::section::components::DEFAULT_TRAFFIC;
+use crate::sink::{Sink, printable};
 use esclusa_judge::BlindThen;
 use esclusa_model::ComponentKind;
 use std::collections::BTreeSet;
@@ -115,7 +115,11 @@ fn judged(plan: &Plan, driver: Option<&DriverEntry>, web: bool, sink: &mut Sink<
             code::BLIND,
             at,
             &format!("{why}, so nothing could judge this plan and every release would return"),
-            "use esclusa's own proxy, or let people decide with `judge: { blind: { then: hold } }`",
+            if web {
+                "use esclusa's own proxy, or let people decide with `judge: { blind: { then: hold } }`"
+            } else {
+                "let people decide with `judge: { blind: { then: hold } }`"
+            },
         );
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::catalog::Catalog;
 use crate::diagnostic as code;
+use crate::fields::{Fields, Val};
 use crate::model::{Component, DriverUse};
-use crate::read::{Fields, Sink, Val};
 use crate::shape::{Block, Key, Scope, Shape, driver_block};
+use crate::sink::Sink;
 use esclusa_model::{ComponentKind, ComponentName};
 use std::collections::BTreeMap;
 

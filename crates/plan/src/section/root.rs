@@ -3,9 +3,10 @@
 use super::{components, judge, route, segments, stages, steps};
 use crate::catalog::Catalog;
 use crate::diagnostic as code;
+use crate::fields::Fields;
 use crate::model::{Hold, HoldThen, OnConflict, Plan, TakeOver};
-use crate::read::{Fields, Sink};
 use crate::shape::{Block, Key, Scope, Shape};
+use crate::sink::Sink;
 use crate::templates::{self, Template};
 use esclusa_judge::JudgeConfig;
 use esclusa_model::{Millis, Salt, ServiceName, VersionName};
@@ -15,14 +16,36 @@ const VERSION: i64 = 1;
 
 /// The table of a whole plan.
 pub(crate) fn block(catalog: &Catalog) -> Block {
-    let mut keys = vec![
+    let mut keys = first_keys(catalog);
+    let last = last_keys(catalog);
+    // A driver named like a key of the language stays reachable under `components`.
+    for key in components::single_keys(catalog) {
+        if !keys.iter().chain(&last).any(|own| own.name == key.name) {
+            keys.push(key);
+        }
+    }
+    keys.extend(last);
+    Block::of(keys)
+        .exactly_one("what the service is made of", components::sources(catalog))
+        .exactly_one(
+            "what the stages are",
+            vec!["stages".to_owned(), "template".to_owned()],
+        )
+}
+
+/// The keys before those of a single component.
+fn first_keys(catalog: &Catalog) -> Vec<Key> {
+    vec![
         Key::new(
             "esclusa",
             Shape::Integer { min: 0, max: 1_000 },
             "Version of the plan language: 1.",
         )
-        .required(),
-        Key::new("service", Shape::Label, "What is released as one.").required(),
+        .required()
+        .example("1"),
+        Key::new("service", Shape::Label, "What is released as one.")
+            .required()
+            .example("checkout"),
         Key::new(
             "template",
             Shape::choice(&templates::NAMES),
@@ -43,14 +66,12 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
             components::shape(catalog),
             "The parts of the service by name; a single one may be written without this level.",
         ),
-    ];
-    // A driver named like a key of the language stays reachable under `components`.
-    for key in components::single_keys(catalog) {
-        if !keys.iter().any(|own| own.name == key.name) {
-            keys.push(key);
-        }
-    }
-    let own = vec![
+    ]
+}
+
+/// The keys after those of a single component.
+fn last_keys(catalog: &Catalog) -> Vec<Key> {
+    vec![
         Key::new(
             "take-over",
             Shape::Block(take_over()),
@@ -120,12 +141,7 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
             "Longest time for all instances of the canary to become ready.",
         )
         .default("5m"),
-    ];
-    for key in own {
-        keys.retain(|other| other.name != key.name);
-        keys.push(key);
-    }
-    Block::of(keys).exactly_one("what the service is made of", components::sources(catalog))
+    ]
 }
 
 fn take_over() -> Block {
@@ -242,28 +258,13 @@ fn build_stages(
     judge: &JudgeConfig,
     sink: &mut Sink<'_>,
 ) -> Vec<crate::model::Stage> {
-    match (root.given("template"), root.given("stages")) {
-        (true, true) => sink.error(
-            code::EXCLUSIVE,
-            &root.at("stages"),
-            "`template` and `stages` both say what the stages are".to_owned(),
-            "keep one; `esclusa plan show` prints what a template stands for".to_owned(),
-        ),
-        (false, false) => sink.error(
-            code::MISSING_KEY,
-            "",
-            "`stages` is missing".to_owned(),
-            "add `stages:`, or `template: minutes`, `days`, `flags` or `blue-green`".to_owned(),
-        ),
-        (true, false) => {
-            let place = sink.place("template");
-            sink.remember("stages", place);
-            let template = root
-                .text("template")
-                .and_then(|name| Template::named(&name));
-            return template.map(Template::stages).unwrap_or_default();
-        }
-        (false, true) => {}
+    if root.given("template") {
+        let place = sink.place("template");
+        sink.remember("stages", place);
+        let template = root
+            .text("template")
+            .and_then(|name| Template::named(&name));
+        return template.map(Template::stages).unwrap_or_default();
     }
     let least_watch = Millis::from_secs(u64::from(judge.bake.min_s));
     stages::build(root, least_watch, sink)

@@ -1,9 +1,10 @@
 //! The `route` section: where requests arrive and how users are told apart.
 
 use crate::diagnostic as code;
+use crate::fields::Fields;
 use crate::model::{HoldOrReturn, LostControl, NamedRoute, Route, Sticky};
-use crate::read::{Fields, Sink, printable};
 use crate::shape::{Block, Key, Shape};
+use crate::sink::{Sink, printable};
 use esclusa_model::Millis;
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +19,8 @@ pub(crate) fn block() -> Block {
             Shape::Text,
             "IP address and port to listen on, such as `127.0.0.1:8080`.",
         )
-        .required(),
+        .required()
+        .example("127.0.0.1:8080"),
         Key::new(
             "host",
             Shape::Text,

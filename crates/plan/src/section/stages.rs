@@ -2,9 +2,10 @@
 
 use super::steps::not_zero;
 use crate::diagnostic as code;
+use crate::fields::{Fields, Val};
 use crate::model::{Audience, Expose, Stage, WarmUp};
-use crate::read::{Fields, Sink, Val, printable};
 use crate::shape::{Block, Key, Shape};
+use crate::sink::{Sink, printable};
 use esclusa_model::{BasisPoints, Millis};
 
 /// The shape of the section.
@@ -15,12 +16,19 @@ pub(crate) fn shape() -> Shape {
             Shape::list(Shape::Text),
             "Paths that are asked in turn.",
         )
-        .required(),
-        Key::new("rate", Shape::Rate, "Requests over all paths.").required(),
-        Key::new("for", Shape::Duration, "How long.").required(),
+        .required()
+        .example("[/]"),
+        Key::new("rate", Shape::Rate, "Requests over all paths.")
+            .required()
+            .example("10/s"),
+        Key::new("for", Shape::Duration, "How long.")
+            .required()
+            .example("30s"),
     ]);
     let segment = Block::of(vec![
-        Key::new("segment", Shape::Label, "A segment of this plan.").required(),
+        Key::new("segment", Shape::Label, "A segment of this plan.")
+            .required()
+            .example("team"),
     ]);
     let stage = Block::of(vec![
         Key::new(

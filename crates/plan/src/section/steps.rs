@@ -2,10 +2,11 @@
 
 use crate::catalog::{Capability, Catalog};
 use crate::diagnostic as code;
+use crate::fields::{Fields, Val};
 use crate::model::{DriverUse, Requirement, Step, Undo};
 use crate::placeholders;
-use crate::read::{Fields, Sink, Val, printable};
 use crate::shape::{Block, Key, Scope, Shape, driver_block};
+use crate::sink::{Sink, printable};
 use esclusa_model::Millis;
 use std::collections::BTreeSet;
 
@@ -67,7 +68,8 @@ pub(crate) fn requires(catalog: &Catalog) -> Shape {
             Shape::list(Shape::Text),
             "Roles that must agree, one person of each.",
         )
-        .required(),
+        .required()
+        .example("[tech-lead]"),
         Key::new("within", Shape::Duration, "Longest wait for all of them.").default("24h"),
     ]);
     let mut one_of = vec![SIGN_OFF.to_owned()];
@@ -144,9 +146,7 @@ pub(crate) fn build(fields: &Fields, key: &str, sink: &mut Sink<'_>) -> Vec<Step
         while written.contains(&fallback) && !item.given("name") {
             fallback.push_str("-step");
         }
-        for key in ["timeout"] {
-            not_zero(item, key, sink);
-        }
+        not_zero(item, "timeout", sink);
         steps.push(Step {
             name: names.claim(item, &fallback, sink),
             undo: undo(item, timeout, sink),

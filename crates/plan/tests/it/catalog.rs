@@ -56,12 +56,13 @@ pub(crate) fn sample() -> Catalog {
         ),
         driver(
             "command",
-            &[Lifecycle],
+            &[Lifecycle, Tracks],
             vec![
                 required("start", FieldKind::Command),
                 required("stop", FieldKind::Command),
-                required("url", FieldKind::Template),
-                field("status", FieldKind::Command),
+                required("status", FieldKind::Command),
+                field("url", FieldKind::Template),
+                field("track-hook", FieldKind::Command),
             ],
         ),
         driver("address", &[], vec![required("url", FieldKind::Template)]),

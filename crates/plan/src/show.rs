@@ -1,0 +1,278 @@
+//! What a plan will do and how long it may take, before anything starts.
+//!
+//! Every number follows from the plan. What traffic there is, and what it could prove,
+//! is not known here.
+
+mod text;
+
+use crate::model::{Audience, HoldThen, Plan, Requirement, Stage, Step};
+use crate::units::rate_text;
+use esclusa_model::{BasisPoints, Millis};
+use serde::Serialize;
+
+/// A plan at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// The service.
+    pub service: String,
+    /// All phases in order, from the first requirement to the last step.
+    pub phases: Vec<Phase>,
+    /// Shortest time to the end, when every check passes at once.
+    pub at_least: Millis,
+    /// Longest time to the end, every wait used up; `None` when a hold has no end.
+    pub at_most: Option<Millis>,
+    /// What a return may take.
+    pub returning: Returning,
+    /// What is exposed, by component.
+    pub components: Vec<Part>,
+    /// What turns the share.
+    pub traffic: String,
+    /// Where requests arrive, for services with a route.
+    pub listen: Option<String>,
+    /// How long the version before stays ready to return to.
+    pub keep_warm: Millis,
+}
+
+/// One phase of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Phase {
+    /// What kind of phase.
+    pub kind: PhaseKind,
+    /// What happens, in words.
+    pub what: String,
+    /// What decides whether the release goes on, in words.
+    pub decided_by: String,
+    /// Shortest time.
+    pub at_least: Millis,
+    /// Longest time; `None` when it has no end.
+    pub at_most: Option<Millis>,
+}
+
+/// Kinds of phases, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// A check or sign-off.
+    Requires,
+    /// A step before the canary runs.
+    Before,
+    /// The canary's instances become ready.
+    Deploy,
+    /// Synthetic requests.
+    WarmUp,
+    /// Users are exposed.
+    Expose,
+    /// A step after 100 %.
+    After,
+}
+
+/// What a return may take once it is decided. Users are sent back first; the rest
+/// runs after that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Returning {
+    /// Longest time to turn the share back by a driver that has a limit of its own;
+    /// `None` for esclusa's proxy, which needs one new generation.
+    pub turn: Option<Millis>,
+    /// Undo steps in the order they run, with their limits.
+    pub undo: Vec<(String, Millis)>,
+    /// The longest drain that the plan names.
+    pub drain: Millis,
+    /// Components whose drain the plan leaves to their driver.
+    pub drain_by_driver: Vec<String>,
+    /// All of it, one after the other, without what is left to drivers.
+    pub at_most: Millis,
+}
+
+/// One component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// How many copies run.
+    pub instances: u16,
+    /// What runs it.
+    pub driver: String,
+    /// The artifact, as a template.
+    pub artifact: Option<String>,
+}
+
+/// The plan at a glance, as data.
+#[must_use]
+pub fn overview(plan: &Plan) -> Overview {
+    let phases = phases(plan);
+    let at_least = Millis(phases.iter().map(|phase| phase.at_least.0).sum());
+    let at_most = phases
+        .iter()
+        .map(|phase| phase.at_most.map(|time| time.0))
+        .sum::<Option<u64>>()
+        .map(Millis);
+    Overview {
+        service: plan.service.to_string(),
+        phases,
+        at_least,
+        at_most,
+        returning: returning(plan),
+        components: plan
+            .components
+            .iter()
+            .map(|(name, component)| Part {
+                name: name.to_string(),
+                kind: kind_text(component.kind).to_owned(),
+                instances: component.instances,
+                driver: component.run.driver.clone(),
+                artifact: component.artifact.clone(),
+            })
+            .collect(),
+        traffic: plan.traffic.driver.clone(),
+        listen: plan.route.as_ref().map(|route| route.listen.clone()),
+        keep_warm: plan.keep_warm,
+    }
+}
+
+/// The plan at a glance, as a plain text.
+#[must_use]
+pub fn show(plan: &Plan) -> String {
+    text::render(&overview(plan))
+}
+
+const fn kind_text(kind: esclusa_model::ComponentKind) -> &'static str {
+    match kind {
+        esclusa_model::ComponentKind::Web => "web",
+        esclusa_model::ComponentKind::Worker => "worker",
+        esclusa_model::ComponentKind::Singleton => "singleton",
+    }
+}
+
+fn phases(plan: &Plan) -> Vec<Phase> {
+    let (late, early): (Vec<_>, Vec<_>) = plan.requires.iter().partition(|r| needs_canary(r));
+    let mut phases: Vec<Phase> = early.into_iter().map(requirement).collect();
+    phases.extend(plan.before.iter().map(|s| step(s, PhaseKind::Before)));
+    phases.push(Phase {
+        kind: PhaseKind::Deploy,
+        what: "start the canary".to_owned(),
+        decided_by: "all instances ready".to_owned(),
+        at_least: Millis::ZERO,
+        at_most: Some(plan.deploy_timeout),
+    });
+    phases.extend(late.into_iter().map(requirement));
+    phases.extend(plan.stages.iter().map(|s| stage(s, plan)));
+    phases.extend(plan.after.iter().map(|s| step(s, PhaseKind::After)));
+    phases
+}
+
+fn needs_canary(requirement: &Requirement) -> bool {
+    matches!(
+        requirement,
+        Requirement::Check {
+            needs_canary: true,
+            ..
+        }
+    )
+}
+
+fn requirement(requirement: &Requirement) -> Phase {
+    let (what, decided_by, time) = match requirement {
+        Requirement::Check { name, timeout, .. } => (name.clone(), "the check's answer", *timeout),
+        Requirement::SignOff { roles, within } => (
+            format!("sign-off by {}", roles.join(", ")),
+            "people",
+            *within,
+        ),
+    };
+    Phase {
+        kind: PhaseKind::Requires,
+        what,
+        decided_by: decided_by.to_owned(),
+        at_least: Millis::ZERO,
+        at_most: Some(time),
+    }
+}
+
+fn step(step: &Step, kind: PhaseKind) -> Phase {
+    Phase {
+        kind,
+        what: step.name.clone(),
+        decided_by: "exit code".to_owned(),
+        at_least: Millis::ZERO,
+        at_most: Some(step.timeout),
+    }
+}
+
+fn stage(stage: &Stage, plan: &Plan) -> Phase {
+    match stage {
+        Stage::WarmUp(warm_up) => Phase {
+            kind: PhaseKind::WarmUp,
+            what: format!(
+                "{} of {}",
+                rate_text(warm_up.rate_per_1000s),
+                warm_up.get.join(" ")
+            ),
+            decided_by: "time".to_owned(),
+            at_least: warm_up.for_,
+            at_most: Some(warm_up.for_),
+        },
+        Stage::Expose(expose) => {
+            let (what, decided_by) = match &expose.to {
+                Audience::Segment(name) => (format!("segment {name}"), "guard rails"),
+                Audience::Share(BasisPoints::FULL) => {
+                    ("100%".to_owned(), "guard rails, the version before")
+                }
+                Audience::Share(share) => (share.to_string(), "comparison, guard rails"),
+            };
+            let soonest = Millis::from_secs(u64::from(plan.judge.bake.min_s));
+            Phase {
+                kind: PhaseKind::Expose,
+                what,
+                decided_by: decided_by.to_owned(),
+                at_least: if expose.early {
+                    soonest.min(expose.for_)
+                } else {
+                    expose.for_
+                },
+                at_most: match plan.hold.then {
+                    HoldThen::Rollback => Some(Millis(expose.for_.0 + plan.hold.for_.0)),
+                    HoldThen::Hold => None,
+                },
+            }
+        }
+    }
+}
+
+fn returning(plan: &Plan) -> Returning {
+    // Undone in reverse order, what came last first.
+    let undo: Vec<(String, Millis)> = plan
+        .before
+        .iter()
+        .chain(&plan.after)
+        .rev()
+        .filter_map(|step| Some((step.name.clone(), step.undo.as_ref()?.timeout)))
+        .collect();
+    let drain = |component: &crate::model::Component| {
+        let drain = component.run.config.get("drain")?;
+        drain.as_u64().map(Millis)
+    };
+    let longest = plan.components.values().filter_map(drain).max();
+    let drain_by_driver = plan
+        .components
+        .iter()
+        .filter(|(_, component)| drain(component).is_none())
+        .map(|(name, _)| name.to_string())
+        .collect();
+    let turn = plan
+        .traffic
+        .config
+        .get("timeout")
+        .and_then(serde_json::Value::as_u64)
+        .map(Millis);
+    let drain = longest.unwrap_or(Millis::ZERO);
+    let undo_time: u64 = undo.iter().map(|(_, time)| time.0).sum();
+    Returning {
+        at_most: Millis(turn.unwrap_or(Millis::ZERO).0 + drain.0 + undo_time),
+        turn,
+        undo,
+        drain,
+        drain_by_driver,
+    }
+}

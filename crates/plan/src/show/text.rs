@@ -1,0 +1,135 @@
+//! An overview as a plain text table.
+
+use super::{Overview, Phase, PhaseKind};
+use esclusa_model::Millis;
+
+const NO_END: &str = "no end";
+
+pub(super) fn render(overview: &Overview) -> String {
+    let mut rows = vec![["", "", "at least", "at most", "decided by"].map(str::to_owned)];
+    let mut number = 0;
+    for phase in &overview.phases {
+        rows.push(row(phase, &mut number));
+    }
+    rows.push([
+        "all".to_owned(),
+        String::new(),
+        overview.at_least.to_string(),
+        limit(overview.at_most),
+        String::new(),
+    ]);
+    let mut out = format!("Release of {}\n\n", overview.service);
+    out.push_str(&table(&rows));
+    out.push('\n');
+    out.push_str(&returning(overview));
+    out.push('\n');
+    out.push_str(&parts(overview));
+    out
+}
+
+fn row(phase: &Phase, number: &mut usize) -> [String; 5] {
+    let kind = match phase.kind {
+        PhaseKind::Requires => "requires".to_owned(),
+        PhaseKind::Before => "before".to_owned(),
+        PhaseKind::Deploy => "deploy".to_owned(),
+        PhaseKind::After => "after".to_owned(),
+        PhaseKind::WarmUp | PhaseKind::Expose => {
+            *number += 1;
+            format!("stage {number}")
+        }
+    };
+    let what = match phase.kind {
+        PhaseKind::WarmUp => format!("warm-up, {}", phase.what),
+        PhaseKind::Expose => format!("to {}", phase.what),
+        _ => phase.what.clone(),
+    };
+    [
+        kind,
+        what,
+        phase.at_least.to_string(),
+        limit(phase.at_most),
+        phase.decided_by.clone(),
+    ]
+}
+
+fn limit(time: Option<Millis>) -> String {
+    time.map_or_else(|| NO_END.to_owned(), |time| time.to_string())
+}
+
+/// Columns as wide as their widest cell, two spaces between them.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        out.push_str(format!("  {}", cells.join("  ")).trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn returning(overview: &Overview) -> String {
+    let back = &overview.returning;
+    let turn = match back.turn {
+        Some(time) => (
+            "users back on the stable version".to_owned(),
+            time.to_string(),
+        ),
+        None => (
+            "users back on the stable version".to_owned(),
+            "with the proxies' next generation".to_owned(),
+        ),
+    };
+    let mut rows = vec![[turn.0, turn.1]];
+    rows.push(["drain".to_owned(), back.drain.to_string()]);
+    for (name, time) in &back.undo {
+        rows.push([format!("undo {name}"), time.to_string()]);
+    }
+    rows.push(["all".to_owned(), back.at_most.to_string()]);
+    let mut out = format!("A return takes at most\n\n{}", table(&rows));
+    if !back.drain_by_driver.is_empty() {
+        out.push_str(&format!(
+            "\n  The drain of {} is up to its driver and not counted.\n",
+            back.drain_by_driver.join(", ")
+        ));
+    }
+    out
+}
+
+fn parts(overview: &Overview) -> String {
+    let mut rows: Vec<[String; 5]> = overview
+        .components
+        .iter()
+        .map(|part| {
+            [
+                part.name.clone(),
+                part.kind.clone(),
+                format!("{} x", part.instances),
+                part.driver.clone(),
+                part.artifact.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    if let Some(listen) = &overview.listen {
+        rows.push([
+            "traffic".to_owned(),
+            String::new(),
+            String::new(),
+            overview.traffic.clone(),
+            listen.clone(),
+        ]);
+    }
+    format!(
+        "What is where\n\n{}\n  The version before stays ready for {} after promotion.\n",
+        table(&rows),
+        overview.keep_warm
+    )
+}
