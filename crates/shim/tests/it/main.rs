@@ -1,0 +1,7 @@
+//! The shim with real processes.
+
+#![allow(missing_docs)]
+
+mod ends;
+mod lives;
+mod world;
