@@ -1,0 +1,215 @@
+//! The state file, written beside everything else.
+//!
+//! A thread of its own writes the newest state it was given, and tries again when that
+//! fails. Nobody waits for it, except a publisher for a few milliseconds to be able to
+//! say whether the disk has it.
+
+use crate::error::ProxyError;
+use esclusa_wire::StateFile;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const NAME: &str = "state";
+const PREVIOUS: &str = "state.previous";
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The writing thread.
+#[derive(Debug)]
+pub(crate) struct Persister {
+    orders: Option<Sender<(u64, StateFile)>>,
+    next: u64,
+    written: watch::Receiver<u64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Promises that a state will be on disk.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    number: u64,
+    written: watch::Receiver<u64>,
+}
+
+impl Writing {
+    /// Whether it is on disk within `limit`.
+    pub(crate) async fn done_within(mut self, limit: Duration) -> bool {
+        let number = self.number;
+        let written = tokio::time::timeout(limit, self.written.wait_for(|n| *n >= number)).await;
+        matches!(written, Ok(Ok(_)))
+    }
+}
+
+impl Persister {
+    pub(crate) fn start(folder: &Path) -> Result<Self, ProxyError> {
+        let (orders, inbox) = channel();
+        let (done, written) = watch::channel(0);
+        let folder = folder.to_owned();
+        let thread = std::thread::Builder::new()
+            .name("state".into())
+            .spawn(move || run(&folder, &inbox, &done))
+            .map_err(ProxyError::Worker)?;
+        Ok(Self {
+            orders: Some(orders),
+            next: 0,
+            written,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands a state over; a newer one replaces it if it is not written yet.
+    pub(crate) fn write(&mut self, state: StateFile) -> Writing {
+        self.next += 1;
+        if let Some(orders) = &self.orders
+            && orders.send((self.next, state)).is_err()
+        {
+            tracing::error!("the state file is no longer written");
+        }
+        Writing {
+            number: self.next,
+            written: self.written.clone(),
+        }
+    }
+
+    /// Writes what is left, once, and ends the thread.
+    pub(crate) fn finish(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of the state file ended badly");
+        }
+    }
+}
+
+fn run(folder: &Path, inbox: &Receiver<(u64, StateFile)>, done: &watch::Sender<u64>) {
+    let mut failed: Option<(u64, StateFile)> = None;
+    loop {
+        let received = if failed.is_some() {
+            inbox.recv_timeout(RETRY)
+        } else {
+            inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        let ended = matches!(received, Err(RecvTimeoutError::Disconnected));
+        let mut newest = received.ok().or(failed.take());
+        while let Ok(newer) = inbox.try_recv() {
+            newest = Some(newer);
+        }
+        if let Some((number, state)) = newest {
+            match save(folder, &state) {
+                Ok(()) => {
+                    done.send_replace(number);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the state file cannot be written");
+                    failed = Some((number, state));
+                }
+            }
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Temporary name, synced, the old one kept aside, renamed, folder synced.
+fn save(folder: &Path, state: &StateFile) -> io::Result<()> {
+    let text = state.encode()?;
+    let temporary = folder.join("state.new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    let current = folder.join(NAME);
+    let previous = folder.join(PREVIOUS);
+    match fs::remove_file(&previous) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // A link, not a rename: at no moment is there no state file.
+    match fs::hard_link(&current, &previous) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::rename(&temporary, &current)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The state files that can be read, newest first; why others cannot is logged.
+pub(crate) fn load(folder: &Path) -> Vec<(PathBuf, StateFile)> {
+    let mut found = Vec::new();
+    for name in [NAME, PREVIOUS] {
+        let path = folder.join(name);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "the state file cannot be read")
+            }
+            Ok(text) => match StateFile::decode(&text) {
+                Ok(state) => found.push((path, state)),
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "the state file cannot be used")
+                }
+            },
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esclusa_model::{Epoch, GenerationId, Millis, Timestamp};
+    use esclusa_wire::Generation;
+
+    fn state(number: u64) -> StateFile {
+        StateFile {
+            generation: Generation {
+                v: esclusa_wire::WIRE_VERSION,
+                id: GenerationId {
+                    epoch: Epoch(1),
+                    number,
+                },
+                services: Vec::new(),
+            },
+            returned: Vec::new(),
+            silent_for: Millis(7),
+            written_at: Timestamp(1),
+        }
+    }
+
+    fn numbers(folder: &Path) -> Vec<u64> {
+        load(folder)
+            .iter()
+            .map(|(_, s)| s.generation.id.number)
+            .collect()
+    }
+
+    #[test]
+    fn the_newest_readable_copy_comes_first() {
+        let folder = tempfile::tempdir().expect("folder");
+        assert!(load(folder.path()).is_empty());
+        for number in 1..=3 {
+            save(folder.path(), &state(number)).expect("saved");
+        }
+        assert_eq!(numbers(folder.path()), [3, 2]);
+        fs::write(folder.path().join(NAME), "esclusa-state 1 sha256:00\n{}\n").expect("written");
+        assert_eq!(numbers(folder.path()), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_comes_back_gets_the_newest_state() {
+        let folder = tempfile::tempdir().expect("folder");
+        let missing = folder.path().join("later");
+        let mut persister = Persister::start(&missing).expect("thread");
+        let first = persister.write(state(1));
+        assert!(!first.done_within(Duration::from_millis(50)).await);
+        fs::create_dir(&missing).expect("folder");
+        let second = persister.write(state(2));
+        assert!(second.done_within(Duration::from_secs(10)).await);
+        assert_eq!(numbers(&missing)[0], 2);
+        persister.finish();
+    }
+}

@@ -1,0 +1,310 @@
+//! Slices on disk until they are acknowledged, so that a restart loses at most one second.
+//!
+//! Lines of JSON, appended each second without waiting for the disk. A thread of its own
+//! writes them: a disk that hangs or is full stops neither requests nor the control
+//! interface. Segments are short files that are deleted once all in them is acknowledged.
+
+use crate::error::ProxyError;
+use esclusa_model::BootId;
+use esclusa_wire::{SliceAck, StampedSlice};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+/// Seconds in one segment.
+const SEGMENT_APPENDS: u32 = 300;
+/// Seconds that may wait for the disk before some are kept in memory only.
+const BACKLOG: usize = 600;
+
+#[derive(Debug)]
+enum Order {
+    Append(Vec<StampedSlice>),
+    Ack(SliceAck),
+    Sync,
+}
+
+/// The writing thread.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What earlier boots left.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) slices: Vec<StampedSlice>,
+    /// Lines that cannot be read. A file's last line is not counted: a crash cuts it.
+    pub(crate) unreadable: u64,
+    segments: Vec<Segment>,
+    acked: BTreeMap<BootId, u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Segment {
+    path: PathBuf,
+    /// The highest sequence in it by boot.
+    highest: BTreeMap<BootId, u64>,
+}
+
+impl Segment {
+    fn is_done(&self, acked: &BTreeMap<BootId, u64>) -> bool {
+        self.highest
+            .iter()
+            .all(|(boot, highest)| acked.get(boot).is_some_and(|a| a >= highest))
+    }
+}
+
+/// Reads what earlier boots left in `folder`.
+pub(crate) fn load(folder: &Path) -> Result<Left, ProxyError> {
+    let fail = |source| ProxyError::Path {
+        path: folder.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.extension().is_some_and(|e| e == "jsonl") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut left = Left::default();
+    let mut acked: BTreeMap<BootId, u64> = BTreeMap::new();
+    for path in paths {
+        if let Err(error) = load_segment(&path, &mut left, &mut acked) {
+            tracing::warn!(path = %path.display(), %error, "slices of an earlier start cannot be read");
+        }
+    }
+    left.slices
+        .retain(|s| acked.get(&s.boot).is_none_or(|a| s.sequence > *a));
+    let mut begun: BTreeMap<BootId, i64> = BTreeMap::new();
+    for s in &left.slices {
+        let first = begun.entry(s.boot.clone()).or_insert(s.slice.second);
+        *first = (*first).min(s.slice.second);
+    }
+    left.slices.sort_by(|a, b| {
+        (begun.get(&a.boot), &a.boot, a.sequence).cmp(&(begun.get(&b.boot), &b.boot, b.sequence))
+    });
+    let mut kept = Vec::new();
+    for segment in std::mem::take(&mut left.segments) {
+        if segment.is_done(&acked) {
+            remove(&segment.path);
+        } else {
+            kept.push(segment);
+        }
+    }
+    left.segments = kept;
+    acked.retain(|boot, _| left.segments.iter().any(|s| s.highest.contains_key(boot)));
+    left.acked = acked;
+    Ok(left)
+}
+
+fn load_segment(path: &Path, left: &mut Left, acked: &mut BTreeMap<BootId, u64>) -> io::Result<()> {
+    let mut highest: BTreeMap<BootId, u64> = BTreeMap::new();
+    let mut broken = 0;
+    let mut last_broken = false;
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        let line = line?;
+        last_broken = false;
+        if let Ok(stamped) = serde_json::from_slice::<StampedSlice>(&line) {
+            let top = highest.entry(stamped.boot.clone()).or_default();
+            *top = (*top).max(stamped.sequence);
+            left.slices.push(stamped);
+        } else if let Ok(ack) = serde_json::from_slice::<SliceAck>(&line) {
+            let top = acked.entry(ack.boot).or_default();
+            *top = (*top).max(ack.sequence);
+        } else {
+            broken += 1;
+            last_broken = true;
+        }
+    }
+    left.unreadable += broken - u64::from(last_broken);
+    left.segments.push(Segment {
+        path: path.to_owned(),
+        highest,
+    });
+    Ok(())
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "an acknowledged file of slices cannot be removed");
+    }
+}
+
+impl Journal {
+    /// Starts writing for `boot`, behind what `left` holds.
+    pub(crate) fn start(folder: &Path, boot: &BootId, left: &Left) -> Result<Self, ProxyError> {
+        let (orders, inbox) = sync_channel(BACKLOG);
+        let mut writer = Writer {
+            folder: folder.to_owned(),
+            boot: boot.clone(),
+            segments: left.segments.clone(),
+            acked: BTreeMap::new(),
+            file: None,
+            appends: 0,
+            count: 0,
+            failing: false,
+        };
+        let known: Vec<SliceAck> = left
+            .acked
+            .iter()
+            .map(|(boot, sequence)| SliceAck {
+                boot: boot.clone(),
+                sequence: *sequence,
+            })
+            .collect();
+        let thread = std::thread::Builder::new()
+            .name("slices".into())
+            .spawn(move || {
+                // The file that held these may be gone.
+                for ack in known {
+                    let done = writer.ack(&ack);
+                    writer.note(done);
+                }
+                writer.run(&inbox);
+            })
+            .map_err(ProxyError::Worker)?;
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+        })
+    }
+
+    fn order(&self, order: Order) {
+        let Some(orders) = &self.orders else { return };
+        match orders.try_send(order) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!("the disk is behind: slices are kept in memory only");
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                tracing::error!("slices are no longer written to disk");
+            }
+        }
+    }
+
+    pub(crate) fn append(&self, slices: Vec<StampedSlice>) {
+        self.order(Order::Append(slices));
+    }
+
+    pub(crate) fn ack(&self, ack: SliceAck) {
+        self.order(Order::Ack(ack));
+    }
+
+    /// Writes what is left and ends the thread.
+    pub(crate) fn finish(mut self) {
+        self.order(Order::Sync);
+        self.orders = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of slices ended badly");
+        }
+    }
+}
+
+struct Writer {
+    folder: PathBuf,
+    boot: BootId,
+    segments: Vec<Segment>,
+    acked: BTreeMap<BootId, u64>,
+    file: Option<File>,
+    appends: u32,
+    count: u32,
+    failing: bool,
+}
+
+impl Writer {
+    fn run(&mut self, inbox: &Receiver<Order>) {
+        while let Ok(order) = inbox.recv() {
+            let done = match order {
+                Order::Append(slices) => self.append(&slices),
+                Order::Ack(ack) => self.ack(&ack),
+                Order::Sync => self.file.as_ref().map_or(Ok(()), File::sync_data),
+            };
+            self.note(done);
+        }
+    }
+
+    /// Says once that the disk fails, and begins a new file after it did.
+    fn note(&mut self, done: io::Result<()>) {
+        match done {
+            Ok(()) => self.failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, "slices cannot be written; a restart would lose them");
+                }
+                self.file = None;
+            }
+        }
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.appends >= SEGMENT_APPENDS {
+            self.file = None;
+        }
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                self.count += 1;
+                self.appends = 0;
+                let path = self
+                    .folder
+                    .join(format!("{}-{:06}.jsonl", self.boot, self.count));
+                let file = OpenOptions::new().create(true).append(true).open(&path)?;
+                self.segments.push(Segment {
+                    path,
+                    highest: BTreeMap::new(),
+                });
+                file
+            }
+        };
+        Ok(self.file.insert(file))
+    }
+
+    fn append(&mut self, slices: &[StampedSlice]) -> io::Result<()> {
+        let Some(last) = slices.last() else {
+            return Ok(());
+        };
+        let mut lines = Vec::new();
+        for slice in slices {
+            serde_json::to_writer(&mut lines, slice)?;
+            lines.push(b'\n');
+        }
+        self.file()?.write_all(&lines)?;
+        self.appends += 1;
+        if let Some(segment) = self.segments.last_mut() {
+            segment.highest.insert(last.boot.clone(), last.sequence);
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, ack: &SliceAck) -> io::Result<()> {
+        let top = self.acked.entry(ack.boot.clone()).or_default();
+        if *top >= ack.sequence {
+            return Ok(());
+        }
+        *top = ack.sequence;
+        let mut line = serde_json::to_vec(ack)?;
+        line.push(b'\n');
+        self.file()?.write_all(&line)?;
+        // The last segment is being written to; it stays.
+        let open = self.segments.pop();
+        let acked = &self.acked;
+        self.segments.retain(|segment| {
+            let done = segment.is_done(acked);
+            if done {
+                remove(&segment.path);
+            }
+            !done
+        });
+        self.segments.extend(open);
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The side towards the clients.
+
+pub(crate) mod conn;
+pub(crate) mod framing;
+pub(crate) mod io;

@@ -1,0 +1,202 @@
+//! One thread that carries requests: its own runtime, pool and counts.
+
+use crate::config::Limits;
+use crate::count::shard::Shard;
+use crate::error::ProxyError;
+use crate::inbound::conn;
+use crate::registry::Registry;
+use crate::table::RouteTable;
+use crate::upstream::pool::Pool;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+/// What the process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new connections; those that are open get their answers, and are then told to close.
+    Draining,
+    /// Everything ends now.
+    Killed,
+}
+
+impl Phase {
+    pub(crate) fn is_killed(self) -> bool {
+        self == Self::Killed
+    }
+}
+
+/// What all workers and the control side share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) table: ArcSwap<RouteTable>,
+    pub(crate) registry: Registry,
+    pub(crate) limits: Limits,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Whether the phase is past serving; read for every response.
+    draining: AtomicBool,
+    /// Open client connections.
+    pub(crate) connections: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            table: ArcSwap::from_pointee(RouteTable::empty()),
+            registry: Registry::default(),
+            limits,
+            phase: watch::Sender::new(Phase::Serving),
+            draining: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.draining
+            .store(phase != Phase::Serving, Ordering::Relaxed);
+        self.phase.send_replace(phase);
+    }
+}
+
+/// A worker as its requests see it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Accept on this socket too.
+    Listen(SocketAddr, std::net::TcpListener),
+    /// Accept there no longer.
+    Unlisten(SocketAddr),
+}
+
+/// A worker as the control side sees it.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// Starts a worker's thread.
+pub(crate) fn spawn(index: usize, shared: &Arc<Shared>) -> Result<WorkerHandle, ProxyError> {
+    let shard = Arc::new(Shard::default());
+    let limits = &shared.limits;
+    let worker = Arc::new(Worker {
+        shared: Arc::clone(shared),
+        shard: Arc::clone(&shard),
+        pool: Pool::new(limits.pool_idle, limits.pool_max_idle),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ProxyError::Worker)?;
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let thread = std::thread::Builder::new()
+        .name(format!("proxy-{index}"))
+        .spawn(move || runtime.block_on(run(worker, inbox)))
+        .map_err(ProxyError::Worker)?;
+    Ok(WorkerHandle {
+        commands,
+        shard,
+        thread,
+    })
+}
+
+/// Follows commands until the process is killed.
+async fn run(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let mut listeners: HashMap<SocketAddr, watch::Sender<bool>> = HashMap::new();
+    let mut phase = worker.shared.phase.subscribe();
+    let mut sweep = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            command = inbox.recv() => match command {
+                Some(Command::Listen(address, socket)) => {
+                    let (stop, stopped) = watch::channel(false);
+                    match TcpListener::from_std(socket) {
+                        Ok(listener) => {
+                            tokio::spawn(accept(Arc::clone(&worker), listener, address, stopped));
+                            listeners.insert(address, stop);
+                        }
+                        Err(error) => tracing::error!(%address, %error, "cannot accept"),
+                    }
+                }
+                Some(Command::Unlisten(address)) => {
+                    // Dropping the sender stops the loop.
+                    listeners.remove(&address);
+                }
+                None => break,
+            },
+            _ = phase.wait_for(|phase| phase.is_killed()) => break,
+            _ = sweep.tick() => worker.pool.sweep(),
+        }
+    }
+    // What is still open is dropped with the runtime, and counted as it is dropped.
+    worker.shard.end();
+    worker.pool.clear();
+}
+
+/// Accepts until told to stop, and then once more what already waits: those clients are
+/// connected and would be reset.
+async fn accept(
+    worker: Arc<Worker>,
+    listener: TcpListener,
+    address: SocketAddr,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut phase = worker.shared.phase.subscribe();
+    let mut stopping = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = std::future::ready(()), if stopping => return,
+            _ = stopped.changed(), if !stopping => {
+                stopping = true;
+                continue;
+            }
+            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !stopping => {
+                stopping = true;
+                continue;
+            }
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a client's socket cannot be set up");
+                    continue;
+                }
+                worker.shared.connections.fetch_add(1, Ordering::Relaxed);
+                let worker = Arc::clone(&worker);
+                tokio::spawn(async move {
+                    conn::serve(&worker, stream, peer.ip(), address).await;
+                    worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: wait for some to come free.
+                tracing::warn!(%address, %error, "cannot accept a connection");
+                if stopping {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
