@@ -27,6 +27,18 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+/// The bodies of requests and answers, for programs that speak to the server.
+pub mod body {
+    pub use super::audit::{AuditView, DamageView};
+    pub use super::commands::{Asked, Reason, SignOffRequest};
+    pub use super::events::EventView;
+    pub use super::plans::{CheckPlan, CheckedPlan};
+    pub use super::releases::{Conflict, StartRelease, Started};
+    pub use super::services::{CanReturn, Me};
+    pub use super::stream::{EndView, TrafficView};
+    pub use super::tokens::{CreateToken, CreatedToken, TokenView};
+}
+
 pub(crate) use door::Door;
 pub(crate) use routes::router;
 pub(crate) use state::ApiState;

@@ -71,7 +71,9 @@ pub(super) async fn guard(
         .get::<MatchedPath>()
         .map_or_else(String::new, |path| path.as_str().to_owned());
     let method = request.method().clone();
-    let response = match caller(&state, &method, &path, &request).await {
+    let token = bearer(request.headers()).map(str::to_owned);
+    let from = peer(&request);
+    let response = match caller(&state, &method, &path, token.as_deref(), from).await {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -88,7 +90,8 @@ async fn caller(
     state: &ApiState,
     method: &Method,
     path: &str,
-    request: &Request,
+    token: Option<&str>,
+    from: Option<IpAddr>,
 ) -> Result<Option<Caller>, ApiError> {
     let Some(scope) = scope_of(method.as_str(), path) else {
         return Err(ApiError::new(
@@ -101,7 +104,7 @@ async fn caller(
     let caller = match state.door.caller()? {
         Some(owner) => owner,
         None if scope == Scope::Public => return Ok(None),
-        None => state.auth.caller(bearer(request.headers()), peer(request)).await?,
+        None => state.auth.caller(token, from).await?,
     };
     caller.may(scope)?;
     Ok(Some(caller))

@@ -1,0 +1,2 @@
+//! Every endpoint as its description says: who gets in, who does not.
+
