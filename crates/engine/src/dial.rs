@@ -79,12 +79,13 @@ pub(crate) fn detail(observed: &Observed) -> &str {
         .map_or("no reading", |dial| dial.detail.as_str())
 }
 
-/// The newest reading, if it is about the exposure asked for now.
+/// The newest reading, if it is about the exposure asked for now. One of the very
+/// moment in which that was decided may still show the world before.
 fn current_reading<'a>(release: &Release, observed: &'a Observed) -> Option<&'a DialReading> {
     observed
         .dial
         .as_ref()
-        .filter(|r| r.at >= release.exposure_since && r.asked == release.exposure())
+        .filter(|r| r.at > release.exposure_since && r.asked == release.exposure())
 }
 
 /// Before the first exposure there is nothing to read back.

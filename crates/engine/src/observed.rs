@@ -88,6 +88,8 @@ pub struct Observed {
     /// A proxy returned this release's share by itself because control was lost, and has
     /// not been told since that nobody is exposed.
     pub returned_by_proxy: bool,
-    /// Whether tasks that were cancelled, or that timed out, have not ended yet.
+    /// Whether anything runs that [`desired`](crate::desired) does not list for the very
+    /// state that is asked about: tasks that still have to be cancelled, and cancelled
+    /// ones that have not ended. Nothing is put back beside them.
     pub busy: bool,
 }

@@ -35,7 +35,7 @@ pub(crate) struct Comparison {
     harmless_alone: HarmlessProcess,
     dispersion: Dispersion,
     pace: VecDeque<f64>,
-    open_baseline_bad: u64,
+    open_baseline: (u64, u64),
     canary_bad: u64,
     canary_bad_seconds: u64,
 }
@@ -68,17 +68,18 @@ impl Comparison {
                 evidence.fano_window,
             ),
             pace: VecDeque::new(),
-            open_baseline_bad: 0,
+            open_baseline: (0, 0),
             canary_bad: 0,
             canary_bad_seconds: 0,
         }
     }
 
     /// Counts one second's bad events over all strata.
-    pub(crate) fn count(&mut self, canary_bad: u64, baseline_bad: u64) {
-        self.open_baseline_bad += baseline_bad;
-        self.canary_bad += canary_bad;
-        self.canary_bad_seconds += u64::from(canary_bad > 0);
+    pub(crate) fn count(&mut self, second: &Counts) {
+        self.open_baseline.0 += second.baseline_bad;
+        self.open_baseline.1 += second.baseline;
+        self.canary_bad += second.canary_bad;
+        self.canary_bad_seconds += u64::from(second.canary_bad > 0);
     }
 
     /// Log evidence for harm, the open block included.
@@ -131,8 +132,8 @@ impl Comparison {
             }
             self.harm.absorb(&self.harm_nats(block));
         }
-        self.dispersion.absorb(split(block), self.open_baseline_bad);
-        self.open_baseline_bad = 0;
+        let (bad, all) = std::mem::take(&mut self.open_baseline);
+        self.dispersion.absorb(split(block), bad, all);
         self.pace.push_back(self.log_harmless());
         while self.pace.len() > PACE_BLOCKS {
             self.pace.pop_front();
@@ -141,8 +142,8 @@ impl Comparison {
 
     /// Ends a block whose traffic cannot be compared.
     pub(crate) fn skip_block(&mut self) {
-        self.dispersion.absorb(None, self.open_baseline_bad);
-        self.open_baseline_bad = 0;
+        let (bad, all) = std::mem::take(&mut self.open_baseline);
+        self.dispersion.absorb(None, bad, all);
     }
 
     /// Forgets the evidence for harmlessness.

@@ -1,10 +1,11 @@
 //! How much more bad events cluster than independent ones would.
 //!
-//! Two witnesses: the residuals of the split between the versions, and the
-//! baseline's own counts from block to block. Both look at successive differences, so
+//! Witnesses: the residuals of the split between the versions, and the baseline's own
+//! counts from block to block and on longer scales. All look at successive differences, so
 //! a steady regression or a slow trend does not look like a burst. What this does
 //! not do: look at hosts or users one by one.
 
+use crate::clusters::Clusters;
 use libm::sqrt;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ pub(crate) struct Dispersion {
     splits: VecDeque<Split>,
     count_window: usize,
     counts: VecDeque<u64>,
+    clusters: Clusters,
     phi: f64,
 }
 
@@ -43,6 +45,7 @@ impl Dispersion {
             splits: VecDeque::new(),
             count_window: count_window as usize,
             counts: VecDeque::new(),
+            clusters: Clusters::default(),
             phi: 1.0,
         }
     }
@@ -56,20 +59,21 @@ impl Dispersion {
     pub(crate) fn with(&self, open: Option<Split>) -> f64 {
         let residuals = residuals(self.splits.iter().copied().chain(open));
         let from_splits = phi_of_residuals(&residuals, self.prior_blocks);
-        let from_counts = sqrt(fano(&self.counts)).min(MOST_FROM_COUNTS);
+        let from_counts = sqrt(self.burstiness()).min(MOST_FROM_COUNTS);
         from_splits.max(from_counts).max(1.0)
     }
 
-    /// Takes a block in: its split, and the bad events of the baseline in it.
-    pub(crate) fn absorb(&mut self, split: Option<Split>, baseline_bad: u64) {
+    /// Takes a block in: its split, and the bad events and requests of the baseline.
+    pub(crate) fn absorb(&mut self, split: Option<Split>, baseline_bad: u64, baseline: u64) {
         push(&mut self.splits, split, self.window);
         self.phi = self.with(None);
         push(&mut self.counts, Some(baseline_bad), self.count_window);
+        self.clusters.absorb(baseline_bad, baseline);
     }
 
-    /// The baseline's Fano factor from block to block, at least one.
+    /// In what size the baseline's bad events come; one when independent.
     pub(crate) fn burstiness(&self) -> f64 {
-        fano(&self.counts).max(1.0)
+        fano(&self.counts).max(self.clusters.size())
     }
 }
 
@@ -154,8 +158,8 @@ mod tests {
                     theta: 0.05,
                 })
             };
-            steady.absorb(split(12), 3);
-            burst.absorb(split(if block == 6 { 60 } else { 0 }), 3);
+            steady.absorb(split(12), 3, 400);
+            burst.absorb(split(if block == 6 { 60 } else { 0 }), 3, 400);
         }
         assert!(steady.before() < 1.1, "{}", steady.before());
         assert!(burst.before() > 3.0, "{}", burst.before());

@@ -26,7 +26,7 @@ const HEALTHY_BASELINE: f64 = 0.1;
 /// Guard rails: windows in seconds, fewest bad events and seconds, nats.
 const GUARD_WINDOWS: [i64; 12] = [3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 60];
 const GUARD_EVENTS: f64 = 10.0;
-const GUARD_SECONDS: u64 = 3;
+const GUARD_SECONDS: u64 = 8;
 const GUARD_NATS: f64 = 6.907_755_278_982_137;
 /// A canary must stand this far above stable before a rail is its fault.
 const GUARD_RATIO: f64 = 1.25;

@@ -195,7 +195,7 @@ impl Judge {
         let mut fast =
             [(); 2].map(|()| (Counts::default(), vec![Counts::default(); self.rails.len()]));
         let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
-        let mut bad = vec![(0, 0); entries.len()];
+        let mut totals = vec![Counts::default(); entries.len()];
         let none = Sides::default();
         for index in 0..self.strata.len() {
             let [baseline, canary] = sums.get(&index).unwrap_or(&none);
@@ -219,13 +219,12 @@ impl Judge {
                 }
             }
             let counted = self.strata[index].observe(&entries, baseline, canary);
-            for (sum, (of_canary, of_baseline)) in bad.iter_mut().zip(counted) {
-                sum.0 += of_canary;
-                sum.1 += of_baseline;
+            for (total, more) in totals.iter_mut().zip(&counted) {
+                add(total, more);
             }
         }
-        for (comparison, (of_canary, of_baseline)) in self.comparisons.iter_mut().zip(bad) {
-            comparison.count(of_canary, of_baseline);
+        for (comparison, total) in self.comparisons.iter_mut().zip(&totals) {
+            comparison.count(total);
         }
         let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;
         self.organic.push(t, outage, rails);

@@ -10,6 +10,7 @@
 
 mod assemble;
 mod assess;
+mod clusters;
 mod comparison;
 mod config;
 mod dispersion;

@@ -32,13 +32,22 @@ fn ln_beta(a: f64, b: f64) -> f64 {
 
 /// Log of the Beta(1/2, 1/2) mixture over the likelihood of `p`, for `bad` of `total`
 /// (both may be thinned counts, hence floats). An e-value against `p` at any time.
-fn log_mixture(p: f64, bad: f64, total: f64) -> f64 {
-    let good = total - bad;
-    let likelihood = |count: f64, ln_p: f64| if count > 0.0 { count * ln_p } else { 0.0 };
-    ln_beta(bad + 0.5, good + 0.5)
-        - ln_beta(0.5, 0.5)
-        - likelihood(bad, log(p))
-        - likelihood(good, log1p(-p))
+struct Mixture {
+    bad: f64,
+    good: f64,
+    log_beta: f64,
+}
+
+impl Mixture {
+    fn new(bad: f64, total: f64) -> Self {
+        let good = total - bad;
+        Self { bad, good, log_beta: ln_beta(bad + 0.5, good + 0.5) - ln_beta(0.5, 0.5) }
+    }
+
+    fn log_evidence(&self, p: f64) -> f64 {
+        let likelihood = |count: f64, ln_p: f64| if count > 0.0 { count * ln_p } else { 0.0 };
+        self.log_beta - likelihood(self.bad, log(p)) - likelihood(self.good, log1p(-p))
+    }
 }
 
 /// The highest rate that `bad` of `total` leaves possible, at any time, with error
@@ -61,10 +70,11 @@ pub(crate) fn rate_lower(bad: f64, total: f64, alpha: f64) -> f64 {
 /// Between a possible rate and an impossible end of the range lies the edge.
 fn bisect(bad: f64, total: f64, alpha: f64, possible: f64, impossible: f64) -> f64 {
     let limit = -log(alpha);
+    let mixture = Mixture::new(bad, total);
     let (mut inside, mut outside) = (possible, impossible);
-    for _ in 0..80 {
+    for _ in 0..60 {
         let middle = 0.5 * (inside + outside);
-        if log_mixture(middle, bad, total) < limit {
+        if mixture.log_evidence(middle) < limit {
             inside = middle;
         } else {
             outside = middle;

@@ -144,13 +144,13 @@ impl Stratum {
         }
     }
 
-    /// Counts one second; returns the canary's and the baseline's bad events by metric.
+    /// Counts one second; returns it by metric.
     pub(crate) fn observe(
         &mut self,
         entries: &[Entry],
         baseline: &Side,
         canary: &Side,
-    ) -> Vec<(u64, u64)> {
+    ) -> Vec<Counts> {
         let mut counted = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             let tally = match entry.metric.counting() {
@@ -159,7 +159,7 @@ impl Stratum {
                     .map(|edges| self.slow_tally(&edges, baseline, canary))
                     .unwrap_or_default(),
             };
-            counted.push((tally.harm.canary_bad, tally.harm.baseline_bad));
+            counted.push(tally.harm);
             self.past_bad[index] += tally.harm.baseline_bad;
             let open = &mut self.open[index];
             open.harm.canary += tally.harm.canary;

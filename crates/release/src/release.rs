@@ -30,7 +30,9 @@ impl Exposure {
     /// Whether this exposes nobody whom `other` does not.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
-        self.share <= other.share && self.segments.iter().all(|s| other.segments.contains(s))
+        let everybody = other.share == BasisPoints::FULL;
+        let segments = self.segments.iter().all(|s| other.segments.contains(s));
+        everybody || self.share <= other.share && segments
     }
 }
 
@@ -131,8 +133,8 @@ pub struct Release {
     pub sign_offs: BTreeMap<String, (SignOff, Actor, Timestamp)>,
     /// Stages entered so far.
     pub stages: Vec<StageRecord>,
-    /// Since when the present exposure is asked for; its dial's deadline and every
-    /// reading that counts for it begin here.
+    /// Since when the present exposure is asked for: its dial's time runs from here, every
+    /// reading that counts for it is younger.
     pub exposure_since: Timestamp,
     /// When the present exposure was read back, once it was.
     pub exposure_confirmed_at: Option<Timestamp>,

@@ -4,6 +4,7 @@ use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, read_
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
+use crate::world::Drivers;
 use crate::view::{ReleaseView, ServiceView};
 use esclusa_engine::Command;
 use esclusa_model::{Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, VersionName};
@@ -22,8 +23,7 @@ pub(crate) struct Shared {
     pub dataplane: Arc<DataPlane>,
     pub catalog: Catalog,
     pub data_dir: PathBuf,
-    /// What runs as the shim: this program and the argument that makes it one.
-    pub shim: Vec<String>,
+    pub drivers: Drivers,
     notices: broadcast::Sender<ServiceName>,
 }
 
@@ -127,14 +127,14 @@ impl App {
         store: Store,
         dataplane: Arc<DataPlane>,
         data_dir: PathBuf,
-        shim: Vec<String>,
+        drivers: Drivers,
     ) -> Result<Arc<Self>, ApiError> {
         let shared = Arc::new(Shared {
             store,
             dataplane,
             catalog: esclusa_drivers::catalog(),
             data_dir,
-            shim,
+            drivers,
             notices: broadcast::channel(1_024).0,
         });
         let app = Arc::new(Self { shared, actors: Mutex::new(BTreeMap::new()) });

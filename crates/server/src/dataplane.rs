@@ -182,7 +182,7 @@ impl DataPlane {
             return Ok(());
         }
         store
-            .put_slices(&batch.proxy, &batch)
+            .put_slices(&batch.proxy, &batch, clock::now())
             .await
             .map_err(|error| PublishError(format!("slices could not be stored: {error}")))?;
         let mut newest: BTreeMap<BootId, u64> = BTreeMap::new();

@@ -10,11 +10,15 @@ mod clock;
 mod dataplane;
 mod error;
 mod judging;
+mod listen;
 mod live;
 mod routing;
+mod serve;
 mod view;
+mod world;
 
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
+pub use serve::{ServeConfig, ServeError, serve};
 pub use live::VersionTraffic;
 pub use view::{ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};

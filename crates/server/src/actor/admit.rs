@@ -8,6 +8,7 @@ use crate::app::StartRequest;
 use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
+use crate::world::wake_deployed;
 use esclusa_engine::Command;
 use esclusa_model::{
     ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef,
@@ -114,6 +115,10 @@ impl ServiceActor {
             if let Some(request) = self.shared.store.setting(&queue_key(waiting)).await? {
                 self.waiting.insert(waiting.clone(), request);
             }
+        }
+        if let Some(stable) = self.service.stable.clone() {
+            let (shared, service) = (self.shared.clone(), self.service.name.clone());
+            tokio::spawn(async move { wake_deployed(&shared, &service, &stable).await });
         }
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
         let Some(id) = self.service.active.clone().or(warm) else { return Ok(()) };

@@ -3,9 +3,10 @@
 use super::{Message, ServiceActor};
 use crate::clock;
 use crate::routing::service_route;
+use crate::world::DriverDial;
 use esclusa_engine::{DialReading, DialState, desired};
 use esclusa_model::{Millis, ReleaseId};
-use esclusa_release::{Exposure, Phase};
+use esclusa_release::Exposure;
 use esclusa_wire::ServiceRoute;
 
 /// How old a reading may grow before the dial is read again.
@@ -26,8 +27,7 @@ impl ServiceActor {
         let plan = &run.release.requested.plan;
         let route =
             service_route(&self.service, Some(&run.release), exposure, &self.cookie_key);
-        let settled = run.release.phase == Phase::Ended && run.release.returning.is_none();
-        if settled || run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
+        if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
             return;
         }
         let fresh = run.dial.reading.as_ref().is_some_and(|reading| {
@@ -51,13 +51,17 @@ impl ServiceActor {
                 let reading = ask_proxy(&shared, &service, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
-        } else {
-            let request = self.dial_request(&asked);
-            tokio::spawn(async move {
-                let reading = shared.turn_driver_dial(request, asked).await;
-                let _ = own.send(Message::Dialled(release, reading)).await;
-            });
+            return;
         }
+        // What was set is only read again; a dial that cannot tell is set again.
+        let turn = run.dial.reading.as_ref().is_none_or(|reading| {
+            reading.asked != *exposure || reading.state == DialState::Unknown
+        });
+        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else { return };
+        tokio::spawn(async move {
+            let reading = ask.ask(asked).await;
+            let _ = own.send(Message::Dialled(release, reading)).await;
+        });
     }
 
     /// A dial's answer. One to an older question is only a sign that it answers.

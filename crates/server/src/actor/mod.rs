@@ -180,6 +180,7 @@ impl ServiceActor {
     async fn turn(&mut self) {
         self.decide().await;
         self.reconcile();
+        self.keep_records().await;
         self.keep_house().await;
         let view = Arc::new(self.make_view());
         self.view.send_if_modified(|known| {

@@ -3,6 +3,7 @@
 use super::ServiceActor;
 use super::run::Run;
 use crate::clock;
+use crate::judging::Judging;
 use esclusa_engine::{Completion, Observed, complete, decide};
 use esclusa_model::{Actor, Millis, ReleaseId};
 use esclusa_release::{Event, ReturnCause, Task, TaskEnd};
@@ -18,6 +19,9 @@ impl ServiceActor {
         }
         for _ in 0..MAX_ROUNDS {
             let Some(run) = &mut self.run else { return };
+            if run.judging.must_begin_again() {
+                run.judging = Judging::begin(&self.shared.store, &run.release).await;
+            }
             run.judging.follow(&run.release);
             let observed = observe(run, &self.shared);
             let events = decide(&run.release, &observed);
@@ -72,6 +76,7 @@ fn observe(run: &Run, shared: &crate::app::Shared) -> Observed {
     let silent_since = heard_at.map_or(watched_since, |heard| heard.max(watched_since));
     Observed {
         now,
+        watching_since: run.watching_since,
         dial: run.dial.reading.clone(),
         observes,
         judgement: run.judging.judgement(&run.release),

@@ -1,5 +1,6 @@
 //! A release as the actor carries it: its state, and what moves in the world for it.
 
+use crate::clock;
 use crate::judging::Judging;
 use esclusa_engine::DialReading;
 use esclusa_model::{Actor, ReleaseId, Timestamp};
@@ -30,6 +31,8 @@ pub(crate) struct Dial {
 /// A release under way, or the promoted one that can still be undone.
 pub(crate) struct Run {
     pub release: Release,
+    /// Since when this process carries it.
+    pub watching_since: Timestamp,
     /// Position of its stream.
     pub position: u64,
     /// Events that were acted on and could not be recorded yet, oldest first.
@@ -45,6 +48,7 @@ impl Run {
     pub(crate) fn new(release: Release, position: u64, judging: Judging) -> Self {
         Self {
             release,
+            watching_since: clock::now(),
             position,
             pending: Vec::new(),
             judging,

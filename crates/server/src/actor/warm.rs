@@ -5,6 +5,7 @@ use super::{Message, ServiceActor};
 use crate::clock;
 use crate::routing::service_route;
 use crate::view::ServiceView;
+use crate::world::stop_deployed;
 use esclusa_model::Digest;
 use esclusa_release::{Exposure, Phase, ServiceEvent};
 
@@ -49,7 +50,7 @@ impl ServiceActor {
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let (service, deployed) = (self.service.name.clone(), warm.deployed.clone());
         tokio::spawn(async move {
-            let outcome = shared.stop_deployed(&service, &deployed).await;
+            let outcome = stop_deployed(&shared, &service, &deployed).await;
             let _ = own.send(Message::WarmStopped(deployed.version.digest, outcome)).await;
         });
     }

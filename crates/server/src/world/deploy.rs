@@ -2,7 +2,7 @@
 
 use super::instances::{Version, driver, placeholders, record, stop_all};
 use super::{TaskContext, done, driver_reason, failed};
-use esclusa_drivers::run::{PrepareSpec, RunDriver};
+use esclusa_drivers::run::PrepareSpec;
 use esclusa_engine::Completion;
 use esclusa_model::{ComponentKind, ComponentName, Digest, Track, VersionRef};
 use esclusa_plan::Component;

@@ -7,7 +7,6 @@ use super::deploy::can_stand_by;
 use super::instances::{Version, driver, placeholders, stop_all};
 use super::{TaskContext, done, driver_reason, failed};
 use esclusa_drivers::Placeholders;
-use esclusa_drivers::run::RunDriver;
 use esclusa_engine::Completion;
 use esclusa_model::{ComponentKind, Track};
 

@@ -2,16 +2,17 @@
 
 mod checks;
 mod deploy;
+mod dial;
 mod hand_over;
 mod instances;
 mod steps;
 mod warm_up;
 
+pub(crate) use dial::DriverDial;
 pub(crate) use instances::{deployed, stop_deployed, wake_deployed};
 
 use crate::app::Shared;
 use esclusa_drivers::run::{RunDriver, RunSettings};
-use esclusa_drivers::traffic::{TrafficDial, TrafficSettings};
 use esclusa_engine::Completion;
 use esclusa_release::{Release, Service, Task, TaskEnd};
 use std::collections::BTreeMap;
@@ -21,20 +22,19 @@ use std::sync::Arc;
 /// One of each driver for the program's life: they serialise what must not overlap.
 pub(crate) struct Drivers {
     run: BTreeMap<String, Arc<dyn RunDriver>>,
-    settings: RunSettings,
 }
 
 impl Drivers {
-    pub(crate) fn new(settings: RunSettings) -> Self {
+    pub(crate) fn new(settings: &RunSettings) -> Self {
         let run = esclusa_drivers::catalog()
             .run
             .iter()
             .filter_map(|entry| {
-                let driver = esclusa_drivers::run::driver(&entry.name, &settings)?;
+                let driver = esclusa_drivers::run::driver(&entry.name, settings)?;
                 Some((entry.name.clone(), driver))
             })
             .collect();
-        Self { run, settings }
+        Self { run }
     }
 
     pub(crate) fn run(&self, name: &str) -> Option<&Arc<dyn RunDriver>> {

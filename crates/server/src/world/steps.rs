@@ -2,7 +2,7 @@
 
 use super::instances::placeholders;
 use super::{TaskContext, done, failed};
-use esclusa_drivers::step::{StepOutcome, StepRun, run_step};
+use esclusa_drivers::{StepOutcome, StepRun, run_step};
 use esclusa_engine::Completion;
 use esclusa_model::Millis;
 use esclusa_release::{Task, TaskEnd};

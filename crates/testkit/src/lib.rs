@@ -1,0 +1,20 @@
+//! What tests and the demo run against: real services with planned faults, a load
+//! generator that counts everything, and starters that clean up after themselves.
+//!
+//! For development only; no shipped crate depends on it. It knows nothing of esclusa's
+//! control plane: what it counts is an independent witness.
+
+pub mod demo;
+pub mod load;
+pub mod ports;
+pub mod process;
+
+mod fetch;
+mod folder;
+mod random;
+mod wait;
+
+pub use fetch::{Fetched, fetch};
+pub use folder::TempDir;
+pub use random::Random;
+pub use wait::{WaitError, wait_until};

@@ -1,0 +1,49 @@
+//! `cargo xtask demo`: the demonstration, on binaries built for release.
+
+use crate::shell;
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+
+/// The demonstration is an example of the testkit, so that it ships with nobody.
+const EXAMPLE: &str = "esclusa-demo";
+
+/// Builds `esclusa` and runs the demonstration with `args`.
+pub(crate) fn run(root: &Path, args: &[&str]) -> Result<ExitCode> {
+    let examples = root.join("crates/testkit/examples");
+    let exists = examples.join(format!("{EXAMPLE}.rs")).is_file()
+        || examples.join(EXAMPLE).join("main.rs").is_file();
+    if !exists {
+        bail!("there is no demonstration yet: crates/testkit has no example {EXAMPLE}");
+    }
+    if root.join("crates/cli/Cargo.toml").is_file() {
+        let status = shell::status(shell::cargo(root).args([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "esclusa-cli",
+        ]))?;
+        if !status.success() {
+            bail!("the release binaries do not build");
+        }
+    }
+    let mut command = shell::cargo(root);
+    command.stdin(Stdio::inherit()).args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "esclusa-testkit",
+        "--example",
+        EXAMPLE,
+        "--",
+    ]);
+    let status = shell::status(command.args(args))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,194 @@
+//! `cargo xtask setup`: are the tools there that the gate needs?
+//!
+//! Installs only what `xtask/system-packages.txt` names and what is really missing,
+//! and only where it may: as root, or through a sudo that asks for no password.
+//! It never installs toolchains; it says which command would.
+
+use crate::shell;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+/// What the dashboard's build tool asks for.
+const NODE_AT_LEAST: Version = Version(20, 19);
+
+/// Major and minor number of a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u32, u32);
+
+/// A line of the list: a program and the package that brings it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SystemPackage {
+    program: String,
+    package: String,
+}
+
+/// Checks tools, installs system packages that are missing.
+pub(crate) fn run(root: &Path) -> Result<ExitCode> {
+    let cargo = version_of(shell::cargo(root).arg("--version"));
+    println!("setup: cargo {}", shown(cargo));
+    check_node(root)?;
+    if !shell::is_on_path("cargo-nextest") {
+        println!("setup: cargo-nextest is missing; `cargo test` takes its place");
+    }
+    let list = root.join("xtask/system-packages.txt");
+    let text = std::fs::read_to_string(&list)
+        .with_context(|| format!("failed to read {}", list.display()))?;
+    let missing: Vec<SystemPackage> = parse(&text)?
+        .into_iter()
+        .filter(|entry| !shell::is_on_path(&entry.program))
+        .collect();
+    install(&missing)?;
+    println!("setup: ok");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Node builds the dashboard and nothing else, so it is required once there is one.
+fn check_node(root: &Path) -> Result<()> {
+    let found = version_of(Command::new("node").arg("--version"));
+    println!("setup: node {}", shown(found));
+    let good = found.is_some_and(|version| version >= NODE_AT_LEAST);
+    if good || !root.join("ui/package.json").is_file() {
+        return Ok(());
+    }
+    bail!(
+        "the dashboard needs Node {}.{} or newer on the PATH; found {}",
+        NODE_AT_LEAST.0,
+        NODE_AT_LEAST.1,
+        shown(found)
+    )
+}
+
+fn install(missing: &[SystemPackage]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|m| m.package.as_str()).collect();
+    let packages = packages.join(" ");
+    let by_hand = format!("install them by hand: apt-get install {packages}");
+    if !shell::is_on_path("apt-get") {
+        bail!("missing system packages and no apt-get: {packages}");
+    }
+    let Some(privileged) = privilege() else {
+        bail!("missing system packages and no right to install them; {by_hand}");
+    };
+    for arguments in [
+        "update --quiet".to_owned(),
+        format!("install --yes --quiet --no-install-recommends {packages}"),
+    ] {
+        println!("setup: apt-get {arguments}");
+        let mut words = privileged.iter().copied().chain(["apt-get"]);
+        let mut command = Command::new(words.next().unwrap_or("apt-get"));
+        command
+            .args(words)
+            .args(arguments.split_whitespace())
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null());
+        if !shell::status(&mut command)?.success() {
+            bail!("apt-get {arguments} failed; {by_hand}");
+        }
+    }
+    match missing.iter().find(|m| !shell::is_on_path(&m.program)) {
+        Some(entry) => bail!(
+            "package {} is installed and brings no {}",
+            entry.package,
+            entry.program
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The words to put before a command that needs root; `None` where nobody may.
+fn privilege() -> Option<&'static [&'static str]> {
+    let user = Command::new("id").arg("-u").output().ok()?;
+    if String::from_utf8_lossy(&user.stdout).trim() == "0" {
+        return Some(&[]);
+    }
+    let sudo = Command::new("sudo")
+        .args(["-n", "true"])
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    sudo.status.success().then_some(&["sudo", "-n"])
+}
+
+/// Reads `program package  # why` lines.
+fn parse(text: &str) -> Result<Vec<SystemPackage>> {
+    let mut entries = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let words: Vec<&str> = line
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        match words.as_slice() {
+            [] => {}
+            [program, package] => entries.push(SystemPackage {
+                program: (*program).to_owned(),
+                package: (*package).to_owned(),
+            }),
+            _ => bail!(
+                "line {} of xtask/system-packages.txt is not `program package`",
+                number + 1
+            ),
+        }
+    }
+    Ok(entries)
+}
+
+fn version_of(command: &mut Command) -> Option<Version> {
+    let output = command.output().ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The first `x.y` in a text such as `v20.20.2` or `cargo 1.95.0 (...)`.
+fn parse_version(text: &str) -> Option<Version> {
+    text.split(|c: char| !c.is_ascii_digit() && c != '.')
+        .find_map(|word| {
+            let (major, rest) = word.split_once('.')?;
+            let minor = rest.split('.').next()?;
+            Some(Version(major.parse().ok()?, minor.parse().ok()?))
+        })
+}
+
+fn shown(version: Option<Version>) -> String {
+    version.map_or_else(
+        || "is missing".to_owned(),
+        |Version(major, minor)| format!("{major}.{minor}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_and_compared() {
+        assert_eq!(parse_version("v20.20.2\n"), Some(Version(20, 20)));
+        assert_eq!(
+            parse_version("cargo 1.95.0 (f2d3ce0bd 2026-03-21)"),
+            Some(Version(1, 95))
+        );
+        assert_eq!(parse_version("not found"), None);
+        assert!(Version(20, 9) < NODE_AT_LEAST && Version(22, 0) > NODE_AT_LEAST);
+    }
+
+    #[test]
+    fn the_list_is_read_and_its_mistakes_are_named() {
+        let text = "# why\n\ncc gcc # links\npsql postgresql-client\n";
+        let entries = parse(text).expect("reads");
+        let pairs: Vec<(&str, &str)> = entries
+            .iter()
+            .map(|e| (e.program.as_str(), e.package.as_str()))
+            .collect();
+        assert_eq!(pairs, [("cc", "gcc"), ("psql", "postgresql-client")]);
+        assert!(parse("gcc").is_err());
+        assert!(parse("a b c").is_err());
+    }
+
+    #[test]
+    fn the_repositorys_own_list_is_good() {
+        assert!(parse(include_str!("../system-packages.txt")).is_ok());
+    }
+}
