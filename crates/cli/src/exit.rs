@@ -12,7 +12,7 @@ const FAULT: u8 = 1;
 const BAD_INPUT: u8 = 2;
 
 /// How the command ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Exit {
     /// Done.
     Done,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 /// Whether this server can do its work.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Ready {
+pub(super) struct Ready {
     /// Whether the store answers; without it nothing is decided.
     pub ready: bool,
     /// `pass` or `fail`.

@@ -11,6 +11,7 @@ mod when;
 
 pub use build::build;
 pub use markdown::markdown;
+pub use when::rfc3339;
 pub(crate) use when::second;
 
 use crate::view::VersionView;

@@ -5,7 +5,8 @@ use esclusa_model::Timestamp;
 const DAY_S: i64 = 86_400;
 
 /// `2026-11-22T10:15:00.250Z`, to the millisecond, rounded down.
-pub(super) fn rfc3339(at: Timestamp) -> String {
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> String {
     let seconds = at.0.div_euclid(1_000_000);
     let millis = at.0.rem_euclid(1_000_000) / 1_000;
     let (day, second) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
