@@ -1,10 +1,11 @@
 //! What goes wrong at the edge: a code, a sentence, the next step.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use std::fmt;
 
 /// The kind of an error, which decides the HTTP status and the command's exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The input is wrong.
@@ -17,6 +18,8 @@ pub enum ErrorKind {
     NotFound,
     /// It cannot be done in this state.
     Conflict,
+    /// Asked too often.
+    TooMany,
     /// Something that we depend on does not answer.
     Unavailable,
     /// A fault of ours.
@@ -24,7 +27,7 @@ pub enum ErrorKind {
 }
 
 /// An error that people and programs can act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
 pub struct ApiError {
     /// What kind it is.
     pub kind: ErrorKind,
@@ -35,7 +38,7 @@ pub struct ApiError {
     /// What to do next.
     pub help: String,
     /// Single findings, such as the diagnostics of a plan.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<serde_json::Value>,
 }
 

@@ -2,7 +2,7 @@
 
 use esclusa_judge::{Histogram, Slice, upper_edge};
 use esclusa_model::Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many seconds are remembered.
@@ -11,7 +11,7 @@ const SECONDS: usize = 120;
 const WINDOW: usize = 10;
 
 /// One version's traffic over the last seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VersionTraffic {
     /// The version's digest.
     pub version: String,

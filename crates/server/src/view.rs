@@ -2,13 +2,13 @@
 
 use crate::live::{Live, VersionTraffic};
 use esclusa_model::{Millis, ServiceName, Timestamp, VersionRef};
-use esclusa_plan::{Audience, Requirement, Stage};
-use esclusa_release::{Release, Service};
-use serde::Serialize;
+use esclusa_plan::{Audience, HoldThen, Requirement, Stage};
+use esclusa_release::{HoldState, Release, Service};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A version.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionView {
     /// People's name for it.
     pub name: String,
@@ -29,7 +29,7 @@ impl From<&VersionRef> for VersionView {
 }
 
 /// One service now.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceView {
     /// Its name.
     pub service: String,
@@ -52,7 +52,7 @@ pub struct ServiceView {
 }
 
 /// The version before.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WarmView {
     /// The version.
     pub version: VersionView,
@@ -61,7 +61,7 @@ pub struct WarmView {
 }
 
 /// One release.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReleaseView {
     /// Its id.
     pub release: String,
@@ -93,6 +93,12 @@ pub struct ReleaseView {
     pub paused_by: Option<String>,
     /// What it waits for.
     pub hold: Option<String>,
+    /// When that wait ends, microseconds since 1970; absent when it waits for nothing
+    /// and when the plan lets it wait for a person.
+    pub hold_until_us: Option<i64>,
+    /// When only a person can move it on, microseconds since 1970. A time to come when
+    /// the plan's `hold` runs until then.
+    pub needs_person_at_us: Option<i64>,
     /// What the judge says.
     pub judged: Option<String>,
     /// Why it goes or went back.
@@ -106,7 +112,7 @@ pub struct ReleaseView {
 }
 
 /// One stage of a release.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StageView {
     /// What it does: `warm-up`, `segment team`, `25%`.
     pub to: String,
@@ -123,7 +129,7 @@ pub struct StageView {
 }
 
 /// One piece of work.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
     /// Its name, such as `check/0`.
     pub task: String,
@@ -188,7 +194,13 @@ impl ReleaseView {
             tasks: tasks(release),
             missing_sign_offs: missing_sign_offs(release),
             paused_by: release.paused.as_ref().map(|pause| pause.by.to_string()),
-            hold: release.hold.as_ref().map(|hold| hold.reason.clone()),
+            hold: waiting(release).map(|hold| hold.reason.clone()),
+            hold_until_us: hold_end(release, HoldThen::Rollback),
+            needs_person_at_us: release
+                .returned_by_proxy
+                .as_ref()
+                .map(|returned| returned.since.0)
+                .or_else(|| hold_end(release, HoldThen::Hold)),
             judged: release.judged.as_ref().map(|evidence| evidence.summary.clone()),
             returning_because: release.returning.as_ref().map(|r| r.decision.reason.clone()),
             outcome: release.ended.as_ref().map(|ended| ended.outcome.to_string()),
@@ -196,6 +208,18 @@ impl ReleaseView {
             ended_at_us: release.ended.as_ref().map(|ended| ended.at.0),
         }
     }
+}
+
+/// What it waits for: a share that a proxy took back comes before missing proof.
+fn waiting(release: &Release) -> Option<&HoldState> {
+    release.returned_by_proxy.as_ref().or(release.hold.as_ref())
+}
+
+/// When the present hold has lasted as long as the plan allows, where `then` follows.
+fn hold_end(release: &Release, then: HoldThen) -> Option<i64> {
+    let limit = release.requested.plan.hold;
+    let hold = release.hold.as_ref()?;
+    (limit.then == then).then(|| hold.since.plus(limit.for_).0)
 }
 
 fn share_in_words(release: &Release) -> String {
