@@ -1,0 +1,336 @@
+//! The command's words. Help texts are the reference: keep them exact.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Release gates for people and machines: expose a few, compare, expose more, or take
+/// it back
+#[derive(Debug, Parser)]
+#[command(name = "esclusa", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What all verbs understand.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print data as JSON; talk still goes to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Server to speak to, such as https://esclusa.example. Its token is read from
+    /// ESCLUSA_TOKEN. Without this, the Unix socket in the data folder is used, and no
+    /// token
+    #[arg(long, global = true, value_name = "URL", env = "ESCLUSA_SERVER")]
+    pub server: Option<String>,
+    /// Data folder [default: /var/lib/esclusa for root, else $XDG_STATE_HOME/esclusa,
+    /// else ~/.local/state/esclusa]
+    #[arg(long, global = true, value_name = "DIR", env = "ESCLUSA_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the control plane; starts or adopts a proxy
+    Serve(Serve),
+    /// Run a data plane; `serve` starts one by itself
+    Proxy(Proxy),
+    /// Supervise one process
+    #[command(hide = true, disable_help_flag = true)]
+    Shim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Look at a plan before anything starts
+    Plan {
+        #[command(subcommand)]
+        verb: PlanVerb,
+    },
+    /// Ask the plan's requirements that need no canary
+    Check(Check),
+    /// Start, watch and move releases
+    Release {
+        #[command(subcommand)]
+        verb: ReleaseVerb,
+    },
+    /// Give and take tokens
+    Token {
+        #[command(subcommand)]
+        verb: TokenVerb,
+    },
+    /// Prove that the record was not changed
+    Audit {
+        #[command(subcommand)]
+        verb: AuditVerb,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Run the control plane.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address of the API and the page. Put a proxy with TLS in front of one that other
+    /// machines reach
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7300")]
+    pub listen: SocketAddr,
+    /// For development: loopback only, nobody logs in
+    #[arg(long)]
+    pub dev: bool,
+    /// Threads of the proxy that is started; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub proxy_workers: usize,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Run a data plane.
+#[derive(Debug, Args)]
+pub(crate) struct Proxy {
+    /// Lasting name of this proxy, sent with all its counts
+    #[arg(long, value_name = "NAME")]
+    pub id: String,
+    /// Threads that carry requests; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub workers: usize,
+    /// Address that serves /metrics alone
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// How logs are written; what is logged is chosen by ESCLUSA_LOG.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Form of the log on standard error
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
+    pub log: LogForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanVerb {
+    /// Say all that is wrong with a plan, with lines and next steps; exits 2 on errors
+    Lint(PlanFile),
+    /// Show what a plan will do, and how long it may take
+    Show(PlanFile),
+    /// Print the JSON Schema of plans, for editors
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanFile {
+    /// The plan
+    #[arg(value_name = "FILE", default_value = "esclusa.yaml")]
+    pub file: PathBuf,
+}
+
+/// Ask the plan's requirements.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The plan
+    #[arg(long, value_name = "FILE", default_value = "esclusa.yaml")]
+    pub plan: PathBuf,
+    /// Value of ${version} in checks that name it
+    #[arg(long, value_name = "V")]
+    pub version: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseVerb {
+    /// Start a release, or put it in line
+    Start(Start),
+    /// Show a release as it goes, until it ends
+    Watch(Wait),
+    /// Show where a release stands
+    Status(Which),
+    /// List releases, newest first
+    History(History),
+    /// Stop the advance; the judge goes on watching
+    Pause(Which),
+    /// Let the release advance again
+    Resume(Which),
+    /// Send all users to the new version now
+    Promote(Which),
+    /// Pass what is left of the present stage
+    Skip(Which),
+    /// Return everything that the release changed
+    Abort(Because),
+    /// Return everything, also after 100 %, while the version before is kept warm
+    Rollback(Because),
+    /// Say whether going back is possible right now; exits 6 when it is not
+    CanReturn(OfService),
+    /// Agree to a release in a role
+    SignOff(SignOff),
+    /// Print what a release did, for the record
+    Report(Report),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The release [default: the running or last one]
+    #[arg(value_name = "RELEASE")]
+    pub release: Option<String>,
+    #[command(flatten)]
+    pub of: OfService,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfService {
+    /// The service, when there are several
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// Name of the version
+    #[arg(long, value_name = "V")]
+    pub version: String,
+    /// The plan; its relative paths start from its folder
+    #[arg(long, value_name = "FILE", default_value = "esclusa.yaml")]
+    pub plan: PathBuf,
+    /// What to do when a release of the service is under way [default: the plan's word]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub on_conflict: Option<OnConflict>,
+    /// Wait until it ends; the exit code says how: 0 promoted, 3 rolled back, 4 held,
+    /// 5 aborted, 6 refused, 9 rollback failed
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait, such as 2h30m; exits 4 after it, and the release goes on
+    #[arg(long, value_name = "D", requires = "wait", value_parser = duration)]
+    pub timeout: Option<esclusa_model::Millis>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnConflict {
+    /// Refuse this one
+    Refuse,
+    /// Let this one wait
+    Queue,
+    /// Abort the other one
+    Supersede,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub which: Which,
+    /// Longest wait, such as 2h30m; exits 4 after it, and the release goes on
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub timeout: Option<esclusa_model::Millis>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    pub of: OfService,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Because {
+    #[command(flatten)]
+    pub which: Which,
+    /// Why; recorded with the decision
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignOff {
+    #[command(flatten)]
+    pub which: Which,
+    /// The role, as the plan names it
+    #[arg(long, value_name = "ROLE")]
+    pub role: String,
+    /// Words to go with it
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub comment: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenVerb {
+    /// Make a token and print it, this once
+    Create {
+        /// Its name, recorded with everything that it does
+        name: String,
+        /// viewer, operator or admin, or a role of plans in which it may sign off
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<String>,
+    },
+    /// List tokens, revoked ones too
+    List,
+    /// Make a token worthless
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Check the hash chain of every stream; exits 1 when something was changed
+    Verify,
+}
+
+fn duration(text: &str) -> Result<esclusa_model::Millis, String> {
+    esclusa_model::Millis::parse(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_words_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    /// The help of every verb; it is the command's reference.
+    #[test]
+    fn help_texts() {
+        fn collect(command: &mut clap::Command, path: &str, out: &mut String) {
+            use std::fmt::Write as _;
+            let help = command.render_long_help();
+            writeln!(out, "==== {path}\n{help}").expect("a string");
+            let names: Vec<String> =
+                command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            for name in names.iter().filter(|name| *name != "help") {
+                let sub = command.find_subcommand_mut(name).expect("just listed");
+                if !sub.is_hide_set() {
+                    collect(sub, &format!("{path} {name}"), out);
+                }
+            }
+        }
+        let mut command = Cli::command().term_width(100).mut_args(|arg| arg.hide_env_values(true));
+        command.build();
+        let mut out = String::new();
+        collect(&mut command, "esclusa", &mut out);
+        insta::assert_snapshot!(out);
+    }
+}

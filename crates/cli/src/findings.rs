@@ -1,0 +1,133 @@
+//! What is wrong with a plan, shown at its place in the file.
+
+use crate::output::{Colour, Output};
+use esclusa_plan::{Diagnostic, SourceFile};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
+use miette::{Report, Severity};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A finding as the server sends it.
+#[derive(Debug, Deserialize)]
+struct Finding {
+    code: String,
+    severity: String,
+    message: String,
+    #[serde(default)]
+    help: String,
+    #[serde(default)]
+    line: usize,
+    #[serde(default)]
+    column: usize,
+    span: Span,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Span {
+    offset: usize,
+    len: usize,
+}
+
+/// Prints findings of a plan to standard error: drawn on terminals, else as plain text.
+pub(crate) fn print(found: &[Diagnostic], source: &SourceFile, output: &Output) {
+    if output.talk_colour == Colour::Off {
+        for finding in found {
+            output.say(&finding.render(source));
+        }
+        return;
+    }
+    let values: Vec<Value> =
+        found.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
+    print_values(&values, source, output);
+}
+
+/// The same for findings that a server sent.
+pub(crate) fn print_values(found: &[Value], source: &SourceFile, output: &Output) {
+    for value in found {
+        let drawn = (output.talk_colour == Colour::On)
+            .then(|| serde_json::from_value::<Finding>(value.clone()).ok())
+            .flatten()
+            .and_then(|finding| draw(&finding, source));
+        match drawn {
+            Some(text) => output.say(&text),
+            None => output.say(&located(value, &source.name)),
+        }
+    }
+}
+
+/// A finding of unknown shape, in one line.
+pub(crate) fn plain(value: &Value) -> String {
+    located(value, "")
+}
+
+fn located(value: &Value, file: &str) -> String {
+    let Ok(finding) = serde_json::from_value::<Finding>(value.clone()) else {
+        return value.to_string();
+    };
+    let mut text = format!(
+        "{file}:{}:{}: {}[{}]: {}",
+        finding.line, finding.column, finding.severity, finding.code, finding.message
+    );
+    if !finding.help.is_empty() {
+        text.push_str("\n  help: ");
+        text.push_str(&finding.help);
+    }
+    text
+}
+
+fn draw(finding: &Finding, source: &SourceFile) -> Option<String> {
+    let severity =
+        if finding.severity == "warning" { Severity::Warning } else { Severity::Error };
+    let within = finding.span.offset + finding.span.len <= source.text.len();
+    let mut diagnostic = MietteDiagnostic::new(finding.message.clone())
+        .with_code(finding.code.clone())
+        .with_severity(severity);
+    if !finding.help.is_empty() {
+        diagnostic = diagnostic.with_help(finding.help.clone());
+    }
+    if within {
+        let span = finding.span.offset..finding.span.offset + finding.span.len;
+        diagnostic = diagnostic.with_label(LabeledSpan::underline(span));
+    }
+    let named = NamedSource::new(&source.name, source.text.clone());
+    let report = Report::new(diagnostic).with_source_code(named);
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode());
+    let mut out = String::new();
+    handler.render_report(&mut out, report.as_ref()).ok()?;
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding() -> Value {
+        serde_json::json!({
+            "code": "ESC-0110", "severity": "error", "message": "`stagess` is not known",
+            "path": "stagess", "line": 2, "column": 1, "span": { "offset": 9, "len": 7 },
+            "help": "did you mean `stages`?"
+        })
+    }
+
+    #[test]
+    fn a_finding_is_shown_at_its_place() {
+        assert_eq!(
+            located(&finding(), "esclusa.yaml"),
+            "esclusa.yaml:2:1: error[ESC-0110]: `stagess` is not known\n  help: did you mean `stages`?"
+        );
+        let source = SourceFile::new("esclusa.yaml", "esclusa: 1\nstagess: []\n");
+        let finding = serde_json::from_value(finding()).expect("a finding");
+        let drawn = draw(&finding, &source).expect("drawn");
+        for part in ["esclusa.yaml:", "stagess: []", "did you mean", "ESC-0110"] {
+            assert!(drawn.contains(part), "{part} in {drawn}");
+        }
+    }
+
+    #[test]
+    fn a_finding_of_another_file_does_not_break_the_drawing() {
+        let source = SourceFile::new("short.yaml", "a");
+        let finding = serde_json::from_value(finding()).expect("a finding");
+        assert!(draw(&finding, &source).expect("drawn").contains("ESC-0110"));
+        assert_eq!(plain(&serde_json::json!("odd")), "\"odd\"");
+    }
+}

@@ -1,0 +1,63 @@
+//! The `esclusa` command. Thin: it reads arguments, asks a server, and prints.
+//!
+//! Data goes to standard output, talk to standard error; `--json` makes the data JSON.
+//! Exit codes are a contract (see `exit`). Nothing is decided here.
+
+mod args;
+mod audit;
+mod check;
+mod client;
+mod completions;
+mod exit;
+mod findings;
+mod output;
+mod place;
+mod plan;
+mod release;
+mod serve;
+mod sse;
+mod table;
+mod token;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use exit::{Exit, Failure};
+use output::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json);
+    match run(cli, &output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        // A shim stays one thread, so it comes before any runtime.
+        Command::Shim { args } => Ok(Exit::Child(esclusa_shim::main(args))),
+        Command::Serve(asked) => serve::serve(&global, asked),
+        Command::Proxy(asked) => serve::proxy(&global, asked),
+        Command::Completions { shell } => Ok(completions::print(shell)),
+        Command::Plan { verb } => plan::run(verb, output),
+        Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
+        Command::Release { verb } => {
+            one_thread()?.block_on(release::run(verb, &global, output))
+        }
+        Command::Token { verb } => one_thread()?.block_on(token::run(verb, &global, output)),
+        Command::Audit { verb } => one_thread()?.block_on(audit::run(verb, &global, output)),
+    }
+}
+
+fn one_thread() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("no runtime: {error}")))
+}

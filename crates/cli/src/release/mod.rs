@@ -1,0 +1,38 @@
+//! The verbs of `release`.
+
+mod ask;
+mod follow;
+mod lines;
+mod look;
+mod pick;
+mod start;
+
+use crate::args::{Global, ReleaseVerb};
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub(crate) use pick::path_part;
+
+pub(crate) async fn run(
+    verb: ReleaseVerb,
+    global: &Global,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let client = Client::new(global)?;
+    match verb {
+        ReleaseVerb::Start(asked) => start::start(&client, asked, output).await,
+        ReleaseVerb::Watch(asked) => follow::watch(&client, &asked, output).await,
+        ReleaseVerb::Status(which) => look::status(&client, &which, output).await,
+        ReleaseVerb::History(asked) => look::history(&client, &asked, output).await,
+        ReleaseVerb::CanReturn(of) => look::can_return(&client, &of, output).await,
+        ReleaseVerb::Report(asked) => look::report(&client, &asked.which, output).await,
+        ReleaseVerb::Pause(which) => ask::plain(&client, &which, "pause", output).await,
+        ReleaseVerb::Resume(which) => ask::plain(&client, &which, "resume", output).await,
+        ReleaseVerb::Promote(which) => ask::plain(&client, &which, "promote", output).await,
+        ReleaseVerb::Skip(which) => ask::plain(&client, &which, "skip", output).await,
+        ReleaseVerb::Abort(asked) => ask::because(&client, &asked, "abort", output).await,
+        ReleaseVerb::Rollback(asked) => ask::because(&client, &asked, "rollback", output).await,
+        ReleaseVerb::SignOff(asked) => ask::sign_off(&client, asked, output).await,
+    }
+}

@@ -1,0 +1,74 @@
+//! `release start`.
+
+use super::follow::{Show, follow, words};
+use crate::args::{OnConflict, Start};
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::findings;
+use crate::output::{Form, Output};
+use crate::place::read_plan;
+use esclusa_model::VersionName;
+use esclusa_plan::SourceFile;
+use esclusa_server::body::{Conflict, StartRelease, Started};
+
+impl From<OnConflict> for Conflict {
+    fn from(how: OnConflict) -> Self {
+        match how {
+            OnConflict::Refuse => Self::Refuse,
+            OnConflict::Queue => Self::Queue,
+            OnConflict::Supersede => Self::Supersede,
+        }
+    }
+}
+
+pub(super) async fn start(
+    client: &Client,
+    asked: Start,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let plan = read_plan(&asked.plan)?;
+    let version = VersionName::new(asked.version).map_err(|error| {
+        Failure::input("ESC-0507", error.to_string(), "give --version a name such as 2.4.1")
+    })?;
+    let base_dir = plan.base_dir.to_str().ok_or_else(|| {
+        Failure::input("ESC-0502", "the plan's folder is not UTF-8", "move the plan elsewhere")
+    })?;
+    let body = StartRelease {
+        plan_name: plan.name.clone(),
+        plan: plan.text.clone(),
+        version,
+        base_dir: base_dir.to_owned(),
+        on_conflict: asked.on_conflict.map(Into::into),
+    };
+    let started: Started = match client.post("/api/v1/releases", &body).await {
+        Ok(started) => started,
+        Err(mut failure) => {
+            if output.form == Form::People && !failure.error.details.is_empty() {
+                let details = std::mem::take(&mut failure.error.details);
+                let source = SourceFile::new(plan.name, plan.text);
+                findings::print_values(&details, &source, output);
+            }
+            return Err(failure.refusing());
+        }
+    };
+    if !asked.wait {
+        if !output.json(&started) {
+            output.line(&started.release);
+            output.say(if started.queued {
+                "in line; see `esclusa release watch`"
+            } else {
+                "started; see `esclusa release watch`"
+            });
+        }
+        return Ok(Exit::Done);
+    }
+    let show = if output.form == Form::Json { Show::Talk } else { Show::Lines };
+    if output.form == Form::People {
+        output.say(&format!("release {}", started.release));
+    }
+    let waited = follow(client, &started.release, asked.timeout, show, output).await?;
+    if !output.json(&waited) {
+        output.say(&words(&waited));
+    }
+    Ok(Exit::Outcome(waited.outcome))
+}

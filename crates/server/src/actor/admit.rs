@@ -1,0 +1,204 @@
+//! How a release begins, waits in line, or is refused; and how an actor begins again.
+
+use super::journal::{fold, read_all};
+use super::observe::system;
+use super::run::Run;
+use super::{AskedCommand, ServiceActor};
+use crate::app::StartRequest;
+use crate::clock;
+use crate::error::{ApiError, ErrorKind};
+use crate::judging::Judging;
+use crate::world::wake_deployed;
+use esclusa_engine::Command;
+use esclusa_model::{
+    ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef,
+};
+use esclusa_plan::{OnConflict, TakeOver};
+use esclusa_release::{
+    Deployed, Event, InstanceRecord, Release, Requested, ServiceEvent, upstream_address,
+};
+use esclusa_store::NewEvent;
+use std::collections::BTreeMap;
+
+impl ServiceActor {
+    /// Starts a release, or puts it in line, as its plan says.
+    pub(super) async fn admit(&mut self, request: StartRequest) -> Result<ReleaseId, ApiError> {
+        let id = clock::new_release_id();
+        if let Some(active) = self.service.active.clone() {
+            match request.on_conflict.unwrap_or(request.plan.on_conflict) {
+                OnConflict::Refuse => return Err(under_way(&active)),
+                OnConflict::Queue => {}
+                OnConflict::Supersede => {
+                    let command = Command::Supersede { by: request.version.to_string() };
+                    self.command(&active, AskedCommand::Plain(command), &request.actor).await?;
+                }
+            }
+            return self.enqueue(id, request).await;
+        }
+        self.begin(id.clone(), request).await?;
+        Ok(id)
+    }
+
+    async fn enqueue(
+        &mut self,
+        id: ReleaseId,
+        request: StartRequest,
+    ) -> Result<ReleaseId, ApiError> {
+        self.shared.store.put_setting(&queue_key(&id), &request, clock::now()).await?;
+        let event = ServiceEvent::ReleaseQueued { release: id.clone() };
+        self.commit_service(event, &request.actor.clone()).await.map_err(not_recorded)?;
+        self.waiting.insert(id.clone(), request);
+        Ok(id)
+    }
+
+    /// Takes the next in line, once nothing is under way.
+    pub(super) async fn take_next(&mut self) {
+        if self.service.active.is_some() {
+            return;
+        }
+        let Some(next) = self.service.queue.first().cloned() else { return };
+        let Some(request) = self.waiting.remove(&next) else { return };
+        if let Err(error) = self.begin(next.clone(), request.clone()).await {
+            tracing::warn!(%error, release = %next, "A queued release waits");
+            self.waiting.insert(next, request);
+        }
+    }
+
+    async fn begin(&mut self, id: ReleaseId, request: StartRequest) -> Result<(), ApiError> {
+        if self.service.stable.is_none()
+            && let Some(take_over) = &request.plan.take_over
+        {
+            let deployed = taken_over(&request, take_over)?;
+            let event = ServiceEvent::TakenOver(Box::new(deployed));
+            self.commit_service(event, &request.actor).await.map_err(not_recorded)?;
+        }
+        let requested = self.requested(&id, &request)?;
+        let at = clock::now();
+        let event = Event::Requested(Box::new(requested.clone()));
+        let (kind, payload) = event.to_stored().map_err(|error| not_recorded(error.into()))?;
+        let new = [NewEvent { actor: request.actor.clone(), kind, payload }];
+        let stream = StreamId::release(&id);
+        self.shared
+            .store
+            .append(&stream, 0, at, &new)
+            .await
+            .map_err(|error| not_recorded(error.into()))?;
+        let event = ServiceEvent::ReleaseAdmitted { release: id.clone() };
+        self.commit_service(event, &request.actor).await.map_err(not_recorded)?;
+        let release = Release::begin(requested, request.actor, at);
+        let judging = Judging::begin(&self.shared.store, &release).await;
+        self.run = Some(Run::new(release, 1, judging));
+        Ok(())
+    }
+
+    fn requested(&self, id: &ReleaseId, request: &StartRequest) -> Result<Requested, ApiError> {
+        let default_salt = || {
+            Salt::new(id.as_str()).map_err(|error| {
+                ApiError::new(ErrorKind::Internal, "ESC-0900", error.to_string(), "report this")
+            })
+        };
+        Ok(Requested {
+            release: id.clone(),
+            service: self.service.name.clone(),
+            version: request.version.clone(),
+            salt: request.plan.salt.clone().map_or_else(default_salt, Ok)?,
+            plan: request.plan.clone(),
+            plan_digest: request.plan_digest,
+            base_dir: request.base_dir.clone(),
+            stable: self.service.stable.as_ref().map(|stable| stable.version.clone()),
+        })
+    }
+
+    /// Where the actor stood when the program ended.
+    pub(super) async fn resume(&mut self) -> Result<(), ApiError> {
+        for waiting in &self.service.queue {
+            if let Some(request) = self.shared.store.setting(&queue_key(waiting)).await? {
+                self.waiting.insert(waiting.clone(), request);
+            }
+        }
+        if let Some(stable) = self.service.stable.clone() {
+            let (shared, service) = (self.shared.clone(), self.service.name.clone());
+            tokio::spawn(async move { wake_deployed(&shared, &service, &stable).await });
+        }
+        let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
+        let Some(id) = self.service.active.clone().or(warm) else { return Ok(()) };
+        let events = read_all(&self.shared.store, &StreamId::release(&id)).await?;
+        if let Some(release) = fold(&events)? {
+            let judging = Judging::begin(&self.shared.store, &release).await;
+            let position = events.last().map_or(0, |event| event.position);
+            self.run = Some(Run::new(release, position, judging));
+        }
+        Ok(())
+    }
+
+    /// What became of the release is recorded with the service, and the next begins.
+    pub(super) async fn close_ended(&mut self) {
+        let Some(run) = &self.run else { return };
+        let Some(ended) = &run.release.ended else { return };
+        if self.service.active.as_ref() == Some(run.id()) && run.pending.is_empty() {
+            let event =
+                ServiceEvent::ReleaseEnded { release: run.id().clone(), outcome: ended.outcome };
+            if let Err(error) = self.commit_service(event, &system("engine")).await {
+                tracing::error!(%error, "The end of a release is not recorded yet");
+                return;
+            }
+        }
+        self.take_next().await;
+    }
+}
+
+fn queue_key(id: &ReleaseId) -> String {
+    format!("queue/{id}")
+}
+
+fn under_way(active: &ReleaseId) -> ApiError {
+    ApiError::new(
+        ErrorKind::Conflict,
+        "ESC-0301",
+        format!("release {active} of this service is under way"),
+        "wait for it, abort it, or start with --on-conflict queue or --on-conflict supersede",
+    )
+}
+
+pub(super) fn not_recorded(error: super::journal::CommitError) -> ApiError {
+    ApiError::new(
+        ErrorKind::Unavailable,
+        "ESC-0903",
+        format!("the request could not be recorded: {error}"),
+        "look at the disk of the data folder and try again; nothing was changed",
+    )
+}
+
+/// A version that already runs, as a stable version nobody started.
+fn taken_over(request: &StartRequest, take_over: &TakeOver) -> Result<Deployed, ApiError> {
+    let bad = |message: String| {
+        ApiError::new(
+            ErrorKind::BadInput,
+            "ESC-0302",
+            message,
+            "write take-over.url as http://host:port of the running version",
+        )
+    };
+    if upstream_address(&take_over.url).is_none() {
+        return Err(bad(format!("{} is not an http(s) address", take_over.url)));
+    }
+    let (component, _) =
+        request.plan.web().ok_or_else(|| bad("the plan has no web component".into()))?;
+    let digest = Digest::of(format!("take-over\n{}\n{}", take_over.version, take_over.url).as_bytes());
+    let id = InstanceId::new(format!("taken-over-{}", digest.short()))
+        .map_err(|error| bad(error.to_string()))?;
+    Ok(Deployed {
+        version: VersionRef { name: take_over.version.clone(), digest, verified: false },
+        release: None,
+        plan: request.plan.clone(),
+        base_dir: request.base_dir.clone(),
+        components: BTreeMap::new(),
+        instances: vec![InstanceRecord {
+            id,
+            component: component.clone(),
+            kind: ComponentKind::Web,
+            url: Some(take_over.url.clone()),
+        }],
+    })
+}
+

@@ -1,0 +1,109 @@
+//! Makes the dial show what the state asks for, and reads it back.
+
+use super::{Message, ServiceActor};
+use crate::clock;
+use crate::routing::service_route;
+use crate::world::DriverDial;
+use esclusa_engine::{DialReading, DialState, desired};
+use esclusa_model::{BasisPoints, Millis, ReleaseId};
+use esclusa_release::Exposure;
+use esclusa_wire::ServiceRoute;
+
+/// Pause between two questions of the same content.
+const ASK_EVERY: Millis = Millis(250);
+/// How old a reading may grow before the dial is read again.
+const READ_EVERY: Millis = Millis(1_000);
+
+impl ServiceActor {
+    /// Makes the world match the state: tasks, then the dial.
+    pub(super) fn reconcile(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        let wanted = desired(&run.release);
+        run.cancel_unwanted(&wanted.running);
+        self.turn_dial(&wanted.exposure);
+        self.start_tasks(&wanted.running);
+    }
+
+    fn turn_dial(&mut self, exposure: &Exposure) {
+        let Some(run) = &mut self.run else { return };
+        let plan = &run.release.requested.plan;
+        let route =
+            service_route(&self.service, Some(&run.release), exposure, &self.cookie_key);
+        if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
+            return;
+        }
+        let fresh = run.dial.reading.as_ref().is_some_and(|reading| {
+            reading.asked == *exposure
+                && reading.state == DialState::Converged
+                && clock::now().since(reading.at) < READ_EVERY
+                && reading.at >= run.release.phase_since
+        });
+        if fresh && run.dial.route == route {
+            return;
+        }
+        // A dial that does not answer is not asked the same thing in a loop.
+        let repeated = run.dial.route == route
+            && run.dial.reading.as_ref().is_some_and(|reading| reading.asked == *exposure);
+        if repeated && clock::now().since(run.dial.asked_at) < ASK_EVERY {
+            return;
+        }
+        run.dial.asking = Some(exposure.clone());
+        run.dial.route.clone_from(&route);
+        run.dial.asked_at = clock::now();
+        let release = run.id().clone();
+        let (own, shared) = (self.own.clone(), self.shared.clone());
+        let asked = exposure.clone();
+        if plan.traffic.driver == "proxy" {
+            let service = self.service.name.clone();
+            tokio::spawn(async move {
+                let reading = ask_proxy(&shared, &service, &release, route, asked).await;
+                let _ = own.send(Message::Dialled(release, reading)).await;
+            });
+            return;
+        }
+        // What was set is only read again; a dial that cannot tell is set again.
+        let turn = run.dial.reading.as_ref().is_none_or(|reading| {
+            reading.asked != *exposure || reading.state == DialState::Unknown
+        });
+        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else { return };
+        tokio::spawn(async move {
+            let reading = ask.ask(asked).await;
+            let _ = own.send(Message::Dialled(release, reading)).await;
+        });
+    }
+
+    /// A dial's answer. One to an older question is only a sign that it answers.
+    pub(super) fn dialled(&mut self, release: &ReleaseId, reading: DialReading) {
+        let Some(run) = self.run.as_mut().filter(|run| run.id() == release) else { return };
+        if run.dial.asking.as_ref() == Some(&reading.asked) {
+            run.dial.asking = None;
+        }
+        if reading.asked == run.release.exposure() {
+            run.dial.reading = Some(reading);
+        }
+    }
+}
+
+async fn ask_proxy(
+    shared: &crate::app::Shared,
+    service: &esclusa_model::ServiceName,
+    release: &ReleaseId,
+    route: Option<ServiceRoute>,
+    asked: Exposure,
+) -> DialReading {
+    let share = asked.share;
+    let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
+    {
+        // Its own return is not undone by telling it the same again.
+        Ok(_) if share.get() > 0 && shared.dataplane.returned(release) => {
+            let detail = "the proxy has taken the share back by itself".to_owned();
+            (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
+        }
+        Ok(generation) => {
+            let detail = format!("generation {generation} is in force");
+            (Some(share), DialState::Converged, Some(generation), detail)
+        }
+        Err(error) => (None, DialState::Unknown, None, error.to_string()),
+    };
+    DialReading { asked, achieved, state, generation, detail, at: clock::now() }
+}

@@ -1,0 +1,192 @@
+//! One actor a service: the single writer of its streams and of its releases' streams.
+//!
+//! The loop is: take what happened, ask the engine until it has nothing to add, make
+//! the world match. What lowers exposure is done before it is recorded; everything
+//! else after.
+
+mod admit;
+mod commands;
+mod dial;
+mod journal;
+mod observe;
+mod run;
+mod tasks;
+mod warm;
+
+use crate::app::{Shared, StartRequest};
+use crate::dataplane::Counted;
+use crate::error::ApiError;
+use crate::view::ServiceView;
+use esclusa_engine::{Command, Completion, DialReading};
+use esclusa_model::{Actor, ReleaseId, ServiceName};
+use esclusa_release::{Service, Task};
+use run::Run;
+
+pub(crate) use journal::{fold, read_all};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// How often deadlines and read-backs are looked at when nothing else happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What an actor is told.
+pub(crate) enum Message {
+    /// Start a release.
+    Start(Box<StartRequest>, oneshot::Sender<Result<ReleaseId, ApiError>>),
+    /// A person's command.
+    Command(ReleaseId, AskedCommand, Actor, oneshot::Sender<Result<(), ApiError>>),
+    /// A task came to its end.
+    Completed(ReleaseId, Task, u32, Completion),
+    /// A cancelled task is gone.
+    Gone(ReleaseId, Task),
+    /// A dial was set and read back.
+    Dialled(ReleaseId, DialReading),
+    /// Instances of a warm version are stopped, or not.
+    WarmStopped(esclusa_model::Digest, Result<(), String>),
+}
+
+/// A command as people give it; whether going back is possible is found out here.
+#[derive(Debug, Clone)]
+pub(crate) enum AskedCommand {
+    /// Needs nothing but the release.
+    Plain(Command),
+    /// Needs to know whether the version before can take over.
+    Rollback {
+        /// Why, possibly empty.
+        reason: String,
+    },
+}
+
+/// A way to reach a service's actor.
+#[derive(Clone)]
+pub(crate) struct ActorHandle {
+    pub inbox: mpsc::Sender<Message>,
+    pub view: watch::Receiver<Arc<ServiceView>>,
+}
+
+/// The actor's own state.
+pub(crate) struct ServiceActor {
+    shared: Arc<Shared>,
+    service: Service,
+    /// Position of the service's stream.
+    position: u64,
+    cookie_key: String,
+    /// The release under way, or the promoted one that can still be undone.
+    run: Option<Run>,
+    /// Requests of releases that wait in the queue.
+    waiting: BTreeMap<ReleaseId, StartRequest>,
+    inbox: mpsc::Receiver<Message>,
+    own: mpsc::Sender<Message>,
+    slices: broadcast::Receiver<Counted>,
+    view: watch::Sender<Arc<ServiceView>>,
+    traffic: crate::live::Live,
+    /// Whether the warm version is being stopped right now.
+    stopping_warm: bool,
+    /// What the data plane was last asked to do for the service outside a release.
+    published: bool,
+}
+
+impl ServiceActor {
+    /// Starts the actor of `name`, its state read from the store.
+    pub(crate) async fn spawn(
+        shared: Arc<Shared>,
+        name: ServiceName,
+    ) -> Result<ActorHandle, ApiError> {
+        let (own, inbox) = mpsc::channel(256);
+        let cookie_key = shared.cookie_key(&name).await?;
+        let (service, position) = journal::load_service(&shared.store, &name).await?;
+        let traffic = crate::live::Live::default();
+        let view = watch::channel(Arc::new(ServiceView::unknown(&name))).0;
+        let handle = ActorHandle { inbox: own.clone(), view: view.subscribe() };
+        let mut actor = Self {
+            slices: shared.dataplane.slices(),
+            shared,
+            service,
+            position,
+            cookie_key,
+            run: None,
+            waiting: BTreeMap::new(),
+            inbox,
+            own,
+            view,
+            traffic,
+            stopping_warm: false,
+            published: false,
+        };
+        actor.resume().await?;
+        tokio::spawn(actor.live());
+        Ok(handle)
+    }
+
+    async fn live(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(message) => self.take(message).await,
+                    None => return,
+                },
+                counted = self.slices.recv() => self.count(counted),
+                _ = tick.tick() => {}
+            }
+            self.turn().await;
+        }
+    }
+
+    /// One message; errors of commands go to who asked.
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Start(request, reply) => {
+                let outcome = self.admit(*request).await;
+                // Whoever asked may be gone; the release goes on.
+                let _ = reply.send(outcome);
+            }
+            Message::Command(release, command, by, reply) => {
+                let outcome = self.command(&release, command, &by).await;
+                let _ = reply.send(outcome);
+            }
+            Message::Completed(release, task, attempt, completion) => {
+                self.completed(&release, task, attempt, completion).await;
+            }
+            Message::Gone(release, task) => self.gone(&release, task),
+            Message::Dialled(release, reading) => self.dialled(&release, reading),
+            Message::WarmStopped(version, outcome) => self.warm_stopped(version, outcome).await,
+        }
+    }
+
+    fn count(&mut self, counted: Result<Counted, broadcast::error::RecvError>) {
+        match counted {
+            Ok(counted) if counted.1.slice.service == self.service.name => {
+                self.traffic.take(&counted.1.slice);
+                if let Some(run) = &mut self.run {
+                    run.judging.take(&counted.0, &counted.1);
+                }
+            }
+            Ok(_) => {}
+            // A judge that missed slices reads them again from the store.
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                if let Some(run) = &mut self.run {
+                    run.judging.lagged();
+                }
+            }
+            Err(broadcast::error::RecvError::Closed) => {}
+        }
+    }
+
+    /// Asks the engine until it has nothing to add, then makes the world match.
+    async fn turn(&mut self) {
+        self.decide().await;
+        self.reconcile();
+        self.keep_records().await;
+        self.keep_house().await;
+        let view = Arc::new(self.make_view());
+        self.view.send_if_modified(|known| {
+            let changed = **known != *view;
+            *known = view;
+            changed
+        });
+    }
+}

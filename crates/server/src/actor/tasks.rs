@@ -1,0 +1,98 @@
+//! Starts the tasks that the state asks for, and does those only the actor can do.
+
+use super::{Message, ServiceActor};
+use crate::actor::observe::system;
+use crate::actor::run::Running;
+use crate::world::{TaskContext, deployed, done, end_cancelled, failed, perform};
+use esclusa_engine::Completion;
+use esclusa_release::{ServiceEvent, Task};
+
+impl ServiceActor {
+    /// Starts what should run and does not.
+    pub(super) fn start_tasks(&mut self, wanted: &[(Task, u32)]) {
+        for &(task, attempt) in wanted {
+            let Some(run) = &mut self.run else { return };
+            if is_record(task) || run.running.contains_key(&task) || run.cancelled.contains(&task) {
+                continue;
+            }
+            let context = TaskContext {
+                shared: self.shared.clone(),
+                release: run.release.clone(),
+                service: self.service.clone(),
+                cookie_key: self.cookie_key.clone(),
+            };
+            let release = run.id().clone();
+            let own = self.own.clone();
+            let leftover = context.clone();
+            let work = tokio::spawn(perform(context, task));
+            run.running.insert(task, Running { attempt, abort: work.abort_handle() });
+            tokio::spawn(async move {
+                let message = match work.await {
+                    Ok(completion) => Message::Completed(release, task, attempt, completion),
+                    Err(error) if error.is_cancelled() => {
+                        end_cancelled(&leftover, task, attempt).await;
+                        Message::Gone(release, task)
+                    }
+                    Err(error) => {
+                        let completion = failed(format!("a fault of esclusa itself: {error}"));
+                        Message::Completed(release, task, attempt, completion)
+                    }
+                };
+                // The actor lives as long as the program.
+                let _ = own.send(message).await;
+            });
+        }
+    }
+
+    /// Records in the service's own stream, which nobody else may write.
+    pub(super) async fn keep_records(&mut self) {
+        let Some(run) = &self.run else { return };
+        let wanted = esclusa_engine::desired(&run.release).running;
+        let release = run.id().clone();
+        for (task, attempt) in wanted.into_iter().filter(|(task, _)| is_record(*task)) {
+            let completion = match task {
+                Task::RecordStable => self.record_stable().await,
+                Task::RestoreStable => self.restore_stable().await,
+                _ => continue,
+            };
+            self.completed(&release, task, attempt, completion).await;
+        }
+    }
+
+    async fn record_stable(&mut self) -> Completion {
+        let Some(run) = &self.run else { return failed("no release is under way") };
+        let id = run.id().clone();
+        let keep_warm = run.release.requested.plan.keep_warm;
+        if self.service.stable_is_of(&id) {
+            return done("recorded before");
+        }
+        let Some(stable) = deployed(&run.release) else { return failed("no version is stored") };
+        let event =
+            ServiceEvent::StableChanged { release: id, stable: Box::new(stable), keep_warm };
+        match self.commit_service(event, &system("engine")).await {
+            Ok(()) => done(""),
+            Err(error) => failed(error.to_string()),
+        }
+    }
+
+    async fn restore_stable(&mut self) -> Completion {
+        let Some(run) = &self.run else { return failed("no release is under way") };
+        let release = run.id().clone();
+        if !self.service.stable_is_of(&release) {
+            return done("was not recorded, or restored before");
+        }
+        let event = if self.service.warm.is_some() {
+            ServiceEvent::StableRestored { release }
+        } else {
+            ServiceEvent::StableWithdrawn { release }
+        };
+        match self.commit_service(event, &system("engine")).await {
+            Ok(()) => done(""),
+            Err(error) => failed(error.to_string()),
+        }
+    }
+}
+
+const fn is_record(task: Task) -> bool {
+    matches!(task, Task::RecordStable | Task::RestoreStable)
+}

@@ -1,0 +1,87 @@
+//! Housekeeping between releases: the route at rest, the warm version's end, the view.
+
+use super::observe::system;
+use super::{Message, ServiceActor};
+use crate::clock;
+use crate::routing::service_route;
+use crate::view::ServiceView;
+use crate::world::stop_deployed;
+use esclusa_model::Digest;
+use esclusa_release::{Deployed, Exposure, Phase, ServiceEvent};
+
+impl ServiceActor {
+    /// What has to be done whether or not a release is under way.
+    pub(super) async fn keep_house(&mut self) {
+        self.close_ended().await;
+        self.serve_at_rest().await;
+        self.retire_warm();
+    }
+
+    /// Without a release the stable version serves everybody.
+    async fn serve_at_rest(&mut self) {
+        if self.run.is_some() || self.published || self.service.stable.is_none() {
+            return;
+        }
+        let nobody = Exposure::default();
+        let route = service_route(&self.service, None, &nobody, &self.cookie_key);
+        match self.shared.dataplane.publish(&self.service.name, route).await {
+            Ok(_) => self.published = true,
+            Err(error) => tracing::warn!(%error, "The route at rest is not in force yet"),
+        }
+    }
+
+    /// Stops versions that nothing returns to: the one before, when its time is over or
+    /// a new release exposes its first user, and whatever stood before that.
+    fn retire_warm(&mut self) {
+        if self.stopping_warm {
+            return;
+        }
+        let Some(deployed) = self.retired().cloned() else { return };
+        self.stopping_warm = true;
+        let (own, shared) = (self.own.clone(), self.shared.clone());
+        let service = self.service.name.clone();
+        tokio::spawn(async move {
+            let outcome = stop_deployed(&shared, &service, &deployed).await;
+            let _ = own.send(Message::WarmStopped(deployed.version.digest, outcome)).await;
+        });
+    }
+
+    fn retired(&self) -> Option<&Deployed> {
+        let warm = self.service.warm.as_ref().filter(|warm| {
+            let run = self.run.as_ref();
+            let replaced = run.is_some_and(|run| {
+                *run.id() != warm.release
+                    && run.release.was_exposed
+                    && !run.release.phase.is_returning()
+            });
+            let needed = run
+                .is_some_and(|run| *run.id() == warm.release && run.release.phase.is_returning());
+            (clock::now() >= warm.until || replaced) && !needed
+        });
+        // Two ways back would be one too many.
+        self.service.retiring.first().or_else(|| warm.map(|warm| &warm.deployed))
+    }
+
+    pub(super) async fn warm_stopped(&mut self, version: Digest, outcome: Result<(), String>) {
+        self.stopping_warm = false;
+        if let Err(reason) = outcome {
+            tracing::warn!(reason, "The version before could not be stopped yet");
+            return;
+        }
+        let event = ServiceEvent::WarmRetired { version };
+        if let Err(error) = self.commit_service(event, &system("engine")).await {
+            tracing::error!(%error, "The end of the version before is not recorded yet");
+        }
+    }
+
+    /// The service as people see it.
+    pub(super) fn make_view(&self) -> ServiceView {
+        let release = self.run.as_ref().map(|run| &run.release);
+        let shown = release.filter(|release| {
+            release.phase != Phase::Ended
+                || self.service.active.as_ref() == Some(&release.requested.release)
+                || release.ended.is_some()
+        });
+        ServiceView::new(&self.service, shown, &self.traffic, self.can_return())
+    }
+}

@@ -1,0 +1,137 @@
+//! What people ask of a release. Whether it can be done is the engine's to say.
+
+use super::ApiState;
+use super::answer::{Body, Named, bad_input};
+use crate::app::Ask;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use axum::extract::State;
+use axum::{Extension, Json};
+use esclusa_model::ReleaseId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Longest reason or comment in characters.
+const MAX_WORDS: usize = 2_000;
+
+/// Why.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// In words, recorded with the decision; may be empty.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An agreement.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignOffRequest {
+    /// The role in which the caller agrees; one that the token has.
+    pub role: String,
+    /// In words; may be empty.
+    #[serde(default)]
+    pub comment: String,
+}
+
+/// What was asked is recorded or in force.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Asked {
+    /// The release.
+    pub release: String,
+}
+
+/// The handlers of commands without words, each under its own address.
+macro_rules! command {
+    ($name:ident, $path:literal, $ask:expr, $doc:literal) => {
+        #[doc = $doc]
+        #[utoipa::path(
+            post, path = $path, tag = "releases",
+            params(("id" = String, Path, description = "The release's id")),
+            responses(
+                (status = 200, body = Asked),
+                (status = 404, body = ApiError),
+                (status = 409, description = "Not possible in this state", body = ApiError),
+                (status = 503, description = "It could not be recorded", body = ApiError),
+            )
+        )]
+        pub(super) async fn $name(
+            State(state): State<ApiState>,
+            Extension(caller): Extension<Caller>,
+            Named(id): Named<ReleaseId>,
+        ) -> Result<Json<Asked>, ApiError> {
+            ask(&state, &id, $ask, &caller).await
+        }
+    };
+}
+
+/// The handlers of commands that take a reason.
+macro_rules! return_command {
+    ($name:ident, $path:literal, $ask:ident, $doc:literal) => {
+        #[doc = $doc]
+        #[utoipa::path(
+            post, path = $path, tag = "releases", request_body = Reason,
+            params(("id" = String, Path, description = "The release's id")),
+            responses(
+                (status = 200, body = Asked),
+                (status = 404, body = ApiError),
+                (status = 409, description = "Not possible in this state", body = ApiError),
+                (status = 503, description = "It could not be recorded", body = ApiError),
+            )
+        )]
+        pub(super) async fn $name(
+            State(state): State<ApiState>,
+            Extension(caller): Extension<Caller>,
+            Named(id): Named<ReleaseId>,
+            Body(Reason { reason }): Body<Reason>,
+        ) -> Result<Json<Asked>, ApiError> {
+            check_words(&reason)?;
+            ask(&state, &id, Ask::$ask { reason }, &caller).await
+        }
+    };
+}
+
+command!(pause, "/api/v1/releases/{id}/pause", Ask::Pause, "Stops the advance; the judge goes on watching");
+command!(resume, "/api/v1/releases/{id}/resume", Ask::Resume, "Lets the release advance again");
+command!(skip, "/api/v1/releases/{id}/skip", Ask::Skip, "Passes what is left of the present stage");
+command!(promote, "/api/v1/releases/{id}/promote", Ask::Promote, "Goes to 100 % now");
+return_command!(abort, "/api/v1/releases/{id}/abort", Abort, "Returns everything that the release changed");
+return_command!(rollback, "/api/v1/releases/{id}/rollback", Rollback, "Returns everything, also after 100 %");
+
+/// Agrees in a role
+#[utoipa::path(
+    post, path = "/api/v1/releases/{id}/sign-offs", tag = "releases", request_body = SignOffRequest,
+    params(("id" = String, Path, description = "The release's id")),
+    responses(
+        (status = 200, body = Asked),
+        (status = 404, body = ApiError),
+        (status = 409, description = "The plan does not ask for it, or it was given", body = ApiError),
+    )
+)]
+pub(super) async fn sign_off(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<ReleaseId>,
+    Body(SignOffRequest { role, comment }): Body<SignOffRequest>,
+) -> Result<Json<Asked>, ApiError> {
+    check_words(&comment)?;
+    caller.may_sign_off(&role)?;
+    ask(&state, &id, Ask::SignOff { role, comment }, &caller).await
+}
+
+async fn ask(
+    state: &ApiState,
+    id: &ReleaseId,
+    ask: Ask,
+    caller: &Caller,
+) -> Result<Json<Asked>, ApiError> {
+    state.app.ask(id, ask, &caller.actor).await?;
+    Ok(Json(Asked { release: id.to_string() }))
+}
+
+fn check_words(words: &str) -> Result<(), ApiError> {
+    if words.chars().count() <= MAX_WORDS {
+        return Ok(());
+    }
+    Err(bad_input("ESC-0408", format!("the words are longer than {MAX_WORDS} characters")))
+}

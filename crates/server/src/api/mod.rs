@@ -1,0 +1,44 @@
+//! The HTTP interface: `/api/v1`, probes, metrics and the page.
+//!
+//! Handlers translate and nothing else; what may be done is decided by the engine. Who
+//! may do it stands in one table ([`scopes`]): an endpoint that is not in it answers
+//! nobody. Deliberately absent: cookies and CORS, so that no other page can act for
+//! somebody who is logged in here.
+
+mod answer;
+mod audit;
+mod count;
+mod commands;
+mod door;
+mod events;
+mod openapi;
+mod page;
+mod plans;
+mod probes;
+mod releases;
+mod reports;
+mod routes;
+mod scopes;
+mod services;
+mod state;
+mod stream;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+/// The bodies of requests and answers, for programs that speak to the server.
+pub mod body {
+    pub use super::audit::{AuditView, DamageView};
+    pub use super::commands::{Asked, Reason, SignOffRequest};
+    pub use super::events::EventView;
+    pub use super::plans::{CheckPlan, CheckedPlan};
+    pub use super::releases::{Conflict, StartRelease, Started};
+    pub use super::services::{CanReturn, Me};
+    pub use super::stream::{EndView, TrafficView};
+    pub use super::tokens::{CreateToken, CreatedToken, TokenView};
+}
+
+pub(crate) use door::Door;
+pub(crate) use routes::router;
+pub(crate) use state::ApiState;

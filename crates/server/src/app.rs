@@ -1,0 +1,319 @@
+//! The control plane as one value: what the API, the command line and tests speak to.
+
+use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, read_all};
+use crate::clock;
+use crate::dataplane::DataPlane;
+use crate::error::{ApiError, ErrorKind};
+use crate::world::Drivers;
+use crate::view::{ReleaseView, ServiceView};
+use esclusa_engine::Command;
+use esclusa_model::{Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, VersionName};
+use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
+use esclusa_release::Release;
+use esclusa_store::Store;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{Mutex, broadcast, oneshot};
+
+/// What all actors share.
+pub(crate) struct Shared {
+    pub store: Store,
+    pub dataplane: Arc<DataPlane>,
+    pub catalog: Catalog,
+    pub data_dir: PathBuf,
+    pub drivers: Drivers,
+    notices: broadcast::Sender<ServiceName>,
+}
+
+impl Shared {
+    /// Says that something about a service changed.
+    pub(crate) fn tell(&self, service: &ServiceName) {
+        // Nobody listening is fine.
+        let _ = self.notices.send(service.clone());
+    }
+
+    /// Whether the plan's traffic driver counts requests by version.
+    pub(crate) fn observes(&self, plan: &Plan) -> bool {
+        self.catalog
+            .traffic_driver(&plan.traffic.driver)
+            .is_some_and(|driver| driver.can(Capability::Observes))
+    }
+
+    /// The key that signs a service's cookies, made at the first call.
+    pub(crate) async fn cookie_key(&self, service: &ServiceName) -> Result<String, ApiError> {
+        let name = format!("cookie-key/{service}");
+        if let Some(key) = self.store.setting(&name).await? {
+            return Ok(key);
+        }
+        let key = clock::new_secret();
+        self.store.put_setting(&name, &key, clock::now()).await?;
+        Ok(key)
+    }
+}
+
+/// A release as it is asked for, its plan already checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartRequest {
+    pub plan: Plan,
+    pub plan_digest: Digest,
+    pub version: VersionName,
+    pub base_dir: String,
+    pub actor: Actor,
+    pub on_conflict: Option<OnConflict>,
+}
+
+/// What is needed to ask for a release.
+#[derive(Debug, Clone)]
+pub struct AskStart {
+    /// The plan's file name, for messages.
+    pub plan_name: String,
+    /// The plan's text.
+    pub plan_text: String,
+    /// People's name for the version.
+    pub version: VersionName,
+    /// Folder that the plan's relative paths start from.
+    pub base_dir: String,
+    /// What to do when a release of the service is under way, in place of the plan's word.
+    pub on_conflict: Option<OnConflict>,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// What may be asked of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Stop advancing.
+    Pause,
+    /// Advance again.
+    Resume,
+    /// Pass the present stage's gate.
+    Skip,
+    /// Go to 100 % now.
+    Promote,
+    /// Return everything.
+    Abort {
+        /// Why, possibly empty.
+        reason: String,
+    },
+    /// Return everything, also after 100 %.
+    Rollback {
+        /// Why, possibly empty.
+        reason: String,
+    },
+    /// Agree in a role.
+    SignOff {
+        /// The role.
+        role: String,
+        /// Words, possibly empty.
+        comment: String,
+    },
+}
+
+/// The control plane.
+pub struct App {
+    pub(crate) shared: Arc<Shared>,
+    actors: Mutex<BTreeMap<ServiceName, ActorHandle>>,
+}
+
+impl App {
+    /// Takes up every service that the store knows.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a stream is damaged.
+    pub(crate) async fn start(
+        store: Store,
+        dataplane: Arc<DataPlane>,
+        data_dir: PathBuf,
+        drivers: Drivers,
+    ) -> Result<Arc<Self>, ApiError> {
+        let shared = Arc::new(Shared {
+            store,
+            dataplane,
+            catalog: esclusa_drivers::catalog(),
+            data_dir,
+            drivers,
+            notices: broadcast::channel(1_024).0,
+        });
+        let app = Arc::new(Self { shared, actors: Mutex::new(BTreeMap::new()) });
+        for (stream, _) in app.shared.store.streams("service/").await? {
+            let name = stream.as_str().trim_start_matches("service/");
+            match ServiceName::new(name) {
+                Ok(name) => drop(app.actor(&name).await?),
+                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
+            }
+        }
+        Ok(app)
+    }
+
+    async fn actor(&self, service: &ServiceName) -> Result<ActorHandle, ApiError> {
+        let mut actors = self.actors.lock().await;
+        if let Some(handle) = actors.get(service) {
+            return Ok(handle.clone());
+        }
+        let handle = ServiceActor::spawn(Arc::clone(&self.shared), service.clone()).await?;
+        actors.insert(service.clone(), handle.clone());
+        Ok(handle)
+    }
+
+    /// The drivers that plans may name.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.shared.catalog
+    }
+
+    /// Checks a plan.
+    ///
+    /// # Errors
+    /// All diagnostics at once, as details.
+    pub fn check_plan(&self, name: &str, text: &str) -> Result<Parsed, ApiError> {
+        let source = SourceFile::new(name, text);
+        esclusa_plan::parse(&source, &self.shared.catalog).map_err(|diagnostics| {
+            let mut error = ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0100",
+                format!("{name} has {} that must be mended", errors(diagnostics.len())),
+                "each detail names its line and the next step",
+            );
+            error.details = diagnostics
+                .iter()
+                .map(|diagnostic| serde_json::to_value(diagnostic).unwrap_or_default())
+                .collect();
+            error
+        })
+    }
+
+    /// Starts a release, or puts it in line as its plan says.
+    ///
+    /// # Errors
+    /// When the plan is wrong, another release is under way, or nothing can be recorded.
+    pub async fn start_release(&self, ask: AskStart) -> Result<ReleaseId, ApiError> {
+        let parsed = self.check_plan(&ask.plan_name, &ask.plan_text)?;
+        let request = StartRequest {
+            plan_digest: Digest::of(ask.plan_text.as_bytes()),
+            plan: parsed.plan,
+            version: ask.version,
+            base_dir: ask.base_dir,
+            actor: ask.actor,
+            on_conflict: ask.on_conflict,
+        };
+        let actor = self.actor(&request.plan.service).await?;
+        let (reply, answer) = oneshot::channel();
+        send(&actor, Message::Start(Box::new(request), reply)).await?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Asks something of a release.
+    ///
+    /// # Errors
+    /// When it is not known, is over, or cannot do that now.
+    pub async fn ask(&self, id: &ReleaseId, ask: Ask, by: &Actor) -> Result<(), ApiError> {
+        let release = self.release(id).await?;
+        let actor = self.actor(&release.requested.service).await?;
+        let asked = match ask {
+            Ask::Pause => AskedCommand::Plain(Command::Pause),
+            Ask::Resume => AskedCommand::Plain(Command::Resume),
+            Ask::Skip => AskedCommand::Plain(Command::Skip),
+            Ask::Promote => AskedCommand::Plain(Command::Promote),
+            Ask::Abort { reason } => AskedCommand::Plain(Command::Abort { reason }),
+            Ask::SignOff { role, comment } => {
+                AskedCommand::Plain(Command::SignOff { role, comment })
+            }
+            Ask::Rollback { reason } => AskedCommand::Rollback { reason },
+        };
+        let (reply, answer) = oneshot::channel();
+        send(&actor, Message::Command(id.clone(), asked, by.clone(), reply)).await?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// All services now.
+    pub async fn services(&self) -> Vec<ServiceView> {
+        let actors = self.actors.lock().await;
+        actors.values().map(|handle| ServiceView::clone(&handle.view.borrow())).collect()
+    }
+
+    /// One service now.
+    ///
+    /// # Errors
+    /// When nobody has heard of it.
+    pub async fn service(&self, name: &ServiceName) -> Result<ServiceView, ApiError> {
+        let actors = self.actors.lock().await;
+        let handle = actors.get(name).ok_or_else(|| {
+            ApiError::new(
+                ErrorKind::NotFound,
+                "ESC-0405",
+                format!("no service {name} is known"),
+                "a service becomes known with its first release",
+            )
+        })?;
+        Ok(ServiceView::clone(&handle.view.borrow()))
+    }
+
+    /// A release from its stream.
+    ///
+    /// # Errors
+    /// When it is not known or its stream is damaged.
+    pub async fn release(&self, id: &ReleaseId) -> Result<Release, ApiError> {
+        let events = read_all(&self.shared.store, &StreamId::release(id)).await?;
+        fold(&events)?.ok_or_else(|| ApiError::release_not_found(id.as_str()))
+    }
+
+    /// A release's events after a position.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn events(&self, id: &ReleaseId, after: u64) -> Result<Vec<Envelope>, ApiError> {
+        Ok(self.shared.store.read(&StreamId::release(id), after, 1_000).await?)
+    }
+
+    /// Releases, newest first, of one service or of all.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a stream is damaged.
+    pub async fn history(
+        &self,
+        service: Option<&ServiceName>,
+        limit: usize,
+    ) -> Result<Vec<ReleaseView>, ApiError> {
+        let mut streams = self.shared.store.streams("release/").await?;
+        // Ids sort by time.
+        streams.sort_by(|a, b| b.0.cmp(&a.0));
+        let mut found = Vec::new();
+        for (stream, _) in streams {
+            let events = read_all(&self.shared.store, &stream).await?;
+            let Some(release) = fold(&events)? else { continue };
+            if service.is_none_or(|name| *name == release.requested.service) {
+                found.push(ReleaseView::new(&release));
+            }
+            if found.len() == limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Names of services about which something changed, as it does.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<ServiceName> {
+        self.shared.notices.subscribe()
+    }
+}
+
+async fn send(actor: &ActorHandle, message: Message) -> Result<(), ApiError> {
+    actor.inbox.send(message).await.map_err(|_| gone())
+}
+
+fn gone() -> ApiError {
+    ApiError::new(
+        ErrorKind::Internal,
+        "ESC-0904",
+        "the service's actor is gone",
+        "restart `esclusa serve`: every release goes on from its last event",
+    )
+}
+
+fn errors(n: usize) -> String {
+    if n == 1 { "1 error".into() } else { format!("{n} errors") }
+}

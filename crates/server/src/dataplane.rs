@@ -1,0 +1,212 @@
+//! The control plane's side of the proxies: publish, stay in touch, collect slices.
+//!
+//! One generation holds all services. It is published whole; a proxy that was away
+//! gets it again as soon as it is back.
+
+use crate::clock;
+use esclusa_model::{BootId, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp};
+use esclusa_proxy::client::ControlClient;
+use esclusa_store::Store;
+use esclusa_wire::{
+    Generation, Heartbeat, ProxyStatus, ServiceRoute, SliceAck, StampedSlice, WIRE_VERSION,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, broadcast, watch};
+
+/// How often a proxy hears from us.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Longest wait for any answer of a proxy but slices.
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// How long a proxy may keep a question for slices open.
+const SLICE_WAIT: Duration = Duration::from_millis(1_500);
+
+/// A slice and the proxy that counted it.
+pub(crate) type Counted = Arc<(ProxyId, StampedSlice)>;
+
+/// Why a generation is not in force everywhere.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct PublishError(pub String);
+
+/// What is known of the proxy right now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Contact {
+    /// Its newest answer and when it came.
+    pub status: Option<(ProxyStatus, Timestamp)>,
+    /// When slices were fetched and stored last.
+    pub slices_at: Option<Timestamp>,
+    /// What went wrong last, if it still does.
+    pub trouble: Option<String>,
+}
+
+/// The data plane as the control plane sees it. First cut: one local proxy.
+pub(crate) struct DataPlane {
+    client: ControlClient,
+    epoch: Epoch,
+    plan: Mutex<Desired>,
+    contact: watch::Sender<Contact>,
+    slices: broadcast::Sender<Counted>,
+}
+
+struct Desired {
+    routes: BTreeMap<ServiceName, ServiceRoute>,
+    number: u64,
+    /// What was acknowledged last, by which life of the proxy.
+    acknowledged: Option<(GenerationId, BootId)>,
+}
+
+impl DataPlane {
+    /// Stays in touch with the proxy behind `client` until the program ends.
+    pub(crate) fn start(client: ControlClient, store: Store) -> Arc<Self> {
+        let plane = Arc::new(Self {
+            client,
+            epoch: store.epoch(),
+            plan: Mutex::new(Desired { routes: BTreeMap::new(), number: 0, acknowledged: None }),
+            contact: watch::channel(Contact::default()).0,
+            slices: broadcast::channel(4_096).0,
+        });
+        tokio::spawn(Arc::clone(&plane).keep_touch());
+        tokio::spawn(Arc::clone(&plane).collect(store));
+        plane
+    }
+
+    /// Slices as they arrive, each after it was stored.
+    pub(crate) fn slices(&self) -> broadcast::Receiver<Counted> {
+        self.slices.subscribe()
+    }
+
+    /// What is known of the proxy, and its changes.
+    pub(crate) fn contact(&self) -> watch::Receiver<Contact> {
+        self.contact.subscribe()
+    }
+
+    /// Whether a proxy has taken this release's share back by itself.
+    pub(crate) fn returned(&self, release: &ReleaseId) -> bool {
+        self.contact.borrow().status.as_ref().is_some_and(|(status, _)| {
+            status.returned.iter().any(|(returned, _)| returned == release)
+        })
+    }
+
+    /// Puts a service's route in force. Returns once no request that begins later can
+    /// see an older one; publishing what is in force already is a read-back.
+    pub(crate) async fn publish(
+        &self,
+        service: &ServiceName,
+        route: Option<ServiceRoute>,
+    ) -> Result<GenerationId, PublishError> {
+        let mut plan = self.plan.lock().await;
+        let unchanged = plan.routes.get(service) == route.as_ref();
+        if unchanged && let Some((id, boot)) = &plan.acknowledged {
+            let status = self.status().await?;
+            if status.generation == *id && status.hello.boot == *boot {
+                return Ok(*id);
+            }
+        }
+        match route {
+            Some(route) => plan.routes.insert(service.clone(), route),
+            None => plan.routes.remove(service),
+        };
+        self.push(&mut plan).await
+    }
+
+    async fn push(&self, plan: &mut Desired) -> Result<GenerationId, PublishError> {
+        plan.number += 1;
+        plan.acknowledged = None;
+        let id = GenerationId { epoch: self.epoch, number: plan.number };
+        let generation =
+            Generation { v: WIRE_VERSION, id, services: plan.routes.values().cloned().collect() };
+        let published = limited(self.client.publish(&generation)).await?;
+        let hello = limited(self.client.hello()).await?;
+        plan.acknowledged = Some((published.generation, hello.boot));
+        Ok(published.generation)
+    }
+
+    async fn status(&self) -> Result<ProxyStatus, PublishError> {
+        limited(self.client.status()).await
+    }
+
+    /// Heartbeats, and the generation again for a proxy that came back without it.
+    async fn keep_touch(self: Arc<Self>) {
+        let mut pulse = tokio::time::interval(HEARTBEAT);
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            pulse.tick().await;
+            let outcome = self.pulse().await;
+            self.contact.send_modify(|contact| match outcome {
+                Ok(status) => {
+                    contact.status = Some((status, clock::now()));
+                    contact.trouble = None;
+                }
+                Err(error) => contact.trouble = Some(error.0),
+            });
+        }
+    }
+
+    async fn pulse(&self) -> Result<ProxyStatus, PublishError> {
+        let current = GenerationId { epoch: self.epoch, number: self.plan.lock().await.number };
+        let status = limited(self.client.heartbeat(&Heartbeat { generation: current })).await?;
+        let mut plan = self.plan.lock().await;
+        let in_force = plan
+            .acknowledged
+            .as_ref()
+            .is_some_and(|(id, boot)| *id == status.generation && *boot == status.hello.boot);
+        let untouched = plan.number == 0;
+        if !in_force && !untouched && plan.number == current.number {
+            self.push(&mut plan).await?;
+            return self.status().await;
+        }
+        Ok(status)
+    }
+
+    /// Fetches slices, stores them, acknowledges them, tells everybody: in this order.
+    async fn collect(self: Arc<Self>, store: Store) {
+        loop {
+            if let Err(error) = self.collect_once(&store).await {
+                tracing::warn!(%error, "Slices could not be collected");
+                self.contact.send_modify(|contact| contact.trouble = Some(error.0));
+                tokio::time::sleep(HEARTBEAT).await;
+            }
+        }
+    }
+
+    async fn collect_once(&self, store: &Store) -> Result<(), PublishError> {
+        // What is acknowledged is gone from the proxy, so everything left is news.
+        let answer = self.client.slices(0, SLICE_WAIT);
+        let batch = tokio::time::timeout(SLICE_WAIT + CALL_LIMIT, answer)
+            .await
+            .map_err(|_| PublishError("the proxy did not answer in time".into()))?
+            .map_err(|error| PublishError(error.to_string()))?;
+        if batch.slices.is_empty() {
+            return Ok(());
+        }
+        store
+            .put_slices(&batch.proxy, &batch, clock::now())
+            .await
+            .map_err(|error| PublishError(format!("slices could not be stored: {error}")))?;
+        let mut newest: BTreeMap<BootId, u64> = BTreeMap::new();
+        for stamped in &batch.slices {
+            let slot = newest.entry(stamped.boot.clone()).or_default();
+            *slot = (*slot).max(stamped.sequence);
+        }
+        for (boot, sequence) in newest {
+            limited(self.client.ack(&SliceAck { boot, sequence })).await?;
+        }
+        self.contact.send_modify(|contact| contact.slices_at = Some(clock::now()));
+        for stamped in batch.slices {
+            // Nobody listening is fine: a service without a release has no judge.
+            let _ = self.slices.send(Arc::new((batch.proxy.clone(), stamped)));
+        }
+        Ok(())
+    }
+}
+
+async fn limited<T, E: std::fmt::Display>(
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, PublishError> {
+    tokio::time::timeout(CALL_LIMIT, call)
+        .await
+        .map_err(|_| PublishError("the proxy did not answer in time".into()))?
+        .map_err(|error| PublishError(error.to_string()))
+}

@@ -1,0 +1,219 @@
+//! Feeds a release's judge and tells the engine what it says.
+//!
+//! The judge is not stored: after a restart it is built again from the slices that
+//! are, stage by stage as they were recorded, and comes to the same verdict.
+
+use crate::clock;
+use esclusa_engine::{Judgement, Opinion, StageEnd};
+use esclusa_judge::{
+    Assembler, Comparable, Decision, Judge, StageInfo, Verdict, at_stage_end,
+};
+use esclusa_model::{BasisPoints, Digest, ProxyId, ServiceName};
+use esclusa_plan::{Audience, Expose, Plan, Stage};
+use esclusa_release::{Evidence, Release};
+use esclusa_store::Store;
+use esclusa_wire::StampedSlice;
+
+/// Seconds before the request that show the stable version undisturbed.
+const PRE_ROLL_S: i64 = 300;
+/// The judge counts whole seconds and sees them late; the engine keeps the exact time.
+const WATCH_SLACK_S: u32 = 2;
+
+/// A release's judge, once its versions are known.
+pub(crate) struct Judging {
+    service: ServiceName,
+    assembler: Assembler,
+    judge: Option<Judge>,
+    /// How many of the release's stage records the judge has been told of.
+    stages_told: usize,
+    told_stage: Option<usize>,
+    missed: bool,
+}
+
+impl Judging {
+    /// A judge that knows what the store knows.
+    pub(crate) async fn begin(store: &Store, release: &Release) -> Self {
+        let service = release.requested.service.clone();
+        let mut judging = Self {
+            service,
+            assembler: Assembler::new(),
+            judge: None,
+            stages_told: 0,
+            told_stage: None,
+            missed: false,
+        };
+        judging.read_back(store, release).await;
+        judging
+    }
+
+    async fn read_back(&mut self, store: &Store, release: &Release) {
+        let from = release.requested_at.unix_second() - PRE_ROLL_S;
+        let to = clock::now().unix_second();
+        match store.slices(&self.service, from, to).await {
+            Ok(slices) => {
+                for (proxy, stamped) in slices {
+                    self.assembler.push(&proxy, stamped.slice.clone(), stamped.slice.second);
+                }
+            }
+            // Without its past the judge says less, never more.
+            Err(error) => tracing::warn!(%error, "Earlier slices could not be read"),
+        }
+        self.follow(release);
+    }
+
+    /// Slices were missed; the judge must be built again.
+    pub(crate) const fn lagged(&mut self) {
+        self.missed = true;
+    }
+
+    /// Whether [`Judging::begin`] is to be called again.
+    pub(crate) const fn must_begin_again(&self) -> bool {
+        self.missed
+    }
+
+    /// One slice as it arrives.
+    pub(crate) fn take(&mut self, proxy: &ProxyId, stamped: &StampedSlice) {
+        if stamped.slice.service == self.service {
+            let now = clock::now().unix_second();
+            self.assembler.push(proxy, stamped.slice.clone(), now);
+        }
+    }
+
+    /// Brings the judge up to the release's state: its versions, its stages, its seconds.
+    pub(crate) fn follow(&mut self, release: &Release) {
+        if self.judge.is_none() {
+            self.judge = new_judge(release);
+        }
+        if self.judge.is_none() {
+            return;
+        }
+        for second in self.assembler.drain(clock::now().unix_second()) {
+            self.enter_stages_until(release, second.t);
+            if let Some(judge) = &mut self.judge {
+                judge.tick(&second);
+            }
+        }
+        self.enter_stages_until(release, i64::MAX);
+    }
+
+    fn enter_stages_until(&mut self, release: &Release, t: i64) {
+        let plan = &release.requested.plan;
+        while let Some(record) = release.stages.get(self.stages_told) {
+            let Some(Stage::Expose(expose)) = plan.stages.get(record.stage) else {
+                self.stages_told += 1;
+                continue;
+            };
+            let Some(confirmed) = record.confirmed_at else {
+                // Left before it was confirmed: there was never anything to judge.
+                if record.left_at.is_some() {
+                    self.stages_told += 1;
+                    continue;
+                }
+                return;
+            };
+            let entered_at_s = confirmed.unix_second();
+            if entered_at_s > t {
+                return;
+            }
+            let share = release.exposure_at(record.stage).share;
+            let info = stage_info(plan, record.stage, expose, share, entered_at_s);
+            if let Some(judge) = &mut self.judge {
+                judge.enter_stage(info);
+            }
+            self.told_stage = Some(record.stage);
+            self.stages_told += 1;
+        }
+    }
+
+    /// What the judge says of the stage the release stands in; nothing before it
+    /// knows that stage.
+    pub(crate) fn judgement(&self, release: &Release) -> Option<Judgement> {
+        let (index, _) = release.stage()?;
+        release.stage_record()?.confirmed_at?;
+        if release.requested.stable.is_none() {
+            return Some(first_deployment());
+        }
+        let judge = self.judge.as_ref().filter(|_| self.told_stage == Some(index))?;
+        let policy = release.requested.plan.judge.on_unproven;
+        Some(judgement(&judge.verdict(), policy))
+    }
+}
+
+fn new_judge(release: &Release) -> Option<Judge> {
+    let baseline: Digest = release.requested.stable.as_ref()?.digest;
+    let canary = release.version.as_ref()?.digest;
+    Some(Judge::new(release.requested.plan.judge.clone(), baseline, canary))
+}
+
+fn stage_info(
+    plan: &Plan,
+    index: usize,
+    expose: &Expose,
+    share: BasisPoints,
+    entered_at_s: i64,
+) -> StageInfo {
+    let seconds = |ms: u64| u32::try_from(ms / 1_000).unwrap_or(u32::MAX);
+    let watch = seconds(expose.for_.0).saturating_sub(WATCH_SLACK_S);
+    StageInfo {
+        entered_at_s,
+        share,
+        next_share: next_share(plan, index),
+        min_watch_s: if expose.early { watch.min(plan.judge.bake.min_s) } else { watch },
+        comparable: match expose.to {
+            Audience::Share(_) => Comparable::Random,
+            Audience::Segment(_) => Comparable::NotRandom,
+        },
+    }
+}
+
+/// The share of the next stage that has one; everybody after the last.
+fn next_share(plan: &Plan, index: usize) -> BasisPoints {
+    plan.stages
+        .iter()
+        .skip(index + 1)
+        .find_map(|stage| match stage {
+            Stage::Expose(Expose { to: Audience::Share(share), .. }) => Some(*share),
+            Stage::Expose(_) | Stage::WarmUp(_) => None,
+        })
+        .unwrap_or(BasisPoints::FULL)
+}
+
+fn judgement(verdict: &Verdict, policy: esclusa_judge::OnUnproven) -> Judgement {
+    Judgement {
+        opinion: match verdict.decision {
+            Decision::Rollback => Opinion::Rollback,
+            Decision::Proceed => Opinion::Proceed,
+            Decision::Hold => Opinion::Hold,
+        },
+        at_end: match at_stage_end(verdict, policy) {
+            esclusa_judge::StageEnd::Advance { grounds, proved } => StageEnd::Advance(match grounds {
+                esclusa_judge::Grounds::Proof => format!("harmlessness proved; {proved}"),
+                esclusa_judge::Grounds::Quiet => format!("quiet, with enough traffic; {proved}"),
+            }),
+            esclusa_judge::StageEnd::Hold { reason } => StageEnd::Hold(reason.to_string()),
+            esclusa_judge::StageEnd::Rollback { reason } => {
+                StageEnd::Rollback(format!("not proved harmless in time: {reason}"))
+            }
+        },
+        evidence: Evidence {
+            code: verdict.reason.code(),
+            summary: verdict.summary.clone(),
+            // A verdict is plain data; should it ever not be JSON, its words remain.
+            verdict: serde_json::to_value(verdict).unwrap_or(serde_json::Value::Null),
+        },
+    }
+}
+
+/// Nothing runs beside it, so nothing can be compared; its checks have passed.
+fn first_deployment() -> Judgement {
+    let summary = "first deployment: nothing to compare with, only its checks stand behind it";
+    Judgement {
+        opinion: Opinion::Hold,
+        at_end: StageEnd::Advance(summary.into()),
+        evidence: Evidence {
+            code: "first_deployment".into(),
+            summary: summary.into(),
+            verdict: serde_json::Value::Null,
+        },
+    }
+}

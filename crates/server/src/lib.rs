@@ -1,0 +1,30 @@
+//! Runs what the engine decides, and speaks to people and programs.
+//!
+//! One actor a service owns its streams. Nothing is decided here that the pure crates
+//! could decide: the actors carry state to the engine, its answers to the store and
+//! the world, and the world's answers back.
+
+mod actor;
+mod api;
+mod app;
+mod auth;
+mod clock;
+mod dataplane;
+mod error;
+mod judging;
+mod listen;
+mod live;
+mod page;
+pub mod report;
+mod routing;
+mod serve;
+mod view;
+mod world;
+
+pub use api::body;
+pub use app::{App, Ask, AskStart};
+pub use error::{ApiError, ErrorKind};
+pub use listen::socket_path;
+pub use serve::{ServeConfig, ServeError, serve};
+pub use live::VersionTraffic;
+pub use view::{ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};

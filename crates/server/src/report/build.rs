@@ -1,0 +1,153 @@
+//! From a release and its record to the report.
+
+use super::decisions::decisions;
+use super::when::rfc3339;
+use super::{
+    REPORT_VERSION, Record, Report, ReportVersion, SignOffReport, StageReport, Status, TaskReport,
+    TrafficReport, Verdict,
+};
+use crate::view::ReleaseView;
+use esclusa_model::{Envelope, Outcome, Timestamp};
+use esclusa_release::Release;
+use std::collections::BTreeSet;
+
+/// Puts the report together. `events` is the release's whole stream; `traffic` is what
+/// was counted while it ran.
+#[must_use]
+pub fn build(release: &Release, events: &[Envelope], traffic: TrafficReport) -> Report {
+    let view = ReleaseView::new(release);
+    let stages = stages(release, &view);
+    let asked = &release.requested;
+    let ended = release.ended.as_ref();
+    let to: Vec<String> = stages.iter().map(|stage| stage.to.clone()).collect();
+    Report {
+        v: REPORT_VERSION,
+        release: asked.release.to_string(),
+        service: asked.service.to_string(),
+        version: version(release),
+        stable: view.stable.clone(),
+        plan_digest: asked.plan_digest.to_string(),
+        status: status(release),
+        verdict: verdict(release),
+        outcome: ended.map(|ended| ended.outcome.to_string()),
+        reason: reason(release, &view),
+        requested_by: release.requested_by.to_string(),
+        started_at: rfc3339(release.requested_at),
+        ended_at: ended.map(|ended| rfc3339(ended.at)),
+        duration_ms: ended.map(|ended| ended.at.since(release.requested_at).0),
+        stages,
+        decisions: decisions(events, &to),
+        tasks: tasks(&view),
+        sign_offs: sign_offs(release, &view),
+        actors: actors(events),
+        traffic,
+        record: Record {
+            events: events.len() as u64,
+            head: events.last().map(|event| event.hash.to_string()),
+        },
+    }
+}
+
+fn version(release: &Release) -> ReportVersion {
+    let stored = release.version.as_ref();
+    ReportVersion {
+        name: release.requested.version.to_string(),
+        digest: stored.map(|version| version.digest.to_string()),
+        verified: stored.map(|version| version.verified),
+        components: release
+            .components
+            .iter()
+            .map(|(name, digest)| (name.to_string(), digest.to_string()))
+            .collect(),
+    }
+}
+
+fn status(release: &Release) -> Status {
+    let Some(ended) = &release.ended else { return Status::InProgress };
+    match ended.outcome {
+        Outcome::Promoted | Outcome::PromotedEarly => Status::Succeeded,
+        Outcome::RolledBack | Outcome::Aborted => Status::Returned,
+        Outcome::Refused => Status::Refused,
+        Outcome::RollbackFailed => Status::Failed,
+        Outcome::Held => Status::InProgress,
+    }
+}
+
+fn verdict(release: &Release) -> Verdict {
+    match status(release) {
+        Status::Succeeded => Verdict::Proceed,
+        Status::Returned | Status::Refused | Status::Failed => Verdict::Rollback,
+        Status::InProgress if release.returning.is_some() => Verdict::Rollback,
+        Status::InProgress => Verdict::Hold,
+    }
+}
+
+fn reason(release: &Release, view: &ReleaseView) -> String {
+    if let Some(ended) = &release.ended {
+        return ended.reason.clone();
+    }
+    let because = view.returning_because.as_ref().or(view.hold.as_ref()).or(view.judged.as_ref());
+    match because {
+        Some(because) => format!("{}: {because}", view.phase),
+        None => view.phase.clone(),
+    }
+}
+
+fn stages(release: &Release, view: &ReleaseView) -> Vec<StageReport> {
+    let time = |at: Option<i64>| at.map(|micros| rfc3339(Timestamp(micros)));
+    view.stages
+        .iter()
+        .enumerate()
+        .map(|(index, stage)| StageReport {
+            to: stage.to.clone(),
+            for_ms: stage.for_ms,
+            entered_at: time(stage.entered_at_us),
+            confirmed_at: time(stage.confirmed_at_us),
+            left_at: time(stage.left_at_us),
+            took_ms: stage.entered_at_us.zip(stage.left_at_us).map(|(entered, left)| {
+                Timestamp(left).since(Timestamp(entered)).0
+            }),
+            left_because: stage.left_because.clone(),
+            over_budget: release
+                .stages
+                .iter()
+                .any(|record| record.stage == index && record.over_budget),
+        })
+        .collect()
+}
+
+fn tasks(view: &ReleaseView) -> Vec<TaskReport> {
+    view.tasks
+        .iter()
+        .map(|task| TaskReport {
+            task: task.task.clone(),
+            title: task.title.clone(),
+            attempts: task.attempt,
+            result: task.result.clone(),
+            done: task.done,
+            took_ms: task.took_ms,
+        })
+        .collect()
+}
+
+/// Agreements that were given, then those that are missing.
+fn sign_offs(release: &Release, view: &ReleaseView) -> Vec<SignOffReport> {
+    let given = release.sign_offs.iter().map(|(role, (agreed, by, at))| SignOffReport {
+        role: role.clone(),
+        by: Some(by.to_string()),
+        at: Some(rfc3339(*at)),
+        comment: agreed.comment.clone(),
+    });
+    let missing = view.missing_sign_offs.iter().map(|role| SignOffReport {
+        role: role.clone(),
+        by: None,
+        at: None,
+        comment: String::new(),
+    });
+    given.chain(missing).collect()
+}
+
+fn actors(events: &[Envelope]) -> Vec<String> {
+    let actors: BTreeSet<String> = events.iter().map(|event| event.actor.to_string()).collect();
+    actors.into_iter().collect()
+}

@@ -1,0 +1,223 @@
+//! What a release did, for the record (CAN-05, CHK-14, PIP-10).
+//!
+//! A pure function of the release, its events and its counted traffic: the same record
+//! gives the same report on every machine. What is not known is said to be unknown,
+//! never shown as zero.
+
+mod build;
+mod decisions;
+mod markdown;
+mod when;
+
+pub use build::build;
+pub use markdown::markdown;
+pub use when::rfc3339;
+pub(crate) use when::second;
+
+use crate::view::VersionView;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// The version of the report's own shape.
+pub const REPORT_VERSION: u16 = 1;
+
+/// Where a release stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Under way.
+    InProgress,
+    /// All users have the new version.
+    Succeeded,
+    /// All users have the version before.
+    Returned,
+    /// It ended before any user saw it.
+    Refused,
+    /// Something could not be put back.
+    Failed,
+}
+
+/// What a machine that waits for this release does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Go on.
+    Proceed,
+    /// Wait: nothing is decided yet.
+    Hold,
+    /// The change is or goes back.
+    Rollback,
+}
+
+/// A release from beginning to end, or to now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// The version of this shape.
+    pub v: u16,
+    /// The release.
+    pub release: String,
+    /// Its service.
+    pub service: String,
+    /// The version that was released.
+    pub version: ReportVersion,
+    /// The version before; absent on a first deployment.
+    pub stable: Option<VersionView>,
+    /// Digest of the plan's text.
+    pub plan_digest: String,
+    /// Where it stands.
+    pub status: Status,
+    /// What a machine that waits for it does.
+    pub verdict: Verdict,
+    /// How it ended; absent while it is under way.
+    pub outcome: Option<String>,
+    /// Why, in words; while it is under way, where it stands.
+    pub reason: String,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When, as RFC 3339.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// From start to end in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Stages in the plan's order.
+    pub stages: Vec<StageReport>,
+    /// What was decided, by whom, and on what it rested.
+    pub decisions: Vec<Decision>,
+    /// Checks, steps and other work.
+    pub tasks: Vec<TaskReport>,
+    /// Agreements.
+    pub sign_offs: Vec<SignOffReport>,
+    /// Everybody who acted, people and parts of the program.
+    pub actors: Vec<String>,
+    /// Traffic by version.
+    pub traffic: TrafficReport,
+    /// The record that this report is made of.
+    pub record: Record,
+}
+
+/// What was released.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReportVersion {
+    /// People's name for it.
+    pub name: String,
+    /// Its digest, once stored.
+    pub digest: Option<String>,
+    /// Whether the digest is of the content itself.
+    pub verified: Option<bool>,
+    /// Digests of its components.
+    pub components: BTreeMap<String, String>,
+}
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StageReport {
+    /// What it exposes.
+    pub to: String,
+    /// Its least watch in milliseconds.
+    pub for_ms: u64,
+    /// When it was entered.
+    pub entered_at: Option<String>,
+    /// When its exposure was read back.
+    pub confirmed_at: Option<String>,
+    /// When it was left.
+    pub left_at: Option<String>,
+    /// From entering to leaving in milliseconds.
+    pub took_ms: Option<u64>,
+    /// Why it was left.
+    pub left_because: Option<String>,
+    /// Whether it took longer than its budget.
+    pub over_budget: bool,
+}
+
+/// Something that was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Decision {
+    /// When.
+    pub at: String,
+    /// By whom.
+    pub by: String,
+    /// What.
+    pub what: String,
+    /// Why, possibly empty.
+    pub why: String,
+    /// What it rested on, where the judge spoke.
+    pub evidence: Option<String>,
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskReport {
+    /// Its name.
+    pub task: String,
+    /// In the plan's words.
+    pub title: String,
+    /// Tries.
+    pub attempts: u32,
+    /// How it ended; absent while it runs.
+    pub result: Option<String>,
+    /// Whether it is done.
+    pub done: bool,
+    /// How long the last try took.
+    pub took_ms: Option<u64>,
+}
+
+/// One agreement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SignOffReport {
+    /// The role; missing ones are listed without a name.
+    pub role: String,
+    /// Who; absent while it is missing.
+    pub by: Option<String>,
+    /// When.
+    pub at: Option<String>,
+    /// Their words.
+    pub comment: String,
+}
+
+/// Traffic that was counted while the release ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrafficReport {
+    /// By version; empty when nothing was counted.
+    pub versions: Vec<VersionTotals>,
+    /// The first second that was counted; absent when nothing was.
+    pub from: Option<String>,
+    /// The last second that was counted.
+    pub to: Option<String>,
+    /// Why nothing is known, when that is so.
+    pub unknown_because: Option<String>,
+}
+
+/// One version's traffic, without synthetic requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VersionTotals {
+    /// Its digest.
+    pub digest: String,
+    /// Its name, where it takes part in this release.
+    pub name: Option<String>,
+    /// Requests.
+    pub requests: u64,
+    /// Failures by the version's fault.
+    pub failures: u64,
+    /// 95 of 100 requests got their answer's head within this many milliseconds.
+    pub p95_ms: Option<f64>,
+}
+
+impl VersionTotals {
+    /// Failures as a fraction of requests; none without requests.
+    #[must_use]
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.requests > 0).then(|| self.failures as f64 / self.requests as f64)
+    }
+}
+
+/// The record that a report is made of; with the head's hash, the audit's check of the
+/// stream covers the report too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Record {
+    /// Events.
+    pub events: u64,
+    /// The last event's hash.
+    pub head: Option<String>,
+}

@@ -1,0 +1,164 @@
+//! What the data plane should do for one service: pure, from its state alone.
+//!
+//! Everything a proxy needs is derived here each time anew, so that a restart of any
+//! part leads to the same route.
+
+use esclusa_flags::{SegmentRule, SplitSpec};
+use esclusa_model::{BasisPoints, ComponentKind, VersionRef};
+use esclusa_plan::{HoldOrReturn, Plan, Sticky};
+use esclusa_release::{
+    Deployed, Exposure, InstanceRecord, Phase, Release, Service, upstream_address,
+};
+use esclusa_wire::{
+    Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute, StickySource,
+    Upstream, UpstreamTls,
+};
+
+/// A route, or why there is none yet.
+pub(crate) fn service_route(
+    service: &Service,
+    release: Option<&Release>,
+    exposure: &Exposure,
+    cookie_key: &str,
+) -> Option<ServiceRoute> {
+    let canary = release.and_then(|release| canary_upstream(release).map(|up| (release, up)));
+    let stable = stable_deployed(service, release);
+    let plan = match (&canary, stable) {
+        // The plan of the release speaks from its first stage on; before, nothing changes.
+        (Some((release, _)), _) if release.phase >= Phase::Stage(0) => &release.requested.plan,
+        (_, Some(stable)) => &stable.plan,
+        (Some((release, _)), None) => &release.requested.plan,
+        (None, None) => return None,
+    };
+    let mut upstreams: Vec<Upstream> =
+        stable.map(|deployed| upstream(&deployed.version, &deployed.instances)).into_iter().collect();
+    let stable_digest = stable.map(|deployed| deployed.version.digest);
+    let mut split = None;
+    let mut serving = stable_digest;
+    if let Some((release, upstream)) = canary {
+        let digest = upstream.digest;
+        if stable_digest.is_none() && exposure.share == BasisPoints::FULL {
+            serving = Some(digest);
+        } else if stable_digest.is_some_and(|stable| stable != digest) {
+            split = Some(split_spec(release, digest, exposure));
+        }
+        if !upstreams.iter().any(|known| known.digest == digest) {
+            upstreams.push(upstream);
+        }
+    }
+    if let Some(warm) = &service.warm
+        && !upstreams.iter().any(|known| known.digest == warm.deployed.version.digest)
+    {
+        upstreams.push(upstream(&warm.deployed.version, &warm.deployed.instances));
+    }
+    build(service, plan, upstreams, serving?, split, cookie_key)
+}
+
+/// The stable version as users should see it: while a promoted release goes back, the
+/// warm version is stable again before that is recorded.
+fn stable_deployed<'a>(service: &'a Service, release: Option<&Release>) -> Option<&'a Deployed> {
+    let undone = release.is_some_and(|release| {
+        release.phase.is_returning()
+            && service.warm.as_ref().is_some_and(|w| w.release == release.requested.release)
+    });
+    match (&service.warm, undone) {
+        (Some(warm), true) => Some(&warm.deployed),
+        _ => service.stable.as_ref(),
+    }
+}
+
+fn canary_upstream(release: &Release) -> Option<Upstream> {
+    let version = release.version.as_ref()?;
+    let upstream = upstream(version, &release.instances);
+    (!upstream.instances.is_empty()).then_some(upstream)
+}
+
+fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Exposure) -> SplitSpec {
+    let plan = &release.requested.plan;
+    SplitSpec {
+        release: release.requested.release.clone(),
+        salt: release.requested.salt.clone(),
+        canary,
+        share: exposure.share,
+        segments: exposure
+            .segments
+            .iter()
+            .filter_map(|name| {
+                let when = plan.segments.get(name)?.clone();
+                Some(SegmentRule { name: name.clone(), when })
+            })
+            .collect(),
+        population: plan.population.clone(),
+    }
+}
+
+/// A version's web instances.
+fn upstream(version: &VersionRef, instances: &[InstanceRecord]) -> Upstream {
+    Upstream {
+        digest: version.digest,
+        name: version.name.clone(),
+        instances: instances
+            .iter()
+            .filter(|record| record.kind == ComponentKind::Web)
+            .filter_map(wire_instance)
+            .collect(),
+    }
+}
+
+fn wire_instance(record: &InstanceRecord) -> Option<Instance> {
+    let url = record.url.as_ref()?;
+    let (address, path_prefix, tls) = upstream_address(url)?;
+    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned();
+    let is_name = host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('[');
+    Some(Instance {
+        id: record.id.clone(),
+        tls: tls.then(|| UpstreamTls { sni: host.clone(), ca_file: None }),
+        // A name was written because the server tells its sites apart by it.
+        host_header: (is_name && host != "localhost").then_some(host),
+        address,
+        path_prefix,
+    })
+}
+
+fn build(
+    service: &Service,
+    plan: &Plan,
+    upstreams: Vec<Upstream>,
+    stable: esclusa_model::Digest,
+    split: Option<SplitSpec>,
+    cookie_key: &str,
+) -> Option<ServiceRoute> {
+    let route = plan.route.as_ref()?;
+    Some(ServiceRoute {
+        service: service.name.clone(),
+        listen: route.listen.clone(),
+        matches: RouteMatch { host: route.host.clone(), path: route.path.clone() },
+        sticky: route
+            .sticky
+            .iter()
+            .map(|source| match source {
+                Sticky::Header(name) => StickySource::Header(name.clone()),
+                Sticky::Cookie => StickySource::Cookie,
+            })
+            .collect(),
+        cookie_key: cookie_key.to_owned(),
+        upstreams,
+        stable,
+        split,
+        lost_control: LostControl {
+            after: route.lost_control.after,
+            then: match route.lost_control.then {
+                HoldOrReturn::Hold => LostControlThen::Hold,
+                HoldOrReturn::Return => LostControlThen::Return,
+            },
+        },
+        routes: route
+            .routes
+            .iter()
+            .map(|named| RoutePattern { method: named.method.clone(), path: named.path.clone() })
+            .collect(),
+        response_timeout: route.response_timeout,
+        max_body_bytes: route.max_body_bytes,
+        trusted_proxies: route.trusted_proxies.clone(),
+    })
+}

@@ -1,0 +1,299 @@
+//! Services and releases as people and programs see them.
+
+use crate::live::{Live, VersionTraffic};
+use esclusa_model::{Millis, ServiceName, Timestamp, VersionRef};
+use esclusa_plan::{Audience, HoldThen, Requirement, Stage};
+use esclusa_release::{HoldState, Release, Service};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VersionView {
+    /// People's name for it.
+    pub name: String,
+    /// `sha256:` and 64 hex digits.
+    pub digest: String,
+    /// Whether the digest is of the content itself.
+    pub verified: bool,
+}
+
+impl From<&VersionRef> for VersionView {
+    fn from(version: &VersionRef) -> Self {
+        Self {
+            name: version.name.to_string(),
+            digest: version.digest.to_string(),
+            verified: version.verified,
+        }
+    }
+}
+
+/// One service now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceView {
+    /// Its name.
+    pub service: String,
+    /// What serves everybody whom no release exposes to something else.
+    pub stable: Option<VersionView>,
+    /// What can be returned to at once, while it is kept.
+    pub warm: Option<WarmView>,
+    /// Whether going back is possible right now.
+    pub can_return: bool,
+    /// Why not, when it is not.
+    pub cannot_return_because: Option<String>,
+    /// The release under way, or the last one.
+    pub release: Option<ReleaseView>,
+    /// Releases in line.
+    pub queue: Vec<String>,
+    /// Traffic by version over the last seconds.
+    pub traffic: Vec<VersionTraffic>,
+    /// The newest second that traffic is known of, since 1970; absent without any.
+    pub traffic_second: Option<i64>,
+}
+
+/// The version before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WarmView {
+    /// The version.
+    pub version: VersionView,
+    /// Until when it is kept, microseconds since 1970.
+    pub until_us: i64,
+}
+
+/// One release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReleaseView {
+    /// Its id.
+    pub release: String,
+    /// Its service.
+    pub service: String,
+    /// People's name for the version.
+    pub version: String,
+    /// The version's digest, once stored.
+    pub digest: Option<String>,
+    /// The version that served when it began.
+    pub stable: Option<VersionView>,
+    /// Who asked.
+    pub requested_by: String,
+    /// When, microseconds since 1970.
+    pub requested_at_us: i64,
+    /// Where it stands, in words.
+    pub phase: String,
+    /// The share that it asks for now, such as `25%`.
+    pub share: String,
+    /// Whether that was read back.
+    pub share_confirmed: bool,
+    /// The plan's stages and how far each is.
+    pub stages: Vec<StageView>,
+    /// Checks, steps and other work.
+    pub tasks: Vec<TaskView>,
+    /// Roles that have not signed off yet.
+    pub missing_sign_offs: Vec<String>,
+    /// Who paused it.
+    pub paused_by: Option<String>,
+    /// What it waits for.
+    pub hold: Option<String>,
+    /// When that wait ends, microseconds since 1970; absent when it waits for nothing
+    /// and when the plan lets it wait for a person.
+    pub hold_until_us: Option<i64>,
+    /// When only a person can move it on, microseconds since 1970. A time to come when
+    /// the plan's `hold` runs until then.
+    pub needs_person_at_us: Option<i64>,
+    /// What the judge says.
+    pub judged: Option<String>,
+    /// Why it goes or went back.
+    pub returning_because: Option<String>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Why it ended so.
+    pub reason: Option<String>,
+    /// When it ended, microseconds since 1970.
+    pub ended_at_us: Option<i64>,
+}
+
+/// One stage of a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StageView {
+    /// What it does: `warm-up`, `segment team`, `25%`.
+    pub to: String,
+    /// Its least watch in milliseconds.
+    pub for_ms: u64,
+    /// When it was entered, microseconds since 1970.
+    pub entered_at_us: Option<i64>,
+    /// When its exposure was read back.
+    pub confirmed_at_us: Option<i64>,
+    /// When it was left.
+    pub left_at_us: Option<i64>,
+    /// Why it was left.
+    pub left_because: Option<String>,
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskView {
+    /// Its name, such as `check/0`.
+    pub task: String,
+    /// In the plan's words.
+    pub title: String,
+    /// Tries so far.
+    pub attempt: u32,
+    /// How it ended; absent while it runs.
+    pub result: Option<String>,
+    /// Whether it is done.
+    pub done: bool,
+    /// How long it took, milliseconds; absent while it runs.
+    pub took_ms: Option<u64>,
+}
+
+impl ServiceView {
+    /// A service nobody has heard of.
+    pub(crate) fn unknown(name: &ServiceName) -> Self {
+        Self::new(&Service::new(name.clone()), None, &Live::default(), Err(String::new()))
+    }
+
+    pub(crate) fn new(
+        service: &Service,
+        release: Option<&Release>,
+        traffic: &Live,
+        can_return: Result<(), String>,
+    ) -> Self {
+        Self {
+            service: service.name.to_string(),
+            stable: service.stable.as_ref().map(|stable| (&stable.version).into()),
+            warm: service.warm.as_ref().map(|warm| WarmView {
+                version: (&warm.deployed.version).into(),
+                until_us: warm.until.0,
+            }),
+            can_return: can_return.is_ok(),
+            cannot_return_because: can_return.err(),
+            release: release.map(ReleaseView::new),
+            queue: service.queue.iter().map(ToString::to_string).collect(),
+            traffic: traffic.versions(),
+            traffic_second: traffic.newest(),
+        }
+    }
+}
+
+impl ReleaseView {
+    /// A release as it stands.
+    #[must_use]
+    pub fn new(release: &Release) -> Self {
+        let asked = &release.requested;
+        Self {
+            release: asked.release.to_string(),
+            service: asked.service.to_string(),
+            version: asked.version.to_string(),
+            digest: release.version.as_ref().map(|version| version.digest.to_string()),
+            stable: asked.stable.as_ref().map(Into::into),
+            requested_by: release.requested_by.to_string(),
+            requested_at_us: release.requested_at.0,
+            phase: release.phase.to_string(),
+            share: share_in_words(release),
+            share_confirmed: release.dial_confirmed(),
+            stages: stages(release),
+            tasks: tasks(release),
+            missing_sign_offs: missing_sign_offs(release),
+            paused_by: release.paused.as_ref().map(|pause| pause.by.to_string()),
+            hold: waiting(release).map(|hold| hold.reason.clone()),
+            hold_until_us: hold_end(release, HoldThen::Rollback),
+            needs_person_at_us: release
+                .returned_by_proxy
+                .as_ref()
+                .map(|returned| returned.since.0)
+                .or_else(|| hold_end(release, HoldThen::Hold)),
+            judged: release.judged.as_ref().map(|evidence| evidence.summary.clone()),
+            returning_because: release.returning.as_ref().map(|r| r.decision.reason.clone()),
+            outcome: release.ended.as_ref().map(|ended| ended.outcome.to_string()),
+            reason: release.ended.as_ref().map(|ended| ended.reason.clone()),
+            ended_at_us: release.ended.as_ref().map(|ended| ended.at.0),
+        }
+    }
+}
+
+/// What it waits for: a share that a proxy took back comes before missing proof.
+fn waiting(release: &Release) -> Option<&HoldState> {
+    release.returned_by_proxy.as_ref().or(release.hold.as_ref())
+}
+
+/// When the present hold has lasted as long as the plan allows, where `then` follows.
+fn hold_end(release: &Release, then: HoldThen) -> Option<i64> {
+    let limit = release.requested.plan.hold;
+    let hold = release.hold.as_ref()?;
+    (limit.then == then).then(|| hold.since.plus(limit.for_).0)
+}
+
+fn share_in_words(release: &Release) -> String {
+    let exposure = release.exposure();
+    if exposure.segments.is_empty() {
+        exposure.share.to_string()
+    } else if exposure.share.get() == 0 {
+        exposure.segments.join(" + ")
+    } else {
+        format!("{} + {}", exposure.share, exposure.segments.join(" + "))
+    }
+}
+
+fn stages(release: &Release) -> Vec<StageView> {
+    let micros = |at: Timestamp| at.0;
+    release
+        .requested
+        .plan
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(index, stage)| {
+            let record = release.stages.iter().rev().find(|record| record.stage == index);
+            let (to, Millis(for_ms)) = match stage {
+                Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_),
+                Stage::Expose(expose) => (audience(&expose.to), expose.for_),
+            };
+            StageView {
+                to,
+                for_ms,
+                entered_at_us: record.map(|record| micros(record.entered_at)),
+                confirmed_at_us: record.and_then(|record| record.confirmed_at).map(micros),
+                left_at_us: record.and_then(|record| record.left_at).map(micros),
+                left_because: record.and_then(|record| record.left_because.clone()),
+            }
+        })
+        .collect()
+}
+
+fn audience(to: &Audience) -> String {
+    match to {
+        Audience::Share(share) => share.to_string(),
+        Audience::Segment(name) => format!("segment {name}"),
+    }
+}
+
+fn tasks(release: &Release) -> Vec<TaskView> {
+    let mut tasks: Vec<_> = release.tasks.iter().collect();
+    tasks.sort_by_key(|(_, state)| state.started_at);
+    tasks
+        .into_iter()
+        .map(|(task, state)| TaskView {
+            task: task.to_string(),
+            title: esclusa_engine::describe_task(release, *task),
+            attempt: state.attempt,
+            result: state.end.as_ref().map(ToString::to_string),
+            done: state.end.as_ref().is_some_and(esclusa_release::TaskEnd::is_done),
+            took_ms: state.ended_at.map(|ended| ended.since(state.started_at).0),
+        })
+        .collect()
+}
+
+fn missing_sign_offs(release: &Release) -> Vec<String> {
+    release
+        .requested
+        .plan
+        .requires
+        .iter()
+        .filter_map(|requirement| match requirement {
+            Requirement::SignOff { roles, .. } => Some(roles),
+            Requirement::Check { .. } => None,
+        })
+        .flatten()
+        .filter(|role| !release.sign_offs.contains_key(*role))
+        .cloned()
+        .collect()
+}
