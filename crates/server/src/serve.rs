@@ -66,6 +66,8 @@ pub async fn serve(
     config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    // One TLS provider for the process; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let data = std::path::absolute(&config.data)
         .map_err(|error| ServeError::Config(format!("{}: {error}", config.data.display())))?;
     let shim = shim_command(&config.shim)?;
@@ -74,7 +76,11 @@ pub async fn serve(
     let dataplane = DataPlane::start(client, store.clone());
     let drivers = Drivers::new(&RunSettings { shim });
     let app = App::start(store, dataplane, data.clone(), drivers).await?;
-    let listen = crate::listen::ListenConfig { data, listen: config.listen, dev: config.dev };
+    let listen = crate::listen::ListenConfig {
+        data,
+        listen: config.listen,
+        dev: config.dev,
+    };
     crate::listen::listen(app, listen, shutdown).await
 }
 
@@ -114,7 +120,9 @@ async fn adopt_or_start_proxy(
     let shim = shim.clone();
     let started = tokio::task::spawn_blocking(move || {
         // What an earlier one left behind must be gone before its address is used again.
-        ShimClient::new(&supervised).stop(SIGTERM, PROXY_GRACE).map_err(|e| e.to_string())?;
+        ShimClient::new(&supervised)
+            .stop(SIGTERM, PROXY_GRACE)
+            .map_err(|e| e.to_string())?;
         esclusa_shim::spawn(&shim, &supervised, &spec, Millis(10_000)).map_err(|e| e.to_string())
     })
     .await;
