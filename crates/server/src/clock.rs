@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, by the wall clock.
 #[must_use]
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let micros = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
@@ -16,7 +16,7 @@ pub fn now() -> Timestamp {
 
 /// A new release id: sortable by time, unique without coordination.
 #[must_use]
-pub fn new_release_id() -> ReleaseId {
+pub(crate) fn new_release_id() -> ReleaseId {
     #[expect(
         clippy::expect_used,
         reason = "a UUID's text is 36 hex digits and dashes, a valid id"
@@ -26,6 +26,6 @@ pub fn new_release_id() -> ReleaseId {
 
 /// A secret of 32 bytes as hex.
 #[must_use]
-pub fn new_secret() -> String {
+pub(crate) fn new_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::judging::Judging;
 use esclusa_engine::{Completion, Observed, complete, decide};
 use esclusa_model::{Actor, Millis, ReleaseId};
-use esclusa_release::{Event, ReturnCause, Task, TaskEnd};
+use esclusa_release::{Event, ReturnCause, Task};
 
 /// More rounds than any chain of decisions without a new observation needs.
 const MAX_ROUNDS: usize = 64;
@@ -113,11 +113,4 @@ pub(crate) fn system(name: &'static str) -> Actor {
         reason = "called with literal names that are valid tokens"
     )]
     Actor::new(name).expect("literal actor names are valid")
-}
-
-/// A task that could not even be begun.
-pub(super) fn not_begun(reason: impl std::fmt::Display) -> Completion {
-    Completion::Ended(TaskEnd::Failed {
-        reason: reason.to_string(),
-    })
 }
