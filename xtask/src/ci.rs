@@ -7,7 +7,7 @@ mod runner;
 mod tests_run;
 
 use crate::{shell, tidy};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use runner::{Outcome, Step};
 use std::path::Path;
 use std::process::ExitCode;
@@ -78,13 +78,14 @@ fn dependencies_allowed(root: &Path) -> Result<Outcome> {
     if !shell::is_on_path("cargo-deny") {
         return Ok(Outcome::Skipped("cargo-deny is not installed".into()));
     }
-    // Advisories need a database from the network; they are for the release check-list.
+    // Advisories need a database from the network, which the gate does not ask for.
     cargo(
         root,
         &[
             "deny",
             "--workspace",
             "check",
+            "--hide-inclusion-graph",
             "bans",
             "licenses",
             "sources",
@@ -93,9 +94,6 @@ fn dependencies_allowed(root: &Path) -> Result<Outcome> {
 }
 
 fn cargo(root: &Path, args: &[&str]) -> Result<Outcome> {
-    if args.is_empty() {
-        bail!("nothing to run");
-    }
     let status = shell::status(shell::cargo(root).args(args))?;
     Ok(Outcome::from(status.success()))
 }

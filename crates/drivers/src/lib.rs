@@ -6,10 +6,12 @@
 //! here remembers a release.
 
 pub mod check;
+mod clock;
 mod context;
 mod error;
 mod fields;
 mod http;
+mod lasting;
 mod probe;
 mod proc;
 pub mod run;
@@ -19,8 +21,10 @@ pub mod traffic;
 
 pub use context::Identity;
 pub use error::{DriverError, Fault, Retry};
+pub use esclusa_plan::Placeholders;
+pub use lasting::{LastingEnd, LastingStep};
 pub use step::{StepEnd, StepOutcome, StepRun, run_step};
-pub use template::Placeholders;
+pub use template::fill_words;
 
 use esclusa_plan::Catalog;
 

@@ -8,9 +8,9 @@ use crate::fields::optional;
 use crate::http::{Ask, NoAnswer, Redirects, get};
 use crate::proc::{Order, run};
 use crate::run::InstanceAddress;
-use crate::template::{Placeholders, fill, fill_all};
+use crate::template::{fill, fill_words};
 use esclusa_model::Millis;
-use esclusa_plan::{Field, FieldKind};
+use esclusa_plan::{Field, FieldKind, Placeholders};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -164,7 +164,7 @@ impl Readiness {
         }
         if let Some(words) = &self.command {
             reasons.extend(
-                command(fill_all(words, view.values)?, view, patience)
+                command(fill_words(words, view.values)?, view, patience)
                     .await
                     .err(),
             );

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Time between asking a step that takes too long to end, and killing it.
-const GRACE: Millis = Millis(5_000);
+pub(crate) const GRACE: Millis = Millis(5_000);
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! From evidence to a verdict: the order of what outranks what.
 
 use crate::comparison::{Comparison, combine, proof_nats};
-use crate::fast::{FastPaths, Rail, Window};
+use crate::fast::{FastPaths, Window};
 use crate::judge::{Judge, Stage};
 use crate::metric::{Counting, Gate, Metric};
+use crate::rails::State;
 use crate::report::Margin;
 use crate::second::Comparable;
 use crate::verdict::{Cause, Decision, Label, Progress, Reason, Standing, Verdict};
@@ -98,7 +99,9 @@ impl Judge {
     /// Harm, if there is any. Nothing here fires without data of this very second.
     fn grounds_for_return(&self, t: i64, evidence: &Evidence) -> Option<(Reason, Vec<Cause>)> {
         self.stage.as_ref()?;
-        let outage = |paths: &FastPaths| paths.outage(t).or_else(|| paths.sparse_outage(t));
+        let cluster = self.cluster(Metric::Errors);
+        let outage =
+            |paths: &FastPaths| paths.outage(t, cluster).or_else(|| paths.sparse_outage(t));
         if let Some(window) = outage(&self.organic).or_else(|| outage(&self.synthetic)) {
             let causes = vec![
                 cause(Label::Errors, Some(Metric::Errors)),
@@ -107,7 +110,7 @@ impl Judge {
             return Some((Reason::Outage { window }, causes));
         }
         for (rail, state) in self.rail_states(t) {
-            if let Rail::Broken(window) = state {
+            if let State::Broken(window) = state {
                 let reason = Reason::NeverAbove {
                     metric: rail.0,
                     limit: rail.1,
@@ -152,28 +155,30 @@ impl Judge {
         }]
     }
 
-    fn rail_states(&self, t: i64) -> Vec<((Metric, f64), Rail)> {
+    fn rail_states(&self, t: i64) -> Vec<((Metric, f64), State)> {
         let mut states = Vec::new();
         for (index, rail) in self.rails.iter().enumerate() {
-            let comparison = self
-                .comparisons
-                .iter()
-                .find(|c| c.entry.metric == rail.metric);
-            let cluster = comparison.map_or(1.0, Comparison::burstiness);
+            let cluster = self.cluster(rail.metric);
             for paths in [&self.organic, &self.synthetic] {
-                let state = paths.rail(t, index, rail.limit, cluster);
+                let state = rail.state(index, paths, t, cluster);
                 states.extend(state.map(|state| ((rail.metric, rail.limit), state)));
             }
         }
         states
     }
 
+    /// In what size the baseline's bad events of a metric come.
+    fn cluster(&self, metric: Metric) -> f64 {
+        let comparison = self.comparisons.iter().find(|c| c.entry.metric == metric);
+        comparison.map_or(1.0, Comparison::burstiness)
+    }
+
     fn shared_rail(&self, t: i64) -> Option<(Metric, Window)> {
         self.rail_states(t)
             .into_iter()
             .find_map(|((metric, _), state)| match state {
-                Rail::Shared(window) => Some((metric, window)),
-                Rail::Broken(_) => None,
+                State::Shared(window) => Some((metric, window)),
+                State::Broken(_) => None,
             })
     }
 

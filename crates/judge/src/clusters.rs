@@ -44,7 +44,12 @@ impl Scale {
             self.squares = kept * self.squares + step * step / (n * before) / 2.0;
             self.events = kept * self.events + (self.bad + last_bad) as f64 / 2.0;
         }
-        *self = Self { last: Some(window), squares: self.squares, events: self.events, ..Self::default() };
+        *self = Self {
+            last: Some(window),
+            squares: self.squares,
+            events: self.events,
+            ..Self::default()
+        };
     }
 
     fn size(&self) -> f64 {

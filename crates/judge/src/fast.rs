@@ -1,14 +1,12 @@
-//! Fast paths: outages and outer guard rails, read from the last seconds.
+//! The last seconds in plain counts of all routes together, and outages in them.
 //!
-//! These need no margins and no blocks: the canary fails or is slow in plain sight
-//! while the baseline is not. They use plain counts of all routes together, and they
-//! are all that acts where the audience was not drawn at random. What they do not
-//! do: find small regressions.
+//! An outage needs no margins and no blocks: the canary fails in plain sight while the
+//! baseline does not. It acts even where the audience was not drawn at random. What
+//! this does not do: find small regressions.
 
 use crate::evidence::Counts;
-use crate::math::{coin_divergence, theta};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Seconds that fast paths look back, except for the sparse outage.
 const KEPT_SECONDS: i64 = 60;
@@ -23,14 +21,6 @@ const SPARSE_SPAN_S: i64 = 5;
 const SPARSE_RATE: f64 = 0.75;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;
-/// Guard rails: windows in seconds, fewest bad events and seconds, nats.
-const GUARD_WINDOWS: [i64; 12] = [3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 60];
-const GUARD_EVENTS: f64 = 10.0;
-const GUARD_SECONDS: u64 = 8;
-const GUARD_NATS: f64 = 6.907_755_278_982_137;
-/// A canary must stand this far above stable before a rail is its fault.
-const GUARD_RATIO: f64 = 1.25;
-
 /// Bad events of both sides over some seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
@@ -46,20 +36,16 @@ pub struct Window {
     pub baseline_bad: u64,
 }
 
-/// What a guard rail says.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Rail {
-    /// The canary broke it and stable did not.
-    Broken(Window),
-    /// Stable is beyond it as well.
-    Shared(Window),
-}
-
+/// What one second brought.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Recent {
-    t: i64,
-    outage: Counts,
-    rails: Vec<Counts>,
+pub(crate) struct Recent {
+    pub t: i64,
+    /// Failed or hanging requests.
+    pub outage: Counts,
+    /// Bad events of each guard rail.
+    pub rails: Vec<Counts>,
+    /// The canary's requests and failures by instance.
+    pub instances: BTreeMap<u32, (u64, u64)>,
 }
 
 /// A second in which the canary finished requests, kept until enough later ones did.
@@ -83,7 +69,8 @@ pub(crate) struct FastPaths {
 
 impl FastPaths {
     /// Counts one second.
-    pub(crate) fn push(&mut self, t: i64, outage: Counts, rails: Vec<Counts>) {
+    pub(crate) fn push(&mut self, second: Recent) {
+        let Recent { t, outage, .. } = second;
         if outage.canary > 0 {
             self.sparse.push_back(Sparse {
                 t,
@@ -98,7 +85,7 @@ impl FastPaths {
         while self.sparse.len() > 1 && self.is_enough_without_first() {
             self.sparse.pop_front();
         }
-        self.recent.push_back(Recent { t, outage, rails });
+        self.recent.push_back(second);
         while self
             .recent
             .front()
@@ -120,13 +107,22 @@ impl FastPaths {
     ///
     /// Looks at every window of three to ten seconds that ends now, so an outage in
     /// the middle of a stage need not first outweigh the good seconds before it.
-    pub(crate) fn outage(&self, t: i64) -> Option<Window> {
+    /// A shorter window than the longest counts failures in units of `cluster`, the
+    /// size in which the baseline's own come.
+    pub(crate) fn outage(&self, t: i64, cluster: f64) -> Option<Window> {
         OUTAGE_WINDOWS
-            .map(|length| self.window(t, length, |r| r.outage))
-            .find_map(|(window, seconds)| {
+            .map(|length| (length, self.window(t, length, |r| r.outage)))
+            .find_map(|(length, (window, seconds))| {
                 let failed = window.canary_bad as f64 >= OUTAGE_RATE * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
-                (enough && failed && self.baseline_is_healthy(&window)).then_some(window)
+                let unit = if length == *OUTAGE_WINDOWS.end() {
+                    1.0
+                } else {
+                    cluster
+                };
+                let several =
+                    window.canary_bad as f64 >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * unit;
+                (enough && failed && several && self.baseline_is_healthy(&window)).then_some(window)
             })
     }
 
@@ -148,35 +144,13 @@ impl FastPaths {
         (enough && failed && last.t == t && self.baseline_is_healthy(&window)).then_some(window)
     }
 
-    /// Whether rail `index` is broken: bad events above rate `limit`, counted in units
-    /// of `cluster` events, the size in which the baseline's own bad events come.
-    pub(crate) fn rail(&self, t: i64, index: usize, limit: f64, cluster: f64) -> Option<Rail> {
-        let mut shared = None;
-        for length in GUARD_WINDOWS {
-            let (window, seconds) = self.window(t, length, |r| {
-                r.rails.get(index).copied().unwrap_or_default()
-            });
-            if (window.canary_bad as f64) < GUARD_EVENTS * cluster || seconds < GUARD_SECONDS {
-                continue;
-            }
-            let rate = window.canary_bad as f64 / window.canary.max(1) as f64;
-            let nats = window.canary as f64
-                * coin_divergence(rate.min(1.0), limit.clamp(1e-9, 1.0 - 1e-9));
-            if rate <= limit || nats < GUARD_NATS * cluster {
-                continue;
-            }
-            let stable = window.baseline_bad as f64 / window.baseline.max(1) as f64;
-            if stable > limit {
-                shared = shared.or(Some(Rail::Shared(window)));
-            } else if stands_above_stable(&window, cluster) {
-                return Some(Rail::Broken(window));
-            }
-        }
-        shared
-    }
-
     /// Sums of the last `length` seconds, and the seconds with bad canary events.
-    fn window(&self, t: i64, length: i64, part: impl Fn(&Recent) -> Counts) -> (Window, u64) {
+    pub(crate) fn window(
+        &self,
+        t: i64,
+        length: i64,
+        part: impl Fn(&Recent) -> Counts,
+    ) -> (Window, u64) {
         let mut window = Window {
             seconds: length,
             canary: 0,
@@ -185,7 +159,7 @@ impl FastPaths {
             baseline_bad: 0,
         };
         let mut seconds = 0;
-        for recent in self.recent.iter().rev().take_while(|r| r.t > t - length) {
+        for recent in self.last(t, length) {
             let counts = part(recent);
             window.canary += counts.canary;
             window.canary_bad += counts.canary_bad;
@@ -194,6 +168,14 @@ impl FastPaths {
             seconds += u64::from(counts.canary_bad > 0);
         }
         (window, seconds)
+    }
+
+    /// The last `length` seconds, latest first.
+    pub(crate) fn last(&self, t: i64, length: i64) -> impl Iterator<Item = &Recent> {
+        self.recent
+            .iter()
+            .rev()
+            .take_while(move |r| r.t > t - length)
     }
 
     /// Over the window, or over its whole past when it served nothing meanwhile. A
@@ -205,16 +187,6 @@ impl FastPaths {
         };
         bad as f64 <= HEALTHY_BASELINE * all as f64
     }
-}
-
-fn stands_above_stable(window: &Window, cluster: f64) -> bool {
-    if window.baseline == 0 {
-        return true;
-    }
-    let expected = theta(GUARD_RATIO, window.canary, window.baseline);
-    let bad = (window.canary_bad + window.baseline_bad) as f64;
-    let part = window.canary_bad as f64 / bad;
-    part > expected && bad * coin_divergence(part, expected) >= GUARD_NATS * cluster
 }
 
 #[cfg(test)]
@@ -230,10 +202,19 @@ mod tests {
         }
     }
 
+    fn second(t: i64, outage: Counts) -> Recent {
+        Recent {
+            t,
+            outage,
+            rails: Vec::new(),
+            instances: BTreeMap::new(),
+        }
+    }
+
     fn seconds(each: &[Counts]) -> FastPaths {
         let mut paths = FastPaths::default();
         for (t, counts) in each.iter().enumerate() {
-            paths.push(t as i64, *counts, vec![*counts]);
+            paths.push(second(t as i64, *counts));
         }
         paths
     }
@@ -242,17 +223,19 @@ mod tests {
     fn a_full_outage_is_seen_in_its_third_second() {
         let mut each = vec![counts(0, 25, 0, 75); 30];
         each.extend([counts(25, 25, 0, 75); 2]);
-        assert_eq!(seconds(&each).outage(31), None);
+        assert_eq!(seconds(&each).outage(31, 1.0), None);
         each.push(counts(25, 25, 0, 75));
-        assert_eq!(seconds(&each).outage(32).map(|w| w.canary_bad), Some(75));
+        assert_eq!(
+            seconds(&each).outage(32, 1.0).map(|w| w.canary_bad),
+            Some(75)
+        );
     }
 
     #[test]
     fn an_outage_of_both_is_nobodys_fault() {
         let each = vec![counts(25, 25, 40, 75); 10];
         let paths = seconds(&each);
-        assert_eq!((paths.outage(9), paths.sparse_outage(9)), (None, None));
-        assert!(matches!(paths.rail(9, 0, 0.05, 1.0), Some(Rail::Shared(_))));
+        assert_eq!((paths.outage(9, 1.0), paths.sparse_outage(9)), (None, None));
     }
 
     #[test]
@@ -260,37 +243,12 @@ mod tests {
         let mut paths = FastPaths::default();
         for t in 0..17 {
             let canary = u64::from(t % 2 == 0);
-            paths.push(t, counts(canary, canary, 0, 10), vec![]);
+            paths.push(second(t, counts(canary, canary, 0, 10)));
             assert_eq!(
                 paths.sparse_outage(t).is_some(),
                 t == 14 || t == 16,
                 "at {t}"
             );
         }
-    }
-
-    #[test]
-    fn a_rail_needs_ten_bad_events_in_three_seconds() {
-        let quiet = counts(0, 25, 0, 75);
-        assert_eq!(
-            seconds(&[quiet, counts(8, 25, 0, 75), counts(8, 25, 0, 75)]).rail(2, 0, 0.05, 1.0),
-            None
-        );
-        let broken = seconds(&[counts(5, 25, 0, 75); 3]);
-        assert!(matches!(
-            broken.rail(2, 0, 0.05, 1.0),
-            Some(Rail::Broken(_))
-        ));
-        assert_eq!(
-            seconds(&[counts(3, 25, 0, 75); 3]).rail(2, 0, 0.05, 1.0),
-            None
-        );
-    }
-
-    #[test]
-    fn bad_events_that_come_in_clusters_count_as_clusters() {
-        let burst = seconds(&[counts(8, 25, 0, 75); 5]);
-        assert!(matches!(burst.rail(4, 0, 0.05, 1.0), Some(Rail::Broken(_))));
-        assert_eq!(burst.rail(4, 0, 0.05, 8.0), None);
     }
 }

@@ -6,8 +6,9 @@
 use crate::comparison::{Collect, Comparison};
 use crate::config::JudgeConfig;
 use crate::evidence::Counts;
-use crate::fast::FastPaths;
+use crate::fast::{FastPaths, Recent};
 use crate::metric::{Counting, Metric, entries};
+use crate::rails::Rail;
 use crate::report::Report;
 use crate::second::{Comparable, ProxyCell, Second, StageInfo};
 use crate::side::Side;
@@ -16,12 +17,14 @@ use crate::stratum::{ErrorMargins, Stratum, StratumKey, Weighed};
 use crate::verdict::{Reason, Verdict};
 use crate::warm_up::{Phase, WarmUp};
 use crate::witness::Witness;
-use esclusa_model::{BasisPoints, Digest};
+use esclusa_model::{BasisPoints, Digest, InstanceId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Routes that are told apart once the canary is exposed.
 const JUDGED_ROUTES: usize = 16;
+/// Canary instances that are told apart.
+const MOST_INSTANCES: usize = 64;
 /// Seconds between two takings of latency edges.
 const MINUTE_S: i64 = 60;
 /// Seconds without canary traffic after which its proof is worth nothing.
@@ -43,10 +46,12 @@ pub struct Judge {
     strata: Vec<Stratum>,
     /// The routes that are told apart; all of them before the first stage.
     routes: Option<BTreeSet<String>>,
+    /// The canary's instances, in the order of their first request.
+    instances: Vec<InstanceId>,
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) organic: FastPaths,
     pub(crate) synthetic: FastPaths,
-    pub(crate) rails: Vec<RailSpec>,
+    pub(crate) rails: Vec<Rail>,
     pub(crate) warm_up: WarmUp,
     pub(crate) witness: Witness,
     /// Set once, for good.
@@ -62,16 +67,6 @@ pub(crate) struct Stage {
     pub misrouted: u64,
     pub last_canary: Option<i64>,
     pub last_baseline: Option<i64>,
-}
-
-/// One guard rail.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RailSpec {
-    pub metric: Metric,
-    /// The tolerated rate of bad events.
-    pub limit: f64,
-    /// For latency: bad from here, in microseconds.
-    pub edge_us: Option<u64>,
 }
 
 /// What one stratum did in one second: baseline, canary.
@@ -96,6 +91,7 @@ impl Judge {
             silent_s: 0,
             strata: Vec::new(),
             routes: None,
+            instances: Vec::new(),
             comparisons,
             organic: FastPaths::default(),
             synthetic: FastPaths::default(),
@@ -226,15 +222,58 @@ impl Judge {
         for (comparison, total) in self.comparisons.iter_mut().zip(&totals) {
             comparison.count(total);
         }
+        let [organic, synthetic] = self.count_instances(cells);
         let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;
-        self.organic.push(t, outage, rails);
-        self.synthetic.push(t, synthetic_outage, synthetic_rails);
+        self.organic.push(Recent {
+            t,
+            outage,
+            rails,
+            instances: organic,
+        });
+        self.synthetic.push(Recent {
+            t,
+            outage: synthetic_outage,
+            rails: synthetic_rails,
+            instances: synthetic,
+        });
+    }
+
+    /// The canary's requests and failures by instance: organic, synthetic.
+    fn count_instances(&mut self, cells: &[ProxyCell]) -> [BTreeMap<u32, (u64, u64)>; 2] {
+        let mut sums = [BTreeMap::new(), BTreeMap::new()];
+        for ProxyCell { cell, .. } in cells {
+            let Some(instance) = cell
+                .instance
+                .as_ref()
+                .filter(|_| self.side_of(cell) == Some(1))
+            else {
+                continue;
+            };
+            let index = match self.instances.iter().position(|known| known == instance) {
+                Some(index) => index,
+                None if self.instances.len() < MOST_INSTANCES => {
+                    self.instances.push(instance.clone());
+                    self.instances.len() - 1
+                }
+                None => continue,
+            };
+            let sum: &mut (u64, u64) = sums[usize::from(cell.synthetic)]
+                .entry(index as u32)
+                .or_default();
+            sum.0 += cell.requests;
+            sum.1 += cell.failures();
+        }
+        sums
     }
 
     /// Sums cells by stratum and version; unknown versions take no part.
     fn sort_cells(&mut self, cells: &[ProxyCell]) -> BTreeMap<usize, Sides> {
         let mut sums: BTreeMap<usize, Sides> = BTreeMap::new();
         for ProxyCell { proxy, cell } in cells {
+            let misrouted = self.is_misrouted(cell) && !cell.synthetic;
+            if let Some(stage) = self.stage.as_mut().filter(|_| misrouted) {
+                stage.misrouted += cell.requests;
+            }
             let Some(side) = self.side_of(cell) else {
                 continue;
             };
@@ -251,19 +290,19 @@ impl Judge {
 
     /// 0 for the baseline, 1 for the canary. The version that answered is the one that
     /// is observed; where none did, the one that should have.
-    fn side_of(&mut self, cell: &Cell) -> Option<usize> {
+    fn side_of(&self, cell: &Cell) -> Option<usize> {
         let version = cell.served.as_ref().unwrap_or(&cell.intended);
-        if cell.intended == self.canary && *version != self.canary {
-            if let Some(stage) = self.stage.as_mut().filter(|_| !cell.synthetic) {
-                stage.misrouted += cell.requests;
-            }
-            return None;
-        }
-        if *version == self.canary {
+        if self.is_misrouted(cell) {
+            None
+        } else if *version == self.canary {
             Some(1)
         } else {
             (*version == self.baseline).then_some(0)
         }
+    }
+
+    fn is_misrouted(&self, cell: &Cell) -> bool {
+        cell.intended == self.canary && cell.served.is_some_and(|served| served != self.canary)
     }
 
     fn route_of(&mut self, cell: &Cell) -> String {
@@ -447,8 +486,8 @@ fn add(sum: &mut Counts, more: &Counts) {
 }
 
 /// The configured guard rails.
-fn rails(config: &JudgeConfig) -> Vec<RailSpec> {
-    let errors = config.errors.never_above.map(|limit| RailSpec {
+fn rails(config: &JudgeConfig) -> Vec<Rail> {
+    let errors = config.errors.never_above.map(|limit| Rail {
         metric: Metric::Errors,
         limit: limit.get(),
         edge_us: None,
@@ -460,7 +499,7 @@ fn rails(config: &JudgeConfig) -> Vec<RailSpec> {
                 return None;
             };
             let limit = metric.margins(config)?.never_above?;
-            Some(RailSpec {
+            Some(Rail {
                 metric,
                 limit: 1.0 - q,
                 edge_us: Some(limit.0.saturating_mul(1_000)),

@@ -20,6 +20,7 @@ mod histogram;
 mod judge;
 mod math;
 mod metric;
+mod rails;
 pub mod replay;
 mod report;
 mod second;

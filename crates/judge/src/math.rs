@@ -41,7 +41,11 @@ struct Mixture {
 impl Mixture {
     fn new(bad: f64, total: f64) -> Self {
         let good = total - bad;
-        Self { bad, good, log_beta: ln_beta(bad + 0.5, good + 0.5) - ln_beta(0.5, 0.5) }
+        Self {
+            bad,
+            good,
+            log_beta: ln_beta(bad + 0.5, good + 0.5) - ln_beta(0.5, 0.5),
+        }
     }
 
     fn log_evidence(&self, p: f64) -> f64 {

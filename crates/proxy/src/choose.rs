@@ -20,7 +20,10 @@ pub(crate) struct Asking<'a> {
 
 impl RequestContext for Asking<'_> {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.parts.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+        self.parts
+            .headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 
     fn method(&self) -> &str {

@@ -16,6 +16,7 @@
 
 mod choose;
 pub mod client;
+mod compile;
 mod config;
 mod control;
 mod count;
@@ -25,6 +26,7 @@ mod handle;
 mod inbound;
 mod net;
 mod registry;
+mod running;
 mod sign;
 mod table;
 mod unit;

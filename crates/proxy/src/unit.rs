@@ -38,7 +38,10 @@ pub(crate) fn unit_of(
     for source in sources {
         match source {
             Source::Header(name) => {
-                let id = headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim);
+                let id = headers
+                    .get(name)
+                    .and_then(|v| v.to_str().ok())
+                    .map(str::trim);
                 if let Some(id) = id.filter(|v| !v.is_empty() && v.len() <= MAX_UNIT_BYTES) {
                     return Unit::Header(id.to_owned());
                 }

@@ -148,7 +148,6 @@ async fn run(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Command>) {
         }
     }
     // What is still open is dropped with the runtime, and counted as it is dropped.
-    worker.shard.end();
     worker.pool.clear();
 }
 

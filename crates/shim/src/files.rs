@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const SOCKET: &str = "control.sock";
@@ -25,7 +26,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .ok_or_else(|| io::Error::other("a file path without a name"))?;
     let mut temp_name = std::ffi::OsString::from(".");
     temp_name.push(name);
-    temp_name.push(format!(".{}", std::process::id()));
+    // Two threads may write one file at once: each its own temporary file.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    temp_name.push(format!(".{}-{number}", std::process::id()));
     let temp = path.with_file_name(temp_name);
     let mut file = fs::OpenOptions::new()
         .write(true)

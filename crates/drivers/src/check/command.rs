@@ -7,7 +7,7 @@ use super::{Adapter, Answer, Check, CheckContext};
 use crate::error::DriverError;
 use crate::fields::{entry, optional, read, required};
 use crate::proc::{Ended, Order, run};
-use crate::template::{fill_all, fill_map};
+use crate::template::{fill_map, fill_words};
 use async_trait::async_trait;
 use esclusa_model::{CheckResult, Millis};
 use esclusa_plan::{Capability, DriverEntry, FieldKind};
@@ -57,7 +57,7 @@ impl Command {
         let mut env = fill_map(&self.env, &context.placeholders)?;
         env.extend(context.env.clone());
         let done = run(Order {
-            words: fill_all(&self.run, &context.placeholders)?,
+            words: fill_words(&self.run, &context.placeholders)?,
             env,
             cwd: context.cwd.clone(),
             timeout: context.timeout,

@@ -7,15 +7,15 @@ mod command;
 mod http;
 mod tcp;
 
+use crate::clock::now;
 use crate::error::DriverError;
-use crate::template::Placeholders;
 use async_trait::async_trait;
-use esclusa_model::{CheckResult, CheckStatus, Millis, Timestamp};
+use esclusa_model::{CheckResult, CheckStatus, Millis};
 use esclusa_plan::DriverEntry;
+use esclusa_plan::Placeholders;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// A question whose texts are not yet filled.
 #[async_trait]
@@ -54,11 +54,10 @@ impl Answer {
     }
 
     fn now(self) -> CheckResult {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         CheckResult {
             status: self.0,
             message: self.1,
-            at: Timestamp(since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))),
+            at: now(),
         }
     }
 }

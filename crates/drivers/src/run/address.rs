@@ -2,9 +2,11 @@
 //!
 //! Nothing is started, told or stopped; readiness is all that can be seen.
 
+use super::named::named_version;
+use super::pauses::{Pauses, Waited};
 use super::{
-    Adapter, Drain, Found, InstanceAddress, InstanceSpec, InstanceState, Pauses, PrepareSpec,
-    Prepared, RunDriver, Running, Stopped, Told, Waited, named_version,
+    Adapter, Drain, Found, InstanceAddress, InstanceSpec, InstanceState, PrepareSpec, Prepared,
+    RunDriver, Running, Stopped, Told,
 };
 use crate::error::DriverError;
 use crate::fields::{entry, optional, read, required};

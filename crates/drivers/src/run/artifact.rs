@@ -1,18 +1,13 @@
 //! Versions by content: a file, folder or tar archive becomes a folder named by its
 //! digest, and that folder is what runs.
 //!
-//! Digest, version 1: SHA-256 over the text `esclusa-artifact-v1` and, for each entry
-//! in byte order of its path, a kind byte (`d`, `f`, `x` for an executable file, `l`),
-//! the path and then the content (of a link, its target; of a folder, nothing), both
-//! preceded by their length as eight bytes, highest first. Owners, times and finer
-//! modes do not count: they differ between machines that hold the same content.
-//!
 //! A link to an absolute path (an interpreter, say) is kept as it is; what it leads to
 //! is not part of the version.
 
+use super::content::{Paths, digest_folder, digest_paths, paths};
 use esclusa_model::Digest;
+use esclusa_shim::write_atomic;
 use nix::unistd::syncfs;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -22,7 +17,6 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-const FORMAT: &[u8] = b"esclusa-artifact-v1";
 const TEMP: &str = ".tmp-";
 /// Temporary folders of a controller that died are removed after this long.
 const STALE: Duration = Duration::from_secs(86_400);
@@ -50,14 +44,14 @@ pub enum ArtifactError {
     },
 }
 
-fn unusable(path: &Path, why: impl Into<String>) -> ArtifactError {
+pub(super) fn unusable(path: &Path, why: impl Into<String>) -> ArtifactError {
     ArtifactError::Unusable {
         path: path.to_owned(),
         why: why.into(),
     }
 }
 
-fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
+pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
     let path = path.to_owned();
     move |e| unusable(&path, e.to_string())
 }
@@ -90,16 +84,14 @@ pub fn store_artifact(source: &Path, versions: &Path) -> Result<Stored, Artifact
         .tempdir_in(versions)
         .map_err(store_error(versions))?;
     fill(source, temp.path())?;
-    let digest = digest_folder(temp.path())?;
+    let content = paths(temp.path())?;
+    let digest = digest_paths(temp.path(), &content)?;
+    let listed = list_file(versions, &digest);
+    write_atomic(&listed, &content.to_bytes()).map_err(store_error(&listed))?;
     File::open(versions)
         .and_then(|folder| Ok(syncfs(folder)?))
         .map_err(store_error(versions))?;
-    for copy in 1..=MAX_COPIES {
-        let name = match copy {
-            1 => digest.hex(),
-            n => format!("{}-{n}", digest.hex()),
-        };
-        let dir = versions.join(name);
+    for dir in copies(versions, &digest) {
         match fs::rename(temp.path(), &dir) {
             Ok(()) => {
                 // What the guard would remove has moved away.
@@ -119,6 +111,49 @@ pub fn store_artifact(source: &Path, versions: &Path) -> Result<Stored, Artifact
         source,
         format!("all {MAX_COPIES} kept copies of {digest} were changed after they were kept"),
     ))
+}
+
+/// Where copies of a version may be, in the order in which they are made.
+fn copies(versions: &Path, digest: &Digest) -> impl Iterator<Item = PathBuf> {
+    (1..=MAX_COPIES).map(move |copy| match copy {
+        1 => versions.join(digest.hex()),
+        n => versions.join(format!("{}-{n}", digest.hex())),
+    })
+}
+
+/// Where the paths of a version's content are listed.
+fn list_file(versions: &Path, digest: &Digest) -> PathBuf {
+    versions.join(format!("{}.list", digest.hex()))
+}
+
+/// The first kept copy of the version of `dir` in which all that was kept is there and
+/// unchanged; `dir` is a folder that [`store_artifact`] gave. What a program has added
+/// to its folder since (a cache, say) does not keep it from starting again.
+///
+/// # Errors
+/// When there is none: what is there is not what was kept.
+pub fn unchanged_copy(dir: &Path) -> Result<PathBuf, ArtifactError> {
+    let name = dir.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let hex = name.split_once('-').map_or(name, |(hex, _)| hex);
+    let digest: Digest = format!("sha256:{hex}")
+        .parse()
+        .map_err(|_| unusable(dir, "not a kept version"))?;
+    let versions = dir.parent().unwrap_or(dir);
+    let list = fs::read(list_file(versions, &digest)).ok();
+    let content = list.map(|bytes| Paths::from_bytes(&bytes));
+    let found = |copy: &Path| match &content {
+        Some(content) => digest_paths(copy, content),
+        None => digest_folder(copy),
+    };
+    copies(versions, &digest)
+        .take_while(|copy| copy.exists())
+        .find(|copy| found(copy).is_ok_and(|found| found == digest))
+        .ok_or_else(|| {
+            unusable(
+                dir,
+                "it was changed or removed after it was kept, and no copy is left",
+            )
+        })
 }
 
 fn remove_stale(versions: &Path) {
@@ -162,7 +197,7 @@ fn fill(source: &Path, into: &Path) -> Result<(), ArtifactError> {
     }
 }
 
-fn is_executable(meta: &fs::Metadata) -> bool {
+pub(super) fn is_executable(meta: &fs::Metadata) -> bool {
     meta.permissions().mode() & 0o111 != 0
 }
 
@@ -315,66 +350,4 @@ fn protect(dir: &Path) -> io::Result<()> {
         }
     }
     fs::set_permissions(dir, Permissions::from_mode(0o555))
-}
-
-/// The digest of a folder's content, by the rules of this module.
-fn digest_folder(dir: &Path) -> Result<Digest, ArtifactError> {
-    let mut entries = BTreeMap::new();
-    list(dir, Path::new(""), &mut entries)?;
-    let mut hash = Sha256::new();
-    hash.update(FORMAT);
-    for (path, kind) in entries {
-        let full = dir.join(OsStr::from_bytes(&path));
-        hash.update([kind]);
-        counted(&mut hash, &path);
-        match kind {
-            b'd' => counted(&mut hash, b""),
-            b'l' => {
-                let leads = fs::read_link(&full).map_err(unreadable(&full))?;
-                counted(&mut hash, leads.as_os_str().as_bytes());
-            }
-            _ => {
-                let mut file = File::open(&full).map_err(unreadable(&full))?;
-                let length = file.metadata().map_err(unreadable(&full))?.len();
-                hash.update(length.to_be_bytes());
-                let read = io::copy(&mut file, &mut hash).map_err(unreadable(&full))?;
-                if read != length {
-                    return Err(unusable(&full, "it changed while it was read"));
-                }
-            }
-        }
-    }
-    Ok(Digest::from_bytes(hash.finalize().into()))
-}
-
-fn counted(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_be_bytes());
-    hash.update(bytes);
-}
-
-fn list(
-    root: &Path,
-    inside: &Path,
-    entries: &mut BTreeMap<Vec<u8>, u8>,
-) -> Result<(), ArtifactError> {
-    let folder = root.join(inside);
-    for entry in fs::read_dir(&folder).map_err(unreadable(&folder))? {
-        let entry = entry.map_err(unreadable(&folder))?;
-        let path = inside.join(entry.file_name());
-        let meta = entry.metadata().map_err(unreadable(&path))?;
-        let kind = if meta.is_dir() {
-            list(root, &path, entries)?;
-            b'd'
-        } else if meta.is_symlink() {
-            b'l'
-        } else if !meta.is_file() {
-            return Err(unusable(&path, "neither file, folder nor link"));
-        } else if is_executable(&meta) {
-            b'x'
-        } else {
-            b'f'
-        };
-        entries.insert(path.into_os_string().as_bytes().to_vec(), kind);
-    }
-    Ok(())
 }

@@ -3,18 +3,21 @@
 //! What they start lives outside our sight, so a status command is required: without
 //! one nobody could tell that a stopped instance is gone.
 
+use super::folder::Folder;
+use super::named::{canonical, named_version};
+use super::pauses::{Pauses, Waited};
 use super::{
-    Adapter, Drain, Found, InstanceAddress, InstanceSpec, InstanceState, Pauses, PrepareSpec,
-    Prepared, RunDriver, Running, Stopped, Told, Waited, named_version,
+    Adapter, Drain, Found, InstanceAddress, InstanceSpec, InstanceState, PrepareSpec, Prepared,
+    RunDriver, Running, Stopped, Told,
 };
 use crate::error::DriverError;
 use crate::fields::{entry, optional, read, required};
 use crate::probe::{Look, Otherwise, Readiness, ReadyConfig, View, ready_fields};
 use crate::proc::{Ended, Finished, Order, run};
-use crate::template::{fill, fill_all};
+use crate::template::{fill, fill_words};
 use async_trait::async_trait;
 use esclusa_model::{ComponentKind, Millis, Track};
-use esclusa_plan::{Capability, DriverEntry, FieldKind};
+use esclusa_plan::{Capability, DriverEntry, FieldKind, Placeholders};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +39,7 @@ fn describe() -> DriverEntry {
             required(
                 "start",
                 FieldKind::Command,
-                "Starts the instance and ends with exit code 0; starting twice must be harmless.",
+                "Starts the instance and ends with exit code 0; starting twice must be harmless. ${port} is a free port, if it needs one.",
             ),
             required(
                 "stop",
@@ -104,10 +107,21 @@ struct Scripts;
 struct Known<'a> {
     spec: &'a InstanceSpec,
     config: Config,
+    folder: Folder,
+    values: Placeholders,
     env: BTreeMap<String, String>,
     address: Option<InstanceAddress>,
     ready: Readiness,
     timeout: Millis,
+}
+
+/// Which port an instance is to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// The one that it was given, if it was.
+    Recorded,
+    /// One that is free now; the recorded one if it is.
+    Free,
 }
 
 /// What the status script says.
@@ -118,9 +132,18 @@ enum Status {
 }
 
 impl<'a> Known<'a> {
-    fn of(spec: &'a InstanceSpec) -> Result<Self, DriverError> {
+    async fn of(spec: &'a InstanceSpec, wanted: Port) -> Result<Self, DriverError> {
         let mut config: Config = read(NAME, &spec.config)?;
-        let values = spec.values();
+        let folder = Folder::of(spec)?;
+        let mut values = spec.values();
+        // Only scripts that ask for a port get one.
+        if canonical(&spec.config).contains("${port}") {
+            let port = match (wanted, folder.port()?) {
+                (Port::Recorded, Some(port)) => port,
+                _ => folder.claim_port().await?,
+            };
+            values = values.with("port", port.to_string());
+        }
         let url = config.url.as_ref().map(|url| fill(url, &values));
         let address = match url.transpose()? {
             Some(url) => Some(InstanceAddress::parse(&url)?),
@@ -140,6 +163,8 @@ impl<'a> Known<'a> {
         Ok(Self {
             spec,
             config,
+            folder,
+            values,
             env,
             address,
             ready,
@@ -148,11 +173,11 @@ impl<'a> Known<'a> {
     }
 
     async fn script(&self, words: &[String], track: Track) -> Result<Finished, DriverError> {
-        let values = self.spec.values().with("track", track.as_str());
+        let values = self.values.clone().with("track", track.as_str());
         let mut env = self.env.clone();
         env.insert("ESCLUSA_TRACK".into(), track.to_string());
         Ok(run(Order {
-            words: fill_all(words, &values)?,
+            words: fill_words(words, &values)?,
             env,
             cwd: self.spec.base_dir.clone(),
             timeout: self.timeout,
@@ -197,7 +222,7 @@ impl<'a> Known<'a> {
         }
         let view = View {
             address: self.address.as_ref(),
-            values: &self.spec.values(),
+            values: &self.values,
             env: &self.env,
             cwd: self.spec.base_dir.clone(),
             age: None,
@@ -216,6 +241,7 @@ impl<'a> Known<'a> {
 
     async fn stop(&self, drain: Millis) -> Result<Stopped, DriverError> {
         if matches!(self.status().await?, Status::Gone) {
+            self.folder.release_port();
             return Ok(Stopped::AlreadyGone);
         }
         self.must("stop", &self.config.stop, self.spec.identity.track)
@@ -223,7 +249,10 @@ impl<'a> Known<'a> {
         let mut pauses = Pauses::within(drain);
         let last = loop {
             let why = match self.status().await? {
-                Status::Gone => return Ok(Stopped::Gone { end: None }),
+                Status::Gone => {
+                    self.folder.release_port();
+                    return Ok(Stopped::Gone { end: None });
+                }
                 Status::Runs => "status says that it still runs".into(),
                 Status::Unknown(why) => why,
             };
@@ -245,10 +274,11 @@ impl RunDriver for Scripts {
     }
 
     async fn start(&self, spec: &InstanceSpec) -> Result<Running, DriverError> {
-        let known = Known::of(spec)?;
+        let mut known = Known::of(spec, Port::Recorded).await?;
         let how = match known.status().await? {
             Status::Runs => Found::Adopted,
             Status::Gone => {
+                known = Known::of(spec, Port::Free).await?;
                 let track = spec.identity.track;
                 if let Err(e) = known.must("start", &known.config.start, track).await {
                     return Err(known.take_back(e).await);
@@ -275,7 +305,7 @@ impl RunDriver for Scripts {
 
     async fn observe(&self, spec: &InstanceSpec) -> InstanceState {
         let looked = async {
-            let known = Known::of(spec)?;
+            let known = Known::of(spec, Port::Recorded).await?;
             Ok::<_, DriverError>(match known.status().await? {
                 Status::Gone => InstanceState::Absent,
                 Status::Unknown(why) => InstanceState::Unknown(why),
@@ -291,7 +321,7 @@ impl RunDriver for Scripts {
     }
 
     async fn set_track(&self, spec: &InstanceSpec, track: Track) -> Result<Told, DriverError> {
-        let known = Known::of(spec)?;
+        let known = Known::of(spec, Port::Recorded).await?;
         match &known.config.track_hook {
             Some(hook) => {
                 known.must("track-hook", hook, track).await?;
@@ -302,7 +332,7 @@ impl RunDriver for Scripts {
     }
 
     async fn stop(&self, spec: &InstanceSpec, drain: Drain) -> Result<Stopped, DriverError> {
-        let known = Known::of(spec)?;
+        let known = Known::of(spec, Port::Recorded).await?;
         let drain = match drain {
             Drain::AsConfigured => known.drain(),
             Drain::Within(limit) => limit,

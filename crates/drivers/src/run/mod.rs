@@ -6,24 +6,28 @@
 mod address;
 mod artifact;
 mod command;
+mod content;
+mod folder;
+mod named;
+mod pauses;
+mod place;
+mod ports;
 mod process;
 
-pub use artifact::{ArtifactError, Stored, store_artifact};
+pub use artifact::{ArtifactError, Stored, store_artifact, unchanged_copy};
+pub use place::InstanceAddress;
 
 use crate::context::Identity;
 use crate::error::DriverError;
-use crate::template::Placeholders;
 use async_trait::async_trait;
 use esclusa_model::{
     ComponentName, Digest, Millis, ReleaseId, ServiceName, Timestamp, Track, VersionName,
 };
 use esclusa_plan::DriverEntry;
+use esclusa_plan::Placeholders;
 use esclusa_shim::{End, ShimCommand};
-use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// A kind of thing that runs versions.
 #[async_trait]
@@ -146,83 +150,6 @@ pub enum Found {
     Adopted,
 }
 
-/// Where an instance answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceAddress {
-    /// Host and port to connect to.
-    pub host_port: String,
-    /// Speak TLS and verify this name.
-    pub tls_sni: Option<String>,
-    /// PEM file of a private certificate authority.
-    pub ca_file: Option<String>,
-    /// Sent as `Host` instead of the client's.
-    pub host_header: Option<String>,
-    /// Put before each request's path, such as `/v2`; empty for none.
-    pub path_prefix: String,
-}
-
-impl InstanceAddress {
-    /// A plain local port.
-    #[must_use]
-    pub fn local(port: u16) -> Self {
-        Self {
-            host_port: format!("127.0.0.1:{port}"),
-            tls_sni: None,
-            ca_file: None,
-            host_header: None,
-            path_prefix: String::new(),
-        }
-    }
-
-    /// The address in a URL.
-    ///
-    /// # Errors
-    /// When it is no `http` or `https` URL of host, port and path alone.
-    pub fn parse(url: &str) -> Result<Self, DriverError> {
-        let wrong = |why: &str| {
-            DriverError::config(format!(
-                "{} is not an address: {why}",
-                crate::http::shown(url)
-            ))
-        };
-        let parsed = reqwest::Url::parse(url).map_err(|e| wrong(&e.to_string()))?;
-        let tls = match parsed.scheme() {
-            "http" => false,
-            "https" => true,
-            _ => return Err(wrong("use http or https")),
-        };
-        let plain = parsed.username().is_empty()
-            && parsed.password().is_none()
-            && parsed.query().is_none()
-            && parsed.fragment().is_none();
-        if !plain {
-            return Err(wrong("use host, port and path alone"));
-        }
-        let host = parsed.host_str().ok_or_else(|| wrong("it has no host"))?;
-        let port = parsed
-            .port_or_known_default()
-            .ok_or_else(|| wrong("it has no port"))?;
-        Ok(Self {
-            host_port: format!("{host}:{port}"),
-            tls_sni: tls.then(|| host.trim_matches(['[', ']']).to_owned()),
-            ca_file: None,
-            host_header: None,
-            path_prefix: parsed.path().trim_end_matches('/').to_owned(),
-        })
-    }
-
-    /// Scheme, host, port and prefix, without a slash at its end.
-    #[must_use]
-    pub fn url(&self) -> String {
-        let scheme = if self.tls_sni.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{}{}", self.host_port, self.path_prefix)
-    }
-}
-
 /// What an instance looks like now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceState {
@@ -308,124 +235,4 @@ pub fn driver(name: &str, settings: &RunSettings) -> Option<Arc<dyn RunDriver>> 
         .iter()
         .find(|adapter| (adapter.entry)().name == name)
         .map(|adapter| (adapter.build)(settings))
-}
-
-/// Growing pauses between looks, up to a deadline.
-struct Pauses {
-    deadline: Instant,
-    pause: Duration,
-}
-
-impl Pauses {
-    fn within(limit: Millis) -> Self {
-        // A year is longer than any deploy, and always fits the clock.
-        let limit = limit.as_std().min(Duration::from_secs(366 * 86_400));
-        Self {
-            deadline: Instant::now() + limit,
-            pause: Duration::from_millis(20),
-        }
-    }
-
-    fn left(&self) -> Millis {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        Millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// Pauses; `Over` once the deadline has come.
-    async fn next(&mut self) -> Waited {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Waited::Over;
-        }
-        tokio::time::sleep(self.pause.min(left)).await;
-        self.pause = (self.pause * 2).min(Duration::from_millis(500));
-        Waited::Again
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waited {
-    Again,
-    Over,
-}
-
-/// A digest over texts, each counted with its length.
-fn digest_of(texts: &[&str]) -> Digest {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    }
-    Digest::from_bytes(hash.finalize().into())
-}
-
-/// A value as text with sorted keys, whatever map the JSON library was built with.
-fn canonical(value: &serde_json::Value) -> String {
-    use serde_json::Value;
-    match value {
-        Value::Object(fields) => {
-            let mut sorted: Vec<_> = fields.iter().collect();
-            sorted.sort_by_key(|(name, _)| *name);
-            let members: Vec<String> = sorted
-                .into_iter()
-                .map(|(name, v)| format!("{}:{}", Value::from(name.as_str()), canonical(v)))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(canonical).collect();
-            format!("[{}]", items.join(","))
-        }
-        plain => plain.to_string(),
-    }
-}
-
-/// What stands for a version that is only named (`verified` is false): the block with
-/// the version's name in it, and the name itself.
-fn named_version(spec: &PrepareSpec) -> Result<Prepared, DriverError> {
-    if spec.artifact.is_some() {
-        return Err(DriverError::config(
-            "this driver only names a version and takes no artifact",
-        ));
-    }
-    let version = spec.version.as_str();
-    let text = canonical(&spec.config).replace("${version}", version);
-    Ok(Prepared {
-        digest: digest_of(&["esclusa-named-version-v1", &text, version]),
-        verified: false,
-        dir: None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_become_addresses_and_back() {
-        let address = InstanceAddress::parse("https://Shop.internal:8443/v2/").expect("valid");
-        assert_eq!(address.host_port, "shop.internal:8443");
-        assert_eq!(address.tls_sni.as_deref(), Some("shop.internal"));
-        assert_eq!(address.path_prefix, "/v2");
-        assert_eq!(address.url(), "https://shop.internal:8443/v2");
-        let v6 = InstanceAddress::parse("http://[::1]").expect("valid");
-        assert_eq!((v6.host_port.as_str(), v6.tls_sni), ("[::1]:80", None));
-        for bad in [
-            "ftp://x",
-            "shop:80",
-            "http://u:p@x/",
-            "http://x/?a=1",
-            "http://",
-        ] {
-            let error = InstanceAddress::parse(bad).expect_err(bad);
-            assert!(!error.message.contains("u:p"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_order_of_keys_does_not_change_a_version() {
-        let read = |text: &str| serde_json::from_str(text).expect("json");
-        let one = canonical(&read(r#"{"b":[1,"x"],"a":{"d":null,"c":true}}"#));
-        assert_eq!(one, r#"{"a":{"c":true,"d":null},"b":[1,"x"]}"#);
-    }
 }

@@ -7,10 +7,10 @@ use super::{Adapter, DialReading, DialRequest, DialState, DialVersion, TrafficDi
 use crate::error::DriverError;
 use crate::fields::{entry, optional, read, required};
 use crate::proc::{Ended, Finished, Leftover, Order, run};
-use crate::template::{Placeholders, fill_all, fill_map};
+use crate::template::{fill_map, fill_words};
 use async_trait::async_trait;
 use esclusa_model::{BasisPoints, Millis, ServiceName};
-use esclusa_plan::{DriverEntry, FieldKind};
+use esclusa_plan::{DriverEntry, FieldKind, Placeholders};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -166,7 +166,7 @@ impl Config {
         let mut env = fill_map(&self.env, &values)?;
         env.extend(environment(request, share));
         Ok(run(Order {
-            words: fill_all(words, &values)?,
+            words: fill_words(words, &values)?,
             env,
             cwd: request.base_dir.clone(),
             timeout: self.timeout(),

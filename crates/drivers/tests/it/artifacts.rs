@@ -1,6 +1,6 @@
 //! Versions by content.
 
-use esclusa_drivers::run::{ArtifactError, Stored, store_artifact};
+use esclusa_drivers::run::{ArtifactError, Stored, store_artifact, unchanged_copy};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,10 @@ fn tree(root: &Path) -> PathBuf {
     fs::write(dir.join("größe.txt"), "content").expect("writes");
     symlink("bin/run", dir.join("run")).expect("link");
     dir
+}
+
+fn writable(dir: &Path) {
+    fs::set_permissions(dir, Permissions::from_mode(0o755)).expect("mode");
 }
 
 fn store(source: &Path, root: &Path) -> Result<Stored, ArtifactError> {
@@ -105,7 +109,8 @@ fn a_kept_version_that_was_changed_is_not_run() {
     let source = tree(root.path());
     let first = store(&source, root.path()).expect("kept");
     assert_eq!(store(&source, root.path()).expect("kept"), first);
-    fs::set_permissions(first.dir.join("bin"), Permissions::from_mode(0o755)).expect("mode");
+    writable(&first.dir);
+    writable(&first.dir.join("bin"));
     fs::write(first.dir.join("bin/cache"), "left by a run").expect("writes");
     let second = store(&source, root.path()).expect("kept again");
     assert_eq!(second.digest, first.digest);
@@ -116,6 +121,19 @@ fn a_kept_version_that_was_changed_is_not_run() {
         "others may run from it"
     );
     assert_eq!(store(&source, root.path()).expect("kept"), second);
+    // What its own program added does not keep a version from starting again.
+    let start = |dir: &Path| unchanged_copy(dir).ok();
+    assert_eq!(start(&first.dir), Some(first.dir.clone()));
+    fs::remove_file(first.dir.join("bin.txt")).expect("removes");
+    assert_eq!(start(&first.dir), Some(second.dir.clone()));
+    fs::remove_file(second.dir.join("run")).expect("removes");
+    symlink("bin", second.dir.join("run")).expect("link");
+    assert_eq!(start(&first.dir), None);
+    let list = root
+        .path()
+        .join(format!("versions/{}.list", first.digest.hex()));
+    fs::write(&list, "bin\0").expect("writes");
+    assert_eq!(start(&first.dir), None, "a shorter list does not help");
 }
 
 #[test]
@@ -133,7 +151,7 @@ fn many_at_once_keep_one_copy() {
     });
     assert!(stored.iter().all(|s| s == &stored[0]), "{stored:?}");
     let kept = fs::read_dir(root.path().join("versions")).expect("folder");
-    assert_eq!(kept.count(), 1, "no temporary folder is left");
+    assert_eq!(kept.count(), 2, "one folder, its list, nothing temporary");
 }
 
 #[test]

@@ -1,11 +1,17 @@
 //! Drivers with real processes.
 
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may panic"
+)]
 
 mod artifacts;
 mod checks;
 mod dials;
 mod outlives;
+mod plans;
 mod processes;
 mod scripts;
 mod steps;

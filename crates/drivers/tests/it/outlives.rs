@@ -1,7 +1,12 @@
 //! Versions outlive their controller, and their supervisor.
 
-use crate::world::{World, app, eventually, get, is_alive, kill, process, spec, stop};
+use crate::world::{
+    PATIENCE, World, app, eventually, get, is_alive, kill, process, shim, spec, stop,
+};
 use esclusa_drivers::run::{Drain, Found, InstanceState, Stopped};
+use esclusa_drivers::{LastingEnd, LastingStep, StepEnd, StepOutcome};
+use esclusa_model::Millis;
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -48,6 +53,126 @@ async fn an_instance_is_adopted_after_its_controller_was_killed() {
         .expect("stops");
     assert!(matches!(stopped, Stopped::Gone { end: Some(_) }));
     assert!(!is_alive(adopted.pid.expect("a process")));
+}
+
+fn step(root: &std::path::Path, script: &str, timeout: Millis) -> LastingStep {
+    LastingStep {
+        words: vec!["/bin/sh".into(), "-c".into(), script.into()],
+        env: BTreeMap::new(),
+        cwd: root.to_owned(),
+        timeout,
+        dir: root.join("steps/migrate-1"),
+    }
+}
+
+const MIGRATION: &str =
+    "echo run >> runs; until test -e go-on; do sleep 0.02; done; echo migrated; exit 4";
+
+/// The controller that the test below kills.
+#[tokio::test]
+#[ignore = "started by a_step_is_waited_for_after_its_controller_was_killed"]
+async fn controller_of_a_step() {
+    let root = std::path::PathBuf::from(std::env::var_os(FOLDER).expect("given by the test"));
+    step(&root, MIGRATION, PATIENCE)
+        .run(&shim())
+        .await
+        .expect("runs");
+}
+
+#[tokio::test]
+async fn a_step_is_waited_for_after_its_controller_was_killed() {
+    let root = tempfile::tempdir().expect("folder");
+    let mut controller = Command::new(std::env::current_exe().expect("known"))
+        .args(["--exact", "outlives::controller_of_a_step", "--ignored"])
+        .env(FOLDER, root.path())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("starts");
+    let runs = || std::fs::read_to_string(root.path().join("runs")).ok();
+    eventually("it runs", || runs().filter(|text| text == "run\n"));
+    kill(&format!("-{}", controller.id()));
+    controller.wait().expect("ends");
+
+    let step = step(root.path(), MIGRATION, PATIENCE);
+    let asked = tokio::spawn({
+        let step = step.clone();
+        async move { step.run(&shim()).await }
+    });
+    std::fs::write(root.path().join("go-on"), "").expect("writes");
+    let expected = LastingEnd::Known(StepEnd {
+        end: StepOutcome::Exited(4),
+        output_tail: "migrated\n".into(),
+    });
+    assert_eq!(asked.await.expect("no panic").expect("known"), expected);
+    // Asked once more, it is told and not run.
+    assert_eq!(step.run(&shim()).await.expect("recorded"), expected);
+    assert_eq!(runs().as_deref(), Some("run\n"), "it ran once");
+}
+
+#[tokio::test]
+async fn a_lasting_step_has_a_deadline_and_can_be_cancelled() {
+    let root = tempfile::tempdir().expect("folder");
+    let slow = step(root.path(), "sleep 1000", Millis(300));
+    let end = slow.run(&shim()).await.expect("known");
+    let timed_out = LastingEnd::Known(StepEnd {
+        end: StepOutcome::TimedOut,
+        output_tail: String::new(),
+    });
+    assert_eq!(end, timed_out);
+
+    let mut other = step(root.path(), "echo up; sleep 1000", PATIENCE);
+    other.dir = root.path().join("steps/migrate-2");
+    let running = tokio::spawn({
+        let other = other.clone();
+        async move { other.run(&shim()).await }
+    });
+    let log = other.dir.join("output.log");
+    while !std::fs::read_to_string(&log).is_ok_and(|text| text == "up\n") {
+        tokio::task::yield_now().await;
+    }
+    other.cancel().await.expect("gone");
+    other.cancel().await.expect("harmless");
+    let end = running.await.expect("no panic").expect("known");
+    assert!(matches!(end, LastingEnd::Known(end) if end.end == StepOutcome::TimedOut));
+
+    let mut missing = step(root.path(), "", PATIENCE);
+    missing.words = vec!["./no-such-script".into()];
+    missing.dir = root.path().join("steps/migrate-3");
+    let end = missing.run(&shim()).await.expect("known");
+    assert!(matches!(
+        end,
+        LastingEnd::Known(StepEnd {
+            end: StepOutcome::NotStarted(_),
+            ..
+        })
+    ));
+}
+
+/// What nobody saw is told as such: neither done nor failed.
+#[tokio::test]
+async fn a_step_whose_end_nobody_saw_is_lost() {
+    let root = tempfile::tempdir().expect("folder");
+    let step = step(root.path(), "echo half; sleep 1000", PATIENCE);
+    let running = tokio::spawn({
+        let step = step.clone();
+        async move { step.run(&shim()).await }
+    });
+    let status = root.path().join("steps/migrate-1/status.json");
+    while !status.exists() {
+        tokio::task::yield_now().await;
+    }
+    let told: esclusa_shim::Status =
+        serde_json::from_slice(&std::fs::read(&status).expect("file")).expect("json");
+    kill(&told.shim_pid.to_string());
+    kill(&told.pid.to_string());
+    let end = running.await.expect("no panic").expect("told");
+    assert!(matches!(end, LastingEnd::Lost { .. }), "{end:?}");
+    assert_eq!(
+        step.run(&shim()).await.expect("told"),
+        end,
+        "and not run again"
+    );
 }
 
 #[tokio::test]

@@ -176,14 +176,12 @@ async fn a_track_is_told_by_hook_signal_or_file() {
 
     let script = "trap 'cat $ESCLUSA_TRACK_FILE; exit 0' HUP; cat $ESCLUSA_TRACK_FILE; while :; do sleep 0.05; done";
     let mut config = shell(script);
-    config["track-signal"] = json!("HUP");
-    config["ready"] = json!({"command": ["/bin/sh", "-c", "grep canary ../../../instances/shop/web/signalled/output.log"]});
-    config["ready"]["command"][2] = json!(format!(
-        "grep canary {}",
-        spec.data_dir
-            .join("instances/shop/web/signalled/output.log")
-            .display()
-    ));
+    config["track-signal"] = json!("hup");
+    let log = spec
+        .data_dir
+        .join("instances/shop/web/signalled/output.log");
+    let seen = format!("grep canary {}", log.display());
+    config["ready"] = json!({"command": ["/bin/sh", "-c", seen]});
     let mut signalled = world.prepared(config).await;
     signalled.identity.instance = InstanceId::new("signalled").expect("valid");
     let running = driver.start(&signalled).await.expect("starts");
@@ -246,4 +244,26 @@ async fn another_block_is_not_taken_for_the_same_instance() {
         !instance_file(&spec, "port").exists(),
         "the port is free again"
     );
+}
+
+/// Trap 37 and what follows from it: what runs is what was kept, or nothing runs.
+#[tokio::test]
+async fn a_kept_version_that_was_changed_is_not_started() {
+    let world = World::new();
+    let driver = process();
+    let spec = world.prepared(app()).await;
+    let kept = spec.dir.clone().expect("kept");
+    let file = kept.join("app.py");
+    std::fs::set_permissions(&kept, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("ours");
+    std::fs::remove_file(&file).expect("removes");
+    std::fs::write(&file, "print('something else')").expect("writes");
+    let error = driver.start(&spec).await.expect_err("refused");
+    assert!(error.message.contains("changed or removed"), "{error}");
+    assert_eq!(driver.observe(&spec).await, InstanceState::Absent);
+    // Keeping it again heals it: the same name leads to the clean copy.
+    world.prepared(app()).await;
+    let running = driver.start(&spec).await.expect("starts");
+    assert!(get(&running, "/health").ends_with("HEALTHY"));
+    stop(&*driver, &spec).await;
 }

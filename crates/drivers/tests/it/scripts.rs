@@ -169,3 +169,24 @@ async fn a_web_component_of_scripts_needs_a_url() {
     let error = named("command").start(&spec).await.expect_err("no url");
     assert_eq!(error.fault, Fault::Config);
 }
+
+#[tokio::test]
+async fn scripts_that_ask_for_a_port_get_a_free_one_and_keep_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let app = "python3 -m http.server --bind 127.0.0.1 ${port} > log 2>&1 & echo $! > running";
+    let mut config = scripts(app, "kill $(cat running); rm running");
+    config["url"] = json!("http://127.0.0.1:${port}");
+    config["ready"] = json!({"http": "/", "within": 20_000});
+    let spec = named_spec(dir.path(), config, Digest::of(b"named"));
+    let driver = named("command");
+    let running = driver.start(&spec).await.expect("starts");
+    assert!(crate::world::get(&running, "/running").contains("200 OK"));
+    let seen = InstanceState::Ready(esclusa_drivers::run::Running {
+        how: Found::Adopted,
+        ..running.clone()
+    });
+    assert_eq!(driver.observe(&spec).await, seen);
+    let stopped = driver.stop(&spec, Drain::AsConfigured).await;
+    assert_eq!(stopped.expect("stops"), Stopped::Gone { end: None });
+    assert!(!crate::world::instance_file(&spec, "port").exists());
+}

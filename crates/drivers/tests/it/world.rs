@@ -81,12 +81,15 @@ pub(crate) fn process() -> Arc<dyn RunDriver> {
     named("process")
 }
 
-pub(crate) fn named(name: &str) -> Arc<dyn RunDriver> {
-    let shim = ShimCommand {
+pub(crate) fn shim() -> ShimCommand {
+    ShimCommand {
         program: env!("CARGO_BIN_EXE_esclusa-drivers-harness").into(),
         args: vec!["shim".into()],
-    };
-    driver(name, &RunSettings { shim }).expect("registered")
+    }
+}
+
+pub(crate) fn named(name: &str) -> Arc<dyn RunDriver> {
+    driver(name, &RunSettings { shim: shim() }).expect("registered")
 }
 
 /// The first instance of version 1.0, its artifact kept.

@@ -134,6 +134,21 @@ fn an_old_reading_confirms_nothing() {
     }
 }
 
+/// Nobody looked for a while: what has arrived meanwhile has arrived.
+#[test]
+fn a_late_look_at_a_dial_that_arrived_is_no_failure() {
+    let mut world = dial(Dial::Mute);
+    world.run_until(|w| w.journal.release.phase == Phase::Stage(0));
+    let asked = world.journal.release.exposure();
+    let mut observed = world.observed();
+    observed.now = observed.now.plus(DIAL_LIMIT).plus(MINUTE);
+    let five = asked.share;
+    observed.dial = Some(reading(asked, five, observed.now));
+    world.journal.settle(&observed);
+    assert!(world.journal.release.dial_confirmed());
+    assert_eq!(world.journal.release.phase, Phase::Stage(0));
+}
+
 /// A restart after a long absence: nobody turned the dial meanwhile.
 #[test]
 fn a_dial_has_its_whole_time_after_a_restart() {

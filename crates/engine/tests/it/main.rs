@@ -1,5 +1,11 @@
 //! Releases from their first event to their end, in a world made of values.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, which may fail loudly"
+)]
+
 mod commands;
 mod crash;
 mod dials;
@@ -7,7 +13,10 @@ mod fuzz;
 mod happy;
 mod journal;
 mod outcomes;
+mod pauses;
 mod plans;
+mod script;
 mod stages;
+mod undos;
 mod words;
 mod world;

@@ -2,14 +2,14 @@
 //! speaks by script, a clock that only this file moves, and a shell that can die.
 
 use crate::journal::Journal;
-use crate::plans::{requested, version};
+use crate::plans::requested;
+pub(crate) use crate::script::{Answer, Dial, Script, Speech, deployed, prepared, reading};
 use esclusa_engine::{
-    Command, CommandError, Completion, DialReading, DialState, Judgement, Observed, Opinion,
-    StageEnd, complete, desired,
+    Command, CommandError, Completion, DialReading, Judgement, Observed, complete, desired,
 };
-use esclusa_model::{BasisPoints, Digest, InstanceId, Millis, Outcome, Timestamp};
+use esclusa_model::{BasisPoints, Millis, Outcome, Timestamp};
 use esclusa_plan::Plan;
-use esclusa_release::{Evidence, Exposure, InstanceRecord, Requested, Task, TaskEnd};
+use esclusa_release::{Evidence, Requested, Task, TaskEnd};
 use std::collections::BTreeMap;
 
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000);
@@ -17,92 +17,6 @@ pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000);
 pub(crate) const TICK: Millis = Millis(1_000);
 /// How long a task takes unless its answer says otherwise.
 const WORK: Millis = Millis(3_000);
-
-/// What a task does.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    Done,
-    Fails(&'static str),
-    Unknown(&'static str),
-    /// Never ends by itself.
-    Hangs,
-}
-
-/// How the dial moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Dial {
-    Obeys,
-    /// Does not go above this share.
-    NotAbove(u16),
-    /// Does not go below this share once it was there.
-    NotBelow(u16),
-    /// Shows this much more than was asked for, where something was.
-    Over(u16),
-    /// Cannot be read.
-    Mute,
-    /// Shows this share whatever is asked for.
-    Shows(u16),
-}
-
-/// What the judge says in a stage.
-#[derive(Debug, Clone)]
-pub(crate) struct Speech {
-    pub opinion: Opinion,
-    pub at_end: StageEnd,
-    pub code: &'static str,
-    pub words: &'static str,
-}
-
-impl Speech {
-    pub(crate) fn good() -> Self {
-        Self {
-            opinion: Opinion::Hold,
-            at_end: StageEnd::Advance("no worse by more than 0.4 points".into()),
-            code: "quiet",
-            words: "nothing suspicious",
-        }
-    }
-
-    pub(crate) fn bad() -> Self {
-        Self {
-            opinion: Opinion::Rollback,
-            at_end: StageEnd::Rollback("harm is proved".into()),
-            code: "harm",
-            words: "errors rose from 0.2% to 7.1% (81 of 1140 requests)",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Script {
-    /// Answers of a task by attempt; the last repeats.
-    pub tasks: BTreeMap<Task, Vec<Answer>>,
-    pub dial: Dial,
-    /// By stage; stages without an entry are good.
-    pub judge: BTreeMap<usize, Option<Speech>>,
-    pub observes: bool,
-    pub silent_for: Millis,
-    pub returned_by_proxy: bool,
-    /// How long cancelled work lasts; for ever without.
-    pub cancelled_for: Option<Millis>,
-    /// Whether somebody signs off as soon as they are asked.
-    pub signs: bool,
-}
-
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            tasks: BTreeMap::new(),
-            dial: Dial::Obeys,
-            judge: BTreeMap::new(),
-            observes: true,
-            silent_for: Millis::ZERO,
-            returned_by_proxy: false,
-            cancelled_for: Some(Millis(2_000)),
-            signs: true,
-        }
-    }
-}
 
 pub(crate) struct World {
     pub journal: Journal,
@@ -239,7 +153,7 @@ impl World {
         for (task, attempt) in wanted {
             let is_undo = matches!(task, Task::UndoBefore(_) | Task::UndoAfter(_));
             assert!(
-                !(is_undo && !self.cancelled.is_empty()),
+                !is_undo || self.cancelled.is_empty(),
                 "{task} beside cancelled work"
             );
             self.running.entry((task, attempt)).or_insert(self.now);
@@ -369,42 +283,5 @@ impl World {
             .map(String::as_str)
             .filter(|done| done.starts_with("undo"))
             .collect()
-    }
-}
-
-pub(crate) fn reading(asked: Exposure, achieved: BasisPoints, at: Timestamp) -> DialReading {
-    DialReading {
-        asked,
-        achieved: Some(achieved),
-        state: DialState::Converged,
-        generation: None,
-        detail: format!("read {achieved}"),
-        at,
-    }
-}
-
-pub(crate) fn prepared() -> Completion {
-    let digest = |text: &str| Digest::of(text.as_bytes());
-    Completion::Prepared {
-        version: version("2.4.1"),
-        components: ["web", "worker"]
-            .map(|c| (crate::plans::name(c), digest(c)))
-            .into(),
-    }
-}
-
-pub(crate) fn deployed() -> Completion {
-    let record = |component: &str, kind, url: Option<&str>| InstanceRecord {
-        id: crate::plans::name::<InstanceId>(component),
-        component: crate::plans::name(component),
-        kind,
-        url: url.map(str::to_owned),
-    };
-    use esclusa_model::ComponentKind::{Singleton, Web};
-    Completion::Deployed {
-        instances: vec![
-            record("web", Web, Some("http://127.0.0.1:9001")),
-            record("worker", Singleton, None),
-        ],
     }
 }

@@ -2,9 +2,10 @@
 //! simulations. Deterministic: the same seed gives the same seconds.
 
 use esclusa_judge::{
-    Cell, Comparable, Decision, EventClass, Histogram, Judge, JudgeConfig, ProxyCell, Second, StageInfo,
+    Cell, Comparable, Decision, EventClass, Histogram, Judge, JudgeConfig, ProxyCell, Second,
+    StageInfo,
 };
-use esclusa_model::{BasisPoints, Digest, ProxyId};
+use esclusa_model::{BasisPoints, Digest, InstanceId, ProxyId};
 use std::collections::BTreeMap;
 
 /// SplitMix64: small, fast, and good enough to simulate traffic.
@@ -93,6 +94,13 @@ pub(crate) enum Plant {
     Silence,
 }
 
+/// Whether slices name the host that served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instances {
+    Untold,
+    Told,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -106,6 +114,7 @@ pub(crate) struct World {
     pub(crate) bursts: Option<Bursts>,
     pub(crate) plants: Vec<(i64, Plant)>,
     pub(crate) comparable: Comparable,
+    pub(crate) instances: Instances,
 }
 
 impl Default for World {
@@ -122,6 +131,7 @@ impl Default for World {
             bursts: None,
             plants: Vec::new(),
             comparable: Comparable::Random,
+            instances: Instances::Untold,
         }
     }
 }
@@ -191,7 +201,13 @@ impl World {
         Traffic {
             world: self.clone(),
             rng: Rng::new(self.seed),
-            hosts: vec![Burst::default(); 2 * self.hosts as usize],
+            hosts: vec![
+                Burst {
+                    until: f64::NEG_INFINITY,
+                    rate: 0.0
+                };
+                2 * self.hosts as usize
+            ],
             hanging: Vec::new(),
             proxy: ProxyId::new("p1").expect("a valid id"),
         }
@@ -211,14 +227,22 @@ impl World {
     pub(crate) fn run(&self, config: &JudgeConfig) -> Outcome {
         let mut judge = Judge::new(config.clone(), stable(), canary());
         let mut traffic = self.traffic();
-        let mut outcome =
-            Outcome { rollback: None, label: None, proceed: None, first_failure: None, reasons: BTreeMap::new() };
+        let mut outcome = Outcome {
+            rollback: None,
+            label: None,
+            proceed: None,
+            first_failure: None,
+            reasons: BTreeMap::new(),
+        };
         for t in -self.pre_roll_s..self.duration_s {
             if t == 0 {
                 judge.enter_stage(self.stage());
             }
             let second = traffic.second(t);
-            let failed = second.cells.iter().any(|c| c.cell.intended == canary() && c.cell.failures() > 0);
+            let failed = second
+                .cells
+                .iter()
+                .any(|c| c.cell.intended == canary() && c.cell.failures() > 0);
             if failed && self.harm_from().is_some_and(|from| t >= from) {
                 outcome.first_failure.get_or_insert(t);
             }
@@ -250,10 +274,20 @@ impl World {
 impl Traffic {
     /// The next second; call with rising `t`.
     pub(crate) fn second(&mut self, t: i64) -> Second {
-        let plants: Vec<Plant> = self.world.plants.iter().filter(|(from, _)| t >= *from).map(|(_, p)| *p).collect();
+        let plants: Vec<Plant> = self
+            .world
+            .plants
+            .iter()
+            .filter(|(from, _)| t >= *from)
+            .map(|(_, p)| *p)
+            .collect();
         let started: i64 = self.world.harm_from().unwrap_or(0);
         self.roll_bursts(t);
-        let share = if t < 0 || plants.iter().any(|p| matches!(p, Plant::NoCanary)) { 0.0 } else { self.world.share };
+        let share = if t < 0 || plants.iter().any(|p| matches!(p, Plant::NoCanary)) {
+            0.0
+        } else {
+            self.world.share
+        };
         let mut cells = Vec::new();
         for (side, version, part) in [(0, stable(), 1.0 - share), (1, canary(), share)] {
             if part == 0.0 {
@@ -265,20 +299,38 @@ impl Traffic {
                 let mixed = side == 1 && plants.iter().any(|p| matches!(p, Plant::Mix));
                 let weight = if mixed { OTHER_MIX[route] } else { *weight };
                 let n = self.rng.poisson(self.world.rps * part * weight);
-                let mut cell = empty(version, name);
+                let mut on_hosts = vec![empty(version, name); if self.told() { hosts } else { 1 }];
                 for _ in 0..n {
-                    let host = side * self.world.hosts as usize + (self.rng.unit() * hosts as f64) as usize;
-                    let place = Place { t, age: t - started, side, route, median: *median, host };
-                    self.request(&mut cell, place, &plants);
+                    let number = (self.rng.unit() * hosts as f64) as usize;
+                    let place = Place {
+                        t,
+                        age: t - started,
+                        side,
+                        route,
+                        median: *median,
+                        host: side * self.world.hosts as usize + number,
+                    };
+                    let told = if self.told() { number } else { 0 };
+                    self.request(&mut on_hosts[told], place, &plants);
                 }
                 self.hanging.retain(|(r, since)| {
                     let here = side == 1 && *r == route;
                     if here {
-                        cell.pending.record(((t - since) as u64) * 1_000_000 + 500_000);
+                        let age_us = ((t - since) as u64) * 1_000_000 + 500_000;
+                        on_hosts[0].pending.record(age_us);
                     }
                     !here || t - since < 30
                 });
-                cells.push(ProxyCell { proxy: self.proxy.clone(), cell });
+                for (number, mut cell) in on_hosts.into_iter().enumerate() {
+                    let name = format!("v{side}-{number}");
+                    cell.instance = self
+                        .told()
+                        .then(|| InstanceId::new(name).expect("a valid id"));
+                    cells.push(ProxyCell {
+                        proxy: self.proxy.clone(),
+                        cell,
+                    });
+                }
             }
         }
         let heard = !plants.iter().any(|p| matches!(p, Plant::Silence));
@@ -288,8 +340,19 @@ impl Traffic {
         Second { t, cells, heard }
     }
 
+    fn told(&self) -> bool {
+        self.world.instances == Instances::Told
+    }
+
     fn request(&mut self, cell: &mut Cell, place: Place, plants: &[Plant]) {
-        let Place { t, age, side, route, median, host } = place;
+        let Place {
+            t,
+            age,
+            side,
+            route,
+            median,
+            host,
+        } = place;
         let mut fails = self.world.error_rate;
         let mut factor = 1.0;
         for plant in plants {
@@ -325,11 +388,14 @@ impl Traffic {
         }
         let slow = if self.rng.happens(0.02) { 3.0 } else { 1.0 };
         let spread = libm::exp(0.35 * self.rng.normal());
-        cell.latency.record((median * spread * slow * factor) as u64);
+        cell.latency
+            .record((median * spread * slow * factor) as u64);
     }
 
     fn roll_bursts(&mut self, t: i64) {
-        let Some(bursts) = self.world.bursts else { return };
+        let Some(bursts) = self.world.bursts else {
+            return;
+        };
         for host in &mut self.hosts {
             if host.until <= t as f64 {
                 host.rate = 0.0;

@@ -4,6 +4,7 @@ use super::state::Control;
 use crate::count::totals::{BOUNDS_US, Sum, SumKey, Totals};
 use esclusa_judge::EventClass;
 use esclusa_model::{Digest, ServiceName, VersionName};
+use esclusa_wire::ProxyStatus;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::PoisonError;
@@ -36,6 +37,28 @@ pub(crate) async fn render(control: &Control) -> String {
         "esclusa_proxy_info{{proxy=\"{}\",boot=\"{}\"}} 1",
         status.hello.proxy, status.hello.boot
     );
+    gauges(&mut text, control, &status);
+    head(
+        &mut text,
+        "esclusa_proxy_slices_lost_total",
+        "counter",
+        "Slices lost for good.",
+    );
+    let _ = writeln!(
+        text,
+        "esclusa_proxy_slices_lost_total {}",
+        control.store.lost()
+    );
+    shares(&mut text, control);
+    load(&mut text, &status.load, &names);
+    requests(&mut text, &totals.sums, &names);
+    latency(&mut text, &totals.sums, &names);
+    faults(&mut text, &totals);
+    text
+}
+
+/// What there is one of.
+fn gauges(text: &mut String, control: &Control, status: &ProxyStatus) {
     for (name, help, value) in [
         (
             "esclusa_proxy_generation_epoch",
@@ -68,26 +91,9 @@ pub(crate) async fn render(control: &Control) -> String {
             status.listen_errors.len() as u64,
         ),
     ] {
-        head(&mut text, name, "gauge", help);
+        head(text, name, "gauge", help);
         let _ = writeln!(text, "{name} {value}");
     }
-    head(
-        &mut text,
-        "esclusa_proxy_slices_lost_total",
-        "counter",
-        "Slices lost for good.",
-    );
-    let _ = writeln!(
-        text,
-        "esclusa_proxy_slices_lost_total {}",
-        control.store.lost()
-    );
-    shares(&mut text, control);
-    load(&mut text, &status.load, &names);
-    requests(&mut text, &totals.sums, &names);
-    latency(&mut text, &totals.sums, &names);
-    faults(&mut text, &totals);
-    text
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,8 +24,12 @@ pub(crate) struct Persister {
     orders: Option<Sender<(u64, StateFile)>>,
     next: u64,
     written: watch::Receiver<u64>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
+
+/// Longest wait for the disk at the end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Promises that a state will be on disk.
 #[derive(Debug)]
@@ -48,15 +52,19 @@ impl Persister {
         let (orders, inbox) = channel();
         let (done, written) = watch::channel(0);
         let folder = folder.to_owned();
-        let thread = std::thread::Builder::new()
+        let (alive, ended) = channel();
+        std::thread::Builder::new()
             .name("state".into())
-            .spawn(move || run(&folder, &inbox, &done))
+            .spawn(move || {
+                run(&folder, &inbox, &done);
+                drop::<Sender<()>>(alive);
+            })
             .map_err(ProxyError::Worker)?;
         Ok(Self {
             orders: Some(orders),
             next: 0,
             written,
-            thread: Some(thread),
+            ended: Mutex::new(ended),
         })
     }
 
@@ -77,10 +85,9 @@ impl Persister {
     /// Writes what is left, once, and ends the thread.
     pub(crate) fn finish(&mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer of the state file ended badly");
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the disk does not take the state file");
         }
     }
 }
@@ -145,12 +152,12 @@ pub(crate) fn load(folder: &Path) -> Vec<(PathBuf, StateFile)> {
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "the state file cannot be read")
+                tracing::error!(path = %path.display(), %error, "the state file cannot be read");
             }
             Ok(text) => match StateFile::decode(&text) {
                 Ok(state) => found.push((path, state)),
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the state file cannot be used")
+                    tracing::error!(path = %path.display(), %error, "the state file cannot be used");
                 }
             },
         }

@@ -2,11 +2,12 @@
 
 use super::listeners::Listeners;
 use super::persist::Persister;
+use crate::compile::{Returned, listen_address};
 use crate::count::cutter::since_epoch;
 use crate::count::journal::Journal;
 use crate::count::store::SliceStore;
 use crate::count::totals::Totals;
-use crate::table::{Returned, RouteTable, listen_address};
+use crate::table::RouteTable;
 use crate::worker::Shared;
 use esclusa_model::{GenerationId, Millis, ReleaseId, ServiceName, Timestamp};
 use esclusa_wire::{

@@ -4,6 +4,7 @@
 //! writes them: a disk that hangs or is full stops neither requests nor the control
 //! interface. Segments are short files that are deleted once all in them is acknowledged.
 
+use super::cutter::since_epoch;
 use crate::error::ProxyError;
 use esclusa_model::BootId;
 use esclusa_wire::{SliceAck, StampedSlice};
@@ -11,8 +12,9 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Seconds in one segment.
 const SEGMENT_APPENDS: u32 = 300;
@@ -29,9 +31,13 @@ enum Order {
 /// The writing thread.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    orders: Option<SyncSender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    orders: Mutex<Option<SyncSender<Order>>>,
+    /// Closed when the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
+
+/// Longest wait for the disk at the end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What earlier boots left.
 #[derive(Debug, Default)]
@@ -82,14 +88,6 @@ pub(crate) fn load(folder: &Path) -> Result<Left, ProxyError> {
     }
     left.slices
         .retain(|s| acked.get(&s.boot).is_none_or(|a| s.sequence > *a));
-    let mut begun: BTreeMap<BootId, i64> = BTreeMap::new();
-    for s in &left.slices {
-        let first = begun.entry(s.boot.clone()).or_insert(s.slice.second);
-        *first = (*first).min(s.slice.second);
-    }
-    left.slices.sort_by(|a, b| {
-        (begun.get(&a.boot), &a.boot, a.sequence).cmp(&(begun.get(&b.boot), &b.boot, b.sequence))
-    });
     let mut kept = Vec::new();
     for segment in std::mem::take(&mut left.segments) {
         if segment.is_done(&acked) {
@@ -143,7 +141,8 @@ impl Journal {
         let (orders, inbox) = sync_channel(BACKLOG);
         let mut writer = Writer {
             folder: folder.to_owned(),
-            boot: boot.clone(),
+            // Names in the order of starts, so that the oldest is read first.
+            prefix: format!("{:020}-{boot}", since_epoch().as_micros()),
             segments: left.segments.clone(),
             acked: BTreeMap::new(),
             file: None,
@@ -159,7 +158,8 @@ impl Journal {
                 sequence: *sequence,
             })
             .collect();
-        let thread = std::thread::Builder::new()
+        let (alive, ended) = sync_channel(0);
+        std::thread::Builder::new()
             .name("slices".into())
             .spawn(move || {
                 // The file that held these may be gone.
@@ -168,16 +168,20 @@ impl Journal {
                     writer.note(done);
                 }
                 writer.run(&inbox);
+                drop(alive);
             })
             .map_err(ProxyError::Worker)?;
         Ok(Self {
-            orders: Some(orders),
-            thread: Some(thread),
+            orders: Mutex::new(Some(orders)),
+            ended: Mutex::new(ended),
         })
     }
 
     fn order(&self, order: Order) {
-        let Some(orders) = &self.orders else { return };
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(orders) = orders.as_ref() else {
+            return;
+        };
         match orders.try_send(order) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
@@ -197,21 +201,20 @@ impl Journal {
         self.order(Order::Ack(ack));
     }
 
-    /// Writes what is left and ends the thread.
-    pub(crate) fn finish(mut self) {
+    /// Writes what is left and ends the thread; gives a disk that hangs up.
+    pub(crate) fn finish(&self) {
         self.order(Order::Sync);
-        self.orders = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer of slices ended badly");
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the disk does not take the last slices");
         }
     }
 }
 
 struct Writer {
     folder: PathBuf,
-    boot: BootId,
+    prefix: String,
     segments: Vec<Segment>,
     acked: BTreeMap<BootId, u64>,
     file: Option<File>,
@@ -256,7 +259,7 @@ impl Writer {
                 self.appends = 0;
                 let path = self
                     .folder
-                    .join(format!("{}-{:06}.jsonl", self.boot, self.count));
+                    .join(format!("{}-{:06}.jsonl", self.prefix, self.count));
                 let file = OpenOptions::new().create(true).append(true).open(&path)?;
                 self.segments.push(Segment {
                     path,

@@ -153,7 +153,7 @@ mod tests {
             sequence: 9,
             slice: slice(5),
         };
-        let store = SliceStore::new(boot("b"), 100, vec![old.clone()], 0);
+        let store = SliceStore::new(boot("b"), 100, vec![old], 0);
         store.push(vec![slice(10), slice(10)]);
         let seen: Vec<_> = store
             .after(1)

@@ -32,7 +32,17 @@ pub(crate) struct Asked {
 }
 
 /// Checks a request's head; `verdict` is the scanner's for HTTP/1.
-pub(crate) fn validate(parts: &Parts, verdict: Option<Verdict>) -> Result<Asked, Refused> {
+pub(crate) fn validate(
+    parts: &Parts,
+    verdict: Option<Verdict>,
+    max_headers: usize,
+) -> Result<Asked, Refused> {
+    if parts.headers.len() > max_headers {
+        return Err(Refused {
+            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            why: "the request has too many header lines",
+        });
+    }
     if verdict == Some(Verdict::Ambiguous) {
         return Err(bad("the length of the request's body is ambiguous"));
     }
@@ -43,9 +53,8 @@ pub(crate) fn validate(parts: &Parts, verdict: Option<Verdict>) -> Result<Asked,
         });
     }
     lengths(&parts.headers)?;
-    if !parts.uri.path().starts_with('/')
-        && !(parts.uri.path() == "*" && parts.method == Method::OPTIONS)
-    {
+    let whole_server = parts.uri.path() == "*" && parts.method == Method::OPTIONS;
+    if !parts.uri.path().starts_with('/') && !whole_server {
         return Err(bad("the request's target is not a path"));
     }
     let authority = authority(parts)?;
@@ -162,7 +171,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).expect("request").into_parts();
-        validate(&parts, Some(Verdict::Upgrade))
+        validate(&parts, Some(Verdict::Upgrade), 100)
             .map(|asked| (asked.host, asked.upgrade.is_some()))
             .map_err(|refused| refused.status.as_u16())
     }

@@ -90,7 +90,7 @@ async fn http_1(
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let serving = std::pin::pin!(serving);
-    if let Some(Err(error)) = timed(worker, state, serving, |_| {}).await {
+    if let Some(Err(error)) = timed(worker, state, serving, |_| Notice::None).await {
         tracing::debug!(%error, "a client's connection ended badly");
         if error.is_parse() {
             let table = worker.shared.table.load();
@@ -123,7 +123,8 @@ async fn http_2(
     let serving = std::pin::pin!(serving);
     // The library sends GOAWAY, answers what is under way, and then ends.
     let ended = timed(worker, state, serving, |serving| {
-        serving.graceful_shutdown()
+        serving.graceful_shutdown();
+        Notice::Given
     })
     .await;
     if let Some(Err(error)) = ended {
@@ -131,16 +132,26 @@ async fn http_2(
     }
 }
 
+/// Whether a client can be told that its connection ends. In HTTP/1 only an answer can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    Given,
+    None,
+}
+
+/// How long a client that was told may take to finish.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Drives a connection within the limits; nothing when it was ended by them.
 async fn timed<C: Future>(
     worker: &Worker,
     state: &ConnState,
     mut serving: Pin<&mut C>,
-    on_drain: impl Fn(Pin<&mut C>),
+    notify: impl Fn(Pin<&mut C>) -> Notice,
 ) -> Option<C::Output> {
     let limits = &worker.shared.limits;
     let mut phase = worker.shared.phase.subscribe();
-    let mut drained = false;
+    let mut notified = false;
     let mut alarm = std::pin::pin!(tokio::time::sleep(
         limits.head_timeout.min(limits.idle_timeout)
     ));
@@ -149,15 +160,19 @@ async fn timed<C: Future>(
             biased;
             ended = serving.as_mut() => return Some(ended),
             () = alarm.as_mut() => match state.clock(limits) {
-                Clock::Expired => return None,
+                Clock::Expired if notified || notify(serving.as_mut()) == Notice::None => return None,
+                Clock::Expired => {
+                    notified = true;
+                    alarm.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                }
                 Clock::LookAgain(after) => alarm.as_mut().reset(tokio::time::Instant::now() + after),
             },
-            _ = phase.wait_for(|phase| phase.is_killed() || (*phase == Phase::Draining && !drained)) => {
+            _ = phase.wait_for(|phase| phase.is_killed() || (*phase == Phase::Draining && !notified)) => {
                 if worker.shared.phase.borrow().is_killed() {
                     return None;
                 }
-                drained = true;
-                on_drain(serving.as_mut());
+                notified = true;
+                notify(serving.as_mut());
             }
         }
     }

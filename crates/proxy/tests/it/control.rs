@@ -80,24 +80,24 @@ async fn a_generation_that_cannot_be_served_changes_nothing() {
         ("not an IP address", |s| s.listen = "nowhere".into()),
         ("cookie key", |s| s.cookie_key = "short".into()),
         ("stable version", |s| {
-            s.stable = crate::support::digest("unknown")
+            s.stable = crate::support::digest("unknown");
         }),
         ("canary version", |s| {
             s.split = Some(crate::support::split(500));
             s.upstreams.pop();
         }),
         ("host:port", |s| {
-            s.upstreams[0].instances[0].address = "no-port".into()
+            s.upstreams[0].instances[0].address = "no-port".into();
         }),
         ("there twice", |s| {
-            s.upstreams[1].digest = s.upstreams[0].digest
+            s.upstreams[1].digest = s.upstreams[0].digest;
         }),
         ("address range", |s| {
-            s.trusted_proxies.push("10.0.0.0/99".into())
+            s.trusted_proxies.push("10.0.0.0/99".into());
         }),
         ("header name", |s| {
             s.sticky
-                .push(esclusa_wire::StickySource::Header("no name".into()))
+                .push(esclusa_wire::StickySource::Header("no name".into()));
         }),
         ("must begin with /", |s| s.matches.path = Some("api".into())),
         ("certificate authority", |s| {

@@ -1,6 +1,8 @@
 //! Whose fault a failed request is, and that failures are counted where they belong.
 
-use crate::support::{Client, World, digest, eventually, events, get, raw, raw_backend, read_head, total, upstream};
+use crate::support::{
+    Client, World, digest, events, eventually, get, raw, raw_backend, read_head, total, upstream,
+};
 use bytes::Bytes;
 use esclusa_judge::EventClass as E;
 use esclusa_model::Millis;
@@ -25,13 +27,29 @@ async fn statuses_are_classed() {
     let mut world = World::new().await;
     world.share(10_000).await;
     let mut client = Client::http1(world.listen).await;
-    for (path, status) in [("/status/503", 503), ("/status/404", 404), ("/status/204", 204), ("/status/304", 304), ("/", 200)] {
+    for (path, status) in [
+        ("/status/503", 503),
+        ("/status/404", 404),
+        ("/status/204", 204),
+        ("/status/304", 304),
+        ("/", 200),
+    ] {
         assert_eq!(client.get(path, &[("x-tenant", "t")]).await.status, status);
     }
     let cells = world.cells(5).await;
-    assert_eq!((events(&cells, E::ServerError), events(&cells, E::ClientError)), (1, 1));
+    assert_eq!(
+        (
+            events(&cells, E::ServerError),
+            events(&cells, E::ClientError)
+        ),
+        (1, 1)
+    );
     let latencies: u64 = cells.iter().map(|c| c.latency.total()).sum();
-    let failures: u64 = cells.iter().flat_map(|c| &c.units).map(|u| u.failures).sum();
+    let failures: u64 = cells
+        .iter()
+        .flat_map(|c| &c.units)
+        .map(|u| u.failures)
+        .sum();
     assert_eq!((latencies, failures), (4, 1));
     assert!(cells.iter().all(|c| c.intended == digest("canary")));
 }
@@ -47,20 +65,39 @@ async fn a_version_that_cannot_be_reached_is_not_covered_up() {
     };
     service.upstreams[1] = upstream("canary", &[closed]);
     world.publish(vec![service.clone()]).await;
-    assert_eq!(get(world.listen, "/", &[("x-tenant", "a")]).await.status, 502);
+    assert_eq!(
+        get(world.listen, "/", &[("x-tenant", "a")]).await.status,
+        502
+    );
     service.upstreams[1] = upstream("canary", &[]);
     world.publish(vec![service.clone()]).await;
-    assert_eq!(get(world.listen, "/", &[("x-tenant", "a")]).await.status, 503);
+    assert_eq!(
+        get(world.listen, "/", &[("x-tenant", "a")]).await.status,
+        503
+    );
     // One instance of two is enough.
     service.upstreams[1] = upstream("canary", &[closed, world.canary.address]);
     world.publish(vec![service]).await;
     for _ in 0..5 {
-        assert_eq!(get(world.listen, "/", &[("x-tenant", "a")]).await.version(), "canary");
+        assert_eq!(
+            get(world.listen, "/", &[("x-tenant", "a")]).await.version(),
+            "canary"
+        );
     }
     let cells = world.cells(7).await;
     assert_eq!(events(&cells, E::Connect), 2);
-    assert_eq!(total(&cells, |c| c.intended == digest("canary") && c.served.is_none()), 2);
-    assert_eq!(total(&cells, |c| c.served == Some(digest("canary")) && c.instance.as_ref().is_some_and(|i| i.as_str() == "canary-1")), 5);
+    assert_eq!(
+        total(&cells, |c| c.intended == digest("canary")
+            && c.served.is_none()),
+        2
+    );
+    assert_eq!(
+        total(&cells, |c| c.served == Some(digest("canary"))
+            && c.instance
+                .as_ref()
+                .is_some_and(|i| i.as_str() == "canary-1")),
+        5
+    );
     assert_eq!(world.stable.requests(), 0);
 }
 
@@ -76,8 +113,12 @@ async fn a_version_that_hangs_breaks_off_or_babbles_is_charged() {
                 Some("/reset") => return,
                 Some("/babble") => b"SSH-2.0-OpenSSH\r\n\r\n",
                 Some("/cut") => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
-                Some("/cut-chunks") => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
-                Some("/unasked") => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+                Some("/cut-chunks") => {
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"
+                }
+                Some("/unasked") => {
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+                }
                 _ => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             };
             let _ = stream.write_all(answer).await;
@@ -88,15 +129,27 @@ async fn a_version_that_hangs_breaks_off_or_babbles_is_charged() {
     })
     .await;
     let world = behind(address).await;
-    for (path, status) in [("/hang", 504), ("/reset", 502), ("/babble", 502), ("/unasked", 502), ("/fine", 200)] {
+    for (path, status) in [
+        ("/hang", 504),
+        ("/reset", 502),
+        ("/babble", 502),
+        ("/unasked", 502),
+        ("/fine", 200),
+    ] {
         assert_eq!(get(world.listen, path, &[]).await.status, status, "{path}");
     }
     for path in ["/cut", "/cut-chunks"] {
-        let cut = Client::http1(world.listen).await.send(Method::GET, path, &[], Bytes::new()).await;
+        let cut = Client::http1(world.listen)
+            .await
+            .send(Method::GET, path, &[], Bytes::new())
+            .await;
         assert!(cut.is_err(), "{path}: a cut body must not look complete");
     }
     let cells = world.cells(7).await;
-    assert_eq!((events(&cells, E::Timeout), events(&cells, E::Reset)), (1, 5));
+    assert_eq!(
+        (events(&cells, E::Timeout), events(&cells, E::Reset)),
+        (1, 5)
+    );
     assert_eq!(total(&cells, |c| c.served.is_none()), 4, "{cells:#?}");
 }
 
@@ -107,7 +160,10 @@ async fn a_broken_upload_is_the_clients_fault() {
     service.max_body_bytes = 100;
     world.publish(vec![service]).await;
     // Goes away in the middle.
-    for head in ["Content-Length: 50\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"] {
+    for head in [
+        "Content-Length: 50\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ] {
         let mut stream = TcpStream::connect(world.listen).await.expect("connects");
         let text = format!("POST /up HTTP/1.1\r\nHost: a\r\n{head}");
         stream.write_all(text.as_bytes()).await.expect("written");
@@ -126,12 +182,29 @@ async fn a_broken_upload_is_the_clients_fault() {
     // Says too much, beforehand or on the way.
     let big = "x".repeat(101);
     let said = format!("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n{big}");
-    assert!(raw(world.listen, said.as_bytes()).await.starts_with("HTTP/1.1 413"));
-    let unsaid = format!("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n{big}\r\n0\r\n\r\n");
-    assert!(raw(world.listen, unsaid.as_bytes()).await.starts_with("HTTP/1.1 413"));
+    assert!(
+        raw(world.listen, said.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 413")
+    );
+    let unsaid = format!(
+        "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n{big}\r\n0\r\n\r\n"
+    );
+    assert!(
+        raw(world.listen, unsaid.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 413")
+    );
     let slices = world.slices_with(4).await;
     assert_eq!(slices.iter().map(|s| s.slice.client_faults).sum::<u64>(), 4);
-    assert_eq!(slices.iter().flat_map(|s| &s.slice.cells).map(|c| c.requests).sum::<u64>(), 0);
+    assert_eq!(
+        slices
+            .iter()
+            .flat_map(|s| &s.slice.cells)
+            .map(|c| c.requests)
+            .sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -139,13 +212,25 @@ async fn a_client_that_leaves_is_counted_by_when_it_leaves() {
     let mut world = World::new().await;
     world.share(0).await;
     let mut stream = TcpStream::connect(world.listen).await.expect("connects");
-    stream.write_all(b"GET /slow/60000 HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("written");
+    stream
+        .write_all(b"GET /slow/60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .expect("written");
     // It shows as waiting, older each second.
     let mut last = 0;
     loop {
-        let batch = world.control.slices(last, Duration::from_secs(3)).await.expect("slices");
+        let batch = world
+            .control
+            .slices(last, Duration::from_secs(3))
+            .await
+            .expect("slices");
         last = batch.slices.last().map_or(last, |s| s.sequence);
-        if batch.slices.iter().flat_map(|s| &s.slice.cells).any(|c| c.pending.at_or_above(900_000) == 1) {
+        if batch
+            .slices
+            .iter()
+            .flat_map(|s| &s.slice.cells)
+            .any(|c| c.pending.at_or_above(900_000) == 1)
+        {
             break;
         }
         assert!(last < 10, "it never showed as waiting");
@@ -158,7 +243,9 @@ async fn a_client_that_leaves_is_counted_by_when_it_leaves() {
     // After the head it is the client's own affair.
     let address = raw_backend(|mut stream: TcpStream| async move {
         let _ = read_head(&mut stream).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc").await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
+            .await;
         let _ = stream.read_u8().await;
     })
     .await;
@@ -166,7 +253,10 @@ async fn a_client_that_leaves_is_counted_by_when_it_leaves() {
     service.upstreams[0] = upstream("stable", &[address]);
     world.publish(vec![service]).await;
     let mut stream = TcpStream::connect(world.listen).await.expect("connects");
-    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("written");
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .expect("written");
     assert!(read_head(&mut stream).await.is_some());
     drop(stream);
     let cells = world.cells(2).await;
@@ -178,7 +268,9 @@ async fn a_client_that_leaves_is_counted_by_when_it_leaves() {
 async fn once_then_gone() -> SocketAddr {
     raw_backend(|mut stream: TcpStream| async move {
         if read_head(&mut stream).await.is_some() {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .await;
             let _ = stream.read_u8().await;
         }
     })
@@ -197,7 +289,10 @@ async fn a_kept_connection_that_died_is_noticed_by_nobody() {
         assert_eq!(client.get("/", &[]).await.status, 200, "request {n}");
     }
     // Sent twice it could act twice: the client is told.
-    let lost = client.send(Method::POST, "/", &[], Bytes::from_static(b"x")).await.expect("an answer");
+    let lost = client
+        .send(Method::POST, "/", &[], Bytes::from_static(b"x"))
+        .await
+        .expect("an answer");
     assert_eq!(lost.status, 502);
     let cells = world.cells(21).await;
     assert_eq!(events(&cells, E::Reset), 1);
@@ -230,7 +325,11 @@ async fn how_a_grpc_call_ended_is_counted() {
             "/fine" => Some("0"),
             _ => None,
         };
-        assert_eq!(trailer.map(|v| v.to_str().expect("text")), expected, "{path}");
+        assert_eq!(
+            trailer.map(|v| v.to_str().expect("text")),
+            expected,
+            "{path}"
+        );
     }
     let cells = world.cells(3).await;
     assert_eq!(events(&cells, E::GrpcStatus), 2);

@@ -17,23 +17,36 @@ async fn http_2_clients_are_served_and_split_as_http_1_clients_are() {
     let mut one = Client::http1(world.listen).await;
     for n in 0..50 {
         let tenant = format!("t{n}");
-        let headers = [("x-tenant", tenant.as_str()), ("cookie", "a=1"), ("cookie", "b=2")];
+        let headers = [
+            ("x-tenant", tenant.as_str()),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+        ];
         let over_two = two.get("/x?q=1", &headers).await;
         let over_one = one.get("/x?q=1", &[("x-tenant", &tenant)]).await;
         assert_eq!(over_two.version(), over_one.version());
     }
     let body = Bytes::from(vec![b'x'; 300_000]);
-    let echoed = two.send(Method::POST, "/echo", &[("x-tenant", "t")], body.clone()).await.expect("answer");
+    let echoed = two
+        .send(Method::POST, "/echo", &[("x-tenant", "t")], body.clone())
+        .await
+        .expect("answer");
     assert_eq!(echoed.body, body);
     let seen = world.stable.seen.lock().expect("lock").clone();
-    let first = seen.iter().find(|r| r.headers.contains_key("cookie")).expect("a request over HTTP/2");
+    let first = seen
+        .iter()
+        .find(|r| r.headers.contains_key("cookie"))
+        .expect("a request over HTTP/2");
     assert_eq!(first.headers["host"], "shop.example");
     assert_eq!(first.headers["cookie"], "a=1; b=2");
     assert_eq!(first.path, "/x?q=1");
     // A length that is not one number is refused before any version sees it.
     let before = world.stable.requests() + world.canary.requests();
     let doubtful = [("content-length", "1"), ("content-length", "1")];
-    let refused = Client::http2(world.listen).await.send(Method::POST, "/", &doubtful, Bytes::from_static(b"x")).await;
+    let refused = Client::http2(world.listen)
+        .await
+        .send(Method::POST, "/", &doubtful, Bytes::from_static(b"x"))
+        .await;
     assert!(refused.map_or(true, |got| got.status == 400));
     assert_eq!(world.stable.requests() + world.canary.requests(), before);
 }
@@ -42,14 +55,19 @@ async fn http_2_clients_are_served_and_split_as_http_1_clients_are() {
 async fn many_http_2_streams_at_once_keep_their_answers_apart() {
     let mut world = World::new().await;
     world.share(5_000).await;
-    let Client::Two(sender) = Client::http2(world.listen).await else { unreachable!() };
+    let Client::Two(sender) = Client::http2(world.listen).await else {
+        unreachable!()
+    };
     let mut tasks = Vec::new();
     for n in 0..300 {
         let mut client = Client::Two(sender.clone());
         tasks.push(tokio::spawn(async move {
             let token = format!("token-{n}");
             let body = Bytes::from(token.clone());
-            let got = client.send(Method::POST, "/echo", &[("x-tenant", &token)], body.clone()).await.expect("answer");
+            let got = client
+                .send(Method::POST, "/echo", &[("x-tenant", &token)], body.clone())
+                .await
+                .expect("answer");
             assert_eq!((got.status, got.body), (200, body));
         }));
     }
@@ -79,7 +97,12 @@ async fn headers_are_those_of_a_careful_gateway() {
     assert_eq!(got.headers["server"], "backend/1");
     assert!(got.headers.contains_key("date") && got.headers.get_all("date").iter().count() == 1);
     let sent = world.stable.last().headers;
-    for gone in ["x-secret", "x-esclusa-anything", "keep-alive", "transfer-encoding"] {
+    for gone in [
+        "x-secret",
+        "x-esclusa-anything",
+        "keep-alive",
+        "transfer-encoding",
+    ] {
         assert!(!sent.contains_key(gone), "{gone}");
     }
     for (name, value) in [
@@ -95,7 +118,15 @@ async fn headers_are_those_of_a_careful_gateway() {
     let mut service = world.service(0);
     service.trusted_proxies.push("127.0.0.0/8".into());
     world.publish(vec![service]).await;
-    get(world.listen, "/a", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-proto", "https")]).await;
+    get(
+        world.listen,
+        "/a",
+        &[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+        ],
+    )
+    .await;
     let sent = world.stable.last().headers;
     assert_eq!(sent["x-forwarded-for"], "6.6.6.6, 127.0.0.1");
     assert_eq!(sent["x-forwarded-proto"], "https");
@@ -112,7 +143,11 @@ async fn answers_without_a_body_have_none() {
     ];
     for (line, status, length) in lines {
         let next = "GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-        let answer = raw(world.listen, format!("{line}\r\nHost: a\r\n\r\n{next}").as_bytes()).await;
+        let answer = raw(
+            world.listen,
+            format!("{line}\r\nHost: a\r\n\r\n{next}").as_bytes(),
+        )
+        .await;
         let (first, rest) = answer.split_once("\r\n\r\n").expect("head");
         assert!(first.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
         if let Some(length) = length {
@@ -129,11 +164,19 @@ async fn a_client_is_told_to_continue() {
     let mut stream = TcpStream::connect(world.listen).await.expect("connects");
     let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("written");
-    assert!(read_head(&mut stream).await.expect("head").starts_with("HTTP/1.1 100"));
+    assert!(
+        read_head(&mut stream)
+            .await
+            .expect("head")
+            .starts_with("HTTP/1.1 100")
+    );
     stream.write_all(b"hi").await.expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("read");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"),
+        "{answer}"
+    );
     assert!(!world.stable.last().headers.contains_key("expect"));
 }
 
@@ -142,23 +185,33 @@ async fn old_clients_are_served() {
     let mut world = World::new().await;
     world.share(0).await;
     let answer = raw(world.listen, b"GET /old HTTP/1.0\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"),
+        "{answer}"
+    );
     assert!(answer.ends_with("stable"), "{answer}");
-    assert_eq!(world.stable.last().headers["host"], world.stable.address.to_string());
+    assert_eq!(
+        world.stable.last().headers["host"],
+        world.stable.address.to_string()
+    );
 }
 
 #[tokio::test]
 async fn services_share_a_listener_by_host_and_path() {
     let mut world = World::new().await;
-    let named = |world: &World, name: &str, host: Option<&str>, path: Option<&str>, to_canary: bool| {
-        let mut service = world.service(0);
-        service.service = ServiceName::new(name).expect("name");
-        service.matches = RouteMatch { host: host.map(Into::into), path: path.map(Into::into) };
-        if to_canary {
-            service.stable = digest("canary");
-        }
-        service
-    };
+    let named =
+        |world: &World, name: &str, host: Option<&str>, path: Option<&str>, to_canary: bool| {
+            let mut service = world.service(0);
+            service.service = ServiceName::new(name).expect("name");
+            service.matches = RouteMatch {
+                host: host.map(Into::into),
+                path: path.map(Into::into),
+            };
+            if to_canary {
+                service.stable = digest("canary");
+            }
+            service
+        };
     let services = vec![
         named(&world, "web", Some("shop.example"), None, false),
         named(&world, "api", Some("shop.example"), Some("/api"), true),
@@ -172,13 +225,24 @@ async fn services_share_a_listener_by_host_and_path() {
         ("shop.example", "/api/v1?x", "canary"),
         ("other.example", "/api", "canary"),
     ] {
-        assert_eq!(get(world.listen, path, &[("host", host)]).await.version(), expected, "{host}{path}");
+        assert_eq!(
+            get(world.listen, path, &[("host", host)]).await.version(),
+            expected,
+            "{host}{path}"
+        );
     }
     let none = get(world.listen, "/", &[("host", "nobody.example")]).await;
     assert_eq!(none.status, 404);
-    assert_eq!(none.headers["proxy-status"], "esclusa; error=destination_not_found");
+    assert_eq!(
+        none.headers["proxy-status"],
+        "esclusa; error=destination_not_found"
+    );
     let slices = world.slices_with(5).await;
-    assert!(slices.iter().all(|s| s.slice.proxy_faults == 0 && s.slice.client_faults == 0));
+    assert!(
+        slices
+            .iter()
+            .all(|s| s.slice.proxy_faults == 0 && s.slice.client_faults == 0)
+    );
     // Two services may not claim the same requests.
     let mut twice = services;
     twice.push(named(&world, "third", Some("other.example"), None, true));
@@ -201,7 +265,13 @@ async fn listeners_follow_the_generation() {
     world.publish(vec![service.clone()]).await;
     // Open when the answer comes.
     assert_eq!(get(second, "/", &[]).await.status, 200);
-    crate::support::eventually(|| async { TcpStream::connect(world.listen).await.is_err().then_some(()) }).await;
+    crate::support::eventually(|| async {
+        TcpStream::connect(world.listen)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
     // Nothing answers for the old address any more.
     assert_eq!(kept.get("/", &[]).await.status, 404);
 
@@ -226,7 +296,8 @@ async fn listeners_follow_the_generation() {
 #[tokio::test]
 async fn a_version_behind_tls_gets_its_own_host_and_prefix() {
     let mut world = World::new().await;
-    let certified = rcgen::generate_simple_self_signed(vec!["v2.internal".to_owned()]).expect("certificate");
+    let certified =
+        rcgen::generate_simple_self_signed(vec!["v2.internal".to_owned()]).expect("certificate");
     let ca_file = world.dir.path().join("ca.pem");
     std::fs::write(&ca_file, certified.cert.pem()).expect("written");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -242,14 +313,18 @@ async fn a_version_behind_tls_gets_its_own_host_and_prefix() {
     let address = crate::support::raw_backend(move |stream: TcpStream| {
         let (acceptor, heads) = (acceptor.clone(), heads.clone());
         async move {
-            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
             let mut head = Vec::new();
             while let Ok(byte) = stream.read_u8().await {
                 head.push(byte);
                 if head.ends_with(b"\r\n\r\n") {
                     let _ = heads.send(String::from_utf8_lossy(&head).into_owned());
                     head.clear();
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                        .await;
                 }
             }
         }
@@ -259,8 +334,10 @@ async fn a_version_behind_tls_gets_its_own_host_and_prefix() {
     service.upstreams[0] = upstream("stable", &[address]);
     {
         let instance = &mut service.upstreams[0].instances[0];
-        instance.tls =
-            Some(UpstreamTls { sni: "v2.internal".into(), ca_file: Some(ca_file.display().to_string()) });
+        instance.tls = Some(UpstreamTls {
+            sni: "v2.internal".into(),
+            ca_file: Some(ca_file.display().to_string()),
+        });
         instance.host_header = Some("v2.internal".into());
         instance.path_prefix = "/v2/".into();
     }
@@ -269,7 +346,11 @@ async fn a_version_behind_tls_gets_its_own_host_and_prefix() {
         assert_eq!(get(world.listen, "/items?x=1", &[]).await.body, "ok");
         let head = seen.recv().await.expect("head").to_ascii_lowercase();
         assert!(head.starts_with("get /v2/items?x=1 http/1.1\r\n"), "{head}");
-        assert!(head.contains("host: v2.internal\r\n") && head.contains("x-forwarded-host: shop.example\r\n"), "{head}");
+        assert!(
+            head.contains("host: v2.internal\r\n")
+                && head.contains("x-forwarded-host: shop.example\r\n"),
+            "{head}"
+        );
     }
     // Another name is not what the certificate says.
     if let Some(tls) = &mut service.upstreams[0].instances[0].tls {
@@ -288,11 +369,18 @@ async fn metrics_say_what_slices_say() {
     }
     world.slices_with(3).await;
     let text = world.control.metrics().await.expect("metrics");
-    let version = format!("service=\"shop\",version=\"canary\",digest=\"{0}\"", digest("canary").short());
+    let version = format!(
+        "service=\"shop\",version=\"canary\",digest=\"{0}\"",
+        digest("canary").short()
+    );
     let short = digest("canary").short();
     for line in [
-        format!("esclusa_requests_total{{{version},served=\"{short}\",synthetic=\"false\",class=\"ok\"}} 2"),
-        format!("esclusa_requests_total{{{version},served=\"{short}\",synthetic=\"false\",class=\"5xx\"}} 1"),
+        format!(
+            "esclusa_requests_total{{{version},served=\"{short}\",synthetic=\"false\",class=\"ok\"}} 2"
+        ),
+        format!(
+            "esclusa_requests_total{{{version},served=\"{short}\",synthetic=\"false\",class=\"5xx\"}} 1"
+        ),
         format!("esclusa_response_seconds_count{{{version}}} 2"),
         format!("esclusa_response_seconds_bucket{{{version},le=\"+Inf\"}} 2"),
         format!("esclusa_requests_in_flight{{{version}}} 0"),

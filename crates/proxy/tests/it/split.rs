@@ -226,10 +226,15 @@ async fn esclusas_own_requests_reach_the_version_they_are_for() {
 async fn a_segment_is_exposed_whatever_the_share() {
     let mut world = World::new().await;
     let mut service = world.service(500);
-    let segment = |when: &str| esclusa_flags::SegmentRule { name: "team".into(), when: when.into() };
+    let segment = |when: &str| esclusa_flags::SegmentRule {
+        name: "team".into(),
+        when: when.into(),
+    };
     if let Some(split) = &mut service.split {
         split.share = esclusa_model::BasisPoints::ZERO;
-        split.segments = vec![segment("tenant == \"acme\" || header(\"x-team\") == \"red\"")];
+        split.segments = vec![segment(
+            "tenant == \"acme\" || header(\"x-team\") == \"red\"",
+        )];
     }
     world.publish(vec![service.clone()]).await;
     for (headers, expected) in [
@@ -239,7 +244,11 @@ async fn a_segment_is_exposed_whatever_the_share() {
         (&[], "stable"),
     ] {
         let got = get(world.listen, "/", headers).await;
-        assert_eq!((got.version(), got.cookie()), (expected, None), "{headers:?}");
+        assert_eq!(
+            (got.version(), got.cookie()),
+            (expected, None),
+            "{headers:?}"
+        );
     }
     if let Some(split) = &mut service.split {
         split.segments = vec![segment("header(")];

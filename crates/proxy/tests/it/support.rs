@@ -34,7 +34,6 @@ pub(crate) const BOUND: Duration = Duration::from_secs(20);
 /// What a version was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorded {
-    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -110,7 +109,6 @@ impl Backend {
             Bytes::from_static(name.as_bytes())
         };
         let record = Recorded {
-            method: parts.method,
             path,
             headers: parts.headers,
             body,
@@ -469,7 +467,12 @@ impl Client {
         let body = body.collect().await?;
         let trailers = body.trailers().cloned();
         let body = body.to_bytes();
-        Ok(Got { status: parts.status.as_u16(), headers: parts.headers, body, trailers })
+        Ok(Got {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+            trailers,
+        })
     }
 }
 

@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 async fn canary_tenant(world: &World) -> String {
     for n in 0..200 {
         let tenant = format!("t{n}");
-        if get(world.listen, "/", &[("x-tenant", &tenant)]).await.version() == "canary" {
+        if get(world.listen, "/", &[("x-tenant", &tenant)])
+            .await
+            .version()
+            == "canary"
+        {
             return tenant;
         }
     }
@@ -17,12 +21,18 @@ async fn canary_tenant(world: &World) -> String {
 }
 
 fn lonely(mut service: ServiceRoute, after_ms: u64, then: LostControlThen) -> ServiceRoute {
-    service.lost_control = LostControl { after: Millis(after_ms), then };
+    service.lost_control = LostControl {
+        after: Millis(after_ms),
+        then,
+    };
     service
 }
 
 async fn version(world: &World, tenant: &str) -> String {
-    get(world.listen, "/", &[("x-tenant", tenant)]).await.version().to_owned()
+    get(world.listen, "/", &[("x-tenant", tenant)])
+        .await
+        .version()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -33,7 +43,16 @@ async fn a_restarted_proxy_serves_what_it_served() {
     world.restart().await;
     // Nobody has spoken to it yet.
     assert_eq!(version(&world, &tenant).await, "canary");
-    assert_eq!(world.control.status().await.expect("status").generation.number, 1);
+    assert_eq!(
+        world
+            .control
+            .status()
+            .await
+            .expect("status")
+            .generation
+            .number,
+        1
+    );
     // It still refuses what is older.
     world.next = 1;
     let service = world.service(0);
@@ -74,7 +93,10 @@ async fn publishing_does_not_wait_for_a_disk() {
     let generation = world.generation(vec![service]);
     let published = world.control.publish(&generation).await.expect("published");
     assert!(!published.persisted);
-    assert_eq!(get(world.listen, "/", &[("x-tenant", "t")]).await.version(), "stable");
+    assert_eq!(
+        get(world.listen, "/", &[("x-tenant", "t")]).await.version(),
+        "stable"
+    );
     std::fs::remove_dir(data.join("state.new")).expect("removed");
     eventually(|| async {
         let text = std::fs::read_to_string(data.join("state")).expect("state");
@@ -95,25 +117,52 @@ async fn without_control_a_share_is_taken_back_and_stays_back() {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(2_500) {
         let beat = Heartbeat { generation: first };
-        assert!(world.control.heartbeat(&beat).await.expect("beat").returned.is_empty());
+        assert!(
+            world
+                .control
+                .heartbeat(&beat)
+                .await
+                .expect("beat")
+                .returned
+                .is_empty()
+        );
         assert_eq!(version(&world, &tenant).await, "canary");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let silent = Instant::now();
     eventually(|| async { (version(&world, &tenant).await == "stable").then_some(()) }).await;
-    assert!(silent.elapsed() > Duration::from_millis(1_300), "{:?}", silent.elapsed());
+    assert!(
+        silent.elapsed() > Duration::from_millis(1_300),
+        "{:?}",
+        silent.elapsed()
+    );
     // It is not raised by a restart, nor by a controller that does not know.
     world.restart().await;
     assert_eq!(version(&world, &tenant).await, "stable");
     let second = world.publish(vec![service.clone()]).await;
     assert_eq!(version(&world, &tenant).await, "stable");
-    let status = world.control.heartbeat(&Heartbeat { generation: second }).await.expect("beat");
+    let status = world
+        .control
+        .heartbeat(&Heartbeat { generation: second })
+        .await
+        .expect("beat");
     let half = BasisPoints::new(5_000).expect("share");
-    assert_eq!(status.returned, [(crate::support::split(5_000).release, half)]);
+    assert_eq!(
+        status.returned,
+        [(crate::support::split(5_000).release, half)]
+    );
     // One that was told decides.
     world.publish(vec![service]).await;
     assert_eq!(version(&world, &tenant).await, "canary");
-    assert!(world.control.status().await.expect("status").returned.is_empty());
+    assert!(
+        world
+            .control
+            .status()
+            .await
+            .expect("status")
+            .returned
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -126,11 +175,23 @@ async fn a_restart_does_not_begin_the_silence_anew() {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     world.restart().await;
     eventually(|| async { (version(&world, &tenant).await == "stable").then_some(()) }).await;
-    assert!(silent.elapsed() < Duration::from_millis(3_800), "{:?}", silent.elapsed());
+    assert!(
+        silent.elapsed() < Duration::from_millis(3_800),
+        "{:?}",
+        silent.elapsed()
+    );
     // The release's end is the end of the matter.
     let service = world.service(0);
     world.publish(vec![service]).await;
-    assert!(world.control.status().await.expect("status").returned.is_empty());
+    assert!(
+        world
+            .control
+            .status()
+            .await
+            .expect("status")
+            .returned
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -147,5 +208,8 @@ async fn a_plan_may_say_to_hold() {
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     assert_eq!(version(&world, &tenant).await, "canary");
     let status = world.control.status().await.expect("status");
-    assert_eq!((status.generation.epoch, status.returned.len()), (Epoch(1), 0));
+    assert_eq!(
+        (status.generation.epoch, status.returned.len()),
+        (Epoch(1), 0)
+    );
 }

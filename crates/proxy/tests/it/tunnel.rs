@@ -31,7 +31,11 @@ const UPGRADE: &str = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: we
 async fn tunnels(world: &World, wanted: u64) {
     eventually(|| async {
         let status = world.control.status().await.expect("status");
-        let load = status.load.iter().find(|l| l.version == digest("stable")).expect("load");
+        let load = status
+            .load
+            .iter()
+            .find(|l| l.version == digest("stable"))
+            .expect("load");
         ((load.tunnels, load.in_flight) == (wanted, 0)).then_some(())
     })
     .await;
@@ -47,9 +51,15 @@ async fn bytes_go_both_ways_until_both_sides_end() {
     // The first frame may come before the answer; it must not be read as HTTP.
     let early = format!("GET /ws HTTP/1.1\r\n{UPGRADE}GET /smuggled HTTP/1.1\r\n\r\n");
     stream.write_all(early.as_bytes()).await.expect("written");
-    let head = read_head(&mut stream).await.expect("head").to_ascii_lowercase();
+    let head = read_head(&mut stream)
+        .await
+        .expect("head")
+        .to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 101"), "{head}");
-    assert!(head.contains("upgrade: websocket") && head.contains("sec-websocket-accept: x"), "{head}");
+    assert!(
+        head.contains("upgrade: websocket") && head.contains("sec-websocket-accept: x"),
+        "{head}"
+    );
     tunnels(&world, 1).await;
     let payload = vec![7_u8; 1_000_000];
     let (mut from, mut to) = stream.split();
@@ -65,11 +75,19 @@ async fn bytes_go_both_ways_until_both_sides_end() {
     );
     written.expect("written");
     let read = read.expect("read");
-    let expected = [b"hello GET /smuggled HTTP/1.1\r\n\r\n", &payload[..], b" bye"].concat();
+    let expected = [
+        b"hello GET /smuggled HTTP/1.1\r\n\r\n",
+        &payload[..],
+        b" bye",
+    ]
+    .concat();
     assert_eq!(read.len(), expected.len());
     assert!(read == expected);
     tunnels(&world, 0).await;
-    assert_eq!(world.cells(1).await.iter().map(|c| c.requests).sum::<u64>(), 1);
+    assert_eq!(
+        world.cells(1).await.iter().map(|c| c.requests).sum::<u64>(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -82,11 +100,21 @@ async fn a_refused_upgrade_leaves_the_connection_usable() {
     let two = format!("GET /no HTTP/1.1\r\n{UPGRADE}GET /plain HTTP/1.1\r\nHost: a\r\n\r\n");
     stream.write_all(two.as_bytes()).await.expect("written");
     for _ in 0..2 {
-        assert!(read_head(&mut stream).await.expect("head").starts_with("HTTP/1.1 426"));
+        assert!(
+            read_head(&mut stream)
+                .await
+                .expect("head")
+                .starts_with("HTTP/1.1 426")
+        );
     }
     let upgrade = format!("GET /ws HTTP/1.1\r\n{UPGRADE}");
     stream.write_all(upgrade.as_bytes()).await.expect("written");
-    assert!(read_head(&mut stream).await.expect("head").starts_with("HTTP/1.1 101"));
+    assert!(
+        read_head(&mut stream)
+            .await
+            .expect("head")
+            .starts_with("HTTP/1.1 101")
+    );
     tunnels(&world, 1).await;
     drop(stream);
     tunnels(&world, 0).await;
@@ -99,7 +127,10 @@ async fn a_tunnel_outlives_its_generation_but_not_the_deadline() {
     service.upstreams[0] = upstream("stable", &[echo().await]);
     world.publish(vec![service]).await;
     let mut stream = TcpStream::connect(world.listen).await.expect("connects");
-    stream.write_all(format!("GET /ws HTTP/1.1\r\n{UPGRADE}").as_bytes()).await.expect("written");
+    stream
+        .write_all(format!("GET /ws HTTP/1.1\r\n{UPGRADE}").as_bytes())
+        .await
+        .expect("written");
     assert!(read_head(&mut stream).await.is_some());
     let mut hello = [0; 6];
     stream.read_exact(&mut hello).await.expect("hello");

@@ -5,10 +5,12 @@ use crate::clock;
 use crate::routing::service_route;
 use crate::world::DriverDial;
 use esclusa_engine::{DialReading, DialState, desired};
-use esclusa_model::{Millis, ReleaseId};
+use esclusa_model::{BasisPoints, Millis, ReleaseId};
 use esclusa_release::Exposure;
 use esclusa_wire::ServiceRoute;
 
+/// Pause between two questions of the same content.
+const ASK_EVERY: Millis = Millis(250);
 /// How old a reading may grow before the dial is read again.
 const READ_EVERY: Millis = Millis(1_000);
 
@@ -39,16 +41,22 @@ impl ServiceActor {
         if fresh && run.dial.route == route {
             return;
         }
+        // A dial that does not answer is not asked the same thing in a loop.
+        let repeated = run.dial.route == route
+            && run.dial.reading.as_ref().is_some_and(|reading| reading.asked == *exposure);
+        if repeated && clock::now().since(run.dial.asked_at) < ASK_EVERY {
+            return;
+        }
         run.dial.asking = Some(exposure.clone());
         run.dial.route.clone_from(&route);
-        run.dial.questions += 1;
+        run.dial.asked_at = clock::now();
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
         if plan.traffic.driver == "proxy" {
             let service = self.service.name.clone();
             tokio::spawn(async move {
-                let reading = ask_proxy(&shared, &service, route, asked).await;
+                let reading = ask_proxy(&shared, &service, &release, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
             return;
@@ -79,12 +87,18 @@ impl ServiceActor {
 async fn ask_proxy(
     shared: &crate::app::Shared,
     service: &esclusa_model::ServiceName,
+    release: &ReleaseId,
     route: Option<ServiceRoute>,
     asked: Exposure,
 ) -> DialReading {
     let share = asked.share;
     let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
     {
+        // Its own return is not undone by telling it the same again.
+        Ok(_) if share.get() > 0 && shared.dataplane.returned(release) => {
+            let detail = "the proxy has taken the share back by itself".to_owned();
+            (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
+        }
         Ok(generation) => {
             let detail = format!("generation {generation} is in force");
             (Some(share), DialState::Converged, Some(generation), detail)

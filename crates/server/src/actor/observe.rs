@@ -82,7 +82,7 @@ fn observe(run: &Run, shared: &crate::app::Shared) -> Observed {
         judgement: run.judging.judgement(&run.release),
         silent_for: if observes { now.since(silent_since) } else { Millis::ZERO },
         returned_by_proxy: shared.dataplane.returned(run.id()),
-        busy: !run.cancelled.is_empty(),
+        busy: run.is_busy(),
     }
 }
 

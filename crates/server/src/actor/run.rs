@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::judging::Judging;
-use esclusa_engine::DialReading;
+use esclusa_engine::{DialReading, desired};
 use esclusa_model::{Actor, ReleaseId, Timestamp};
 use esclusa_release::{Event, Exposure, Release, Task};
 use esclusa_wire::ServiceRoute;
@@ -24,8 +24,8 @@ pub(crate) struct Dial {
     pub asking: Option<Exposure>,
     /// The route that the newest reading is about, for the built-in proxy.
     pub route: Option<ServiceRoute>,
-    /// Counts questions, so that an answer to an old one is told from the newest.
-    pub questions: u64,
+    /// When it was asked last.
+    pub asked_at: Timestamp,
 }
 
 /// A release under way, or the promoted one that can still be undone.
@@ -60,6 +60,13 @@ impl Run {
 
     pub(crate) fn id(&self) -> &ReleaseId {
         &self.release.requested.release
+    }
+
+    /// Whether anything runs that the state does not ask for.
+    pub(crate) fn is_busy(&self) -> bool {
+        let wanted = desired(&self.release).running;
+        !self.cancelled.is_empty()
+            || self.running.iter().any(|(task, r)| !wanted.contains(&(*task, r.attempt)))
     }
 
     /// Cancels every task that the state does not ask for any more.

@@ -3,7 +3,7 @@
 use super::{Message, ServiceActor};
 use crate::actor::observe::system;
 use crate::actor::run::Running;
-use crate::world::{TaskContext, deployed, done, failed, perform};
+use crate::world::{TaskContext, deployed, done, end_cancelled, failed, perform};
 use esclusa_engine::Completion;
 use esclusa_release::{ServiceEvent, Task};
 
@@ -23,12 +23,16 @@ impl ServiceActor {
             };
             let release = run.id().clone();
             let own = self.own.clone();
+            let leftover = context.clone();
             let work = tokio::spawn(perform(context, task));
             run.running.insert(task, Running { attempt, abort: work.abort_handle() });
             tokio::spawn(async move {
                 let message = match work.await {
                     Ok(completion) => Message::Completed(release, task, attempt, completion),
-                    Err(error) if error.is_cancelled() => Message::Gone(release, task),
+                    Err(error) if error.is_cancelled() => {
+                        end_cancelled(&leftover, task, attempt).await;
+                        Message::Gone(release, task)
+                    }
                     Err(error) => {
                         let completion = failed(format!("a fault of esclusa itself: {error}"));
                         Message::Completed(release, task, attempt, completion)
@@ -59,7 +63,7 @@ impl ServiceActor {
         let Some(run) = &self.run else { return failed("no release is under way") };
         let id = run.id().clone();
         let keep_warm = run.release.requested.plan.keep_warm;
-        if self.service.stable.as_ref().is_some_and(|stable| stable.release.as_ref() == Some(&id)) {
+        if self.service.stable_is_of(&id) {
             return done("recorded before");
         }
         let Some(stable) = deployed(&run.release) else { return failed("no version is stored") };
@@ -74,13 +78,14 @@ impl ServiceActor {
     async fn restore_stable(&mut self) -> Completion {
         let Some(run) = &self.run else { return failed("no release is under way") };
         let release = run.id().clone();
-        let is_ours = |service: &esclusa_release::Service| {
-            service.stable.as_ref().is_some_and(|stable| stable.release.as_ref() == Some(&release))
-        };
-        if !is_ours(&self.service) {
-            return done("restored before");
+        if !self.service.stable_is_of(&release) {
+            return done("was not recorded, or restored before");
         }
-        let event = ServiceEvent::StableRestored { release: release.clone() };
+        let event = if self.service.warm.is_some() {
+            ServiceEvent::StableRestored { release }
+        } else {
+            ServiceEvent::StableWithdrawn { release }
+        };
         match self.commit_service(event, &system("engine")).await {
             Ok(()) => done(""),
             Err(error) => failed(error.to_string()),

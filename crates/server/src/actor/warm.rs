@@ -7,7 +7,7 @@ use crate::routing::service_route;
 use crate::view::ServiceView;
 use crate::world::stop_deployed;
 use esclusa_model::Digest;
-use esclusa_release::{Exposure, Phase, ServiceEvent};
+use esclusa_release::{Deployed, Exposure, Phase, ServiceEvent};
 
 impl ServiceActor {
     /// What has to be done whether or not a release is under way.
@@ -30,29 +30,36 @@ impl ServiceActor {
         }
     }
 
-    /// Stops the version before: when its time is over, or when a new release exposes
-    /// its first user, because two ways back would be one too many.
+    /// Stops versions that nothing returns to: the one before, when its time is over or
+    /// a new release exposes its first user, and whatever stood before that.
     fn retire_warm(&mut self) {
-        let Some(warm) = &self.service.warm else { return };
-        let replaced = self.run.as_ref().is_some_and(|run| {
-            *run.id() != warm.release
-                && run.release.was_exposed
-                && !run.release.phase.is_returning()
-        });
-        let returning = self.run.as_ref().is_some_and(|run| {
-            *run.id() == warm.release && run.release.phase.is_returning()
-        });
-        let due = (clock::now() >= warm.until || replaced) && !returning;
-        if !due || self.stopping_warm {
+        if self.stopping_warm {
             return;
         }
+        let Some(deployed) = self.retired().cloned() else { return };
         self.stopping_warm = true;
         let (own, shared) = (self.own.clone(), self.shared.clone());
-        let (service, deployed) = (self.service.name.clone(), warm.deployed.clone());
+        let service = self.service.name.clone();
         tokio::spawn(async move {
             let outcome = stop_deployed(&shared, &service, &deployed).await;
             let _ = own.send(Message::WarmStopped(deployed.version.digest, outcome)).await;
         });
+    }
+
+    fn retired(&self) -> Option<&Deployed> {
+        let warm = self.service.warm.as_ref().filter(|warm| {
+            let run = self.run.as_ref();
+            let replaced = run.is_some_and(|run| {
+                *run.id() != warm.release
+                    && run.release.was_exposed
+                    && !run.release.phase.is_returning()
+            });
+            let needed = run
+                .is_some_and(|run| *run.id() == warm.release && run.release.phase.is_returning());
+            (clock::now() >= warm.until || replaced) && !needed
+        });
+        // Two ways back would be one too many.
+        self.service.retiring.first().or_else(|| warm.map(|warm| &warm.deployed))
     }
 
     pub(super) async fn warm_stopped(&mut self, version: Digest, outcome: Result<(), String>) {

@@ -78,6 +78,14 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
             Err(reason) => return failed(reason),
         }
     }
+    // A singleton that cannot stand by starts at the hand-over; it is planned already.
+    for (name, component, id) in version.all() {
+        if component.kind == ComponentKind::Singleton && !can_stand_by(component) {
+            let component_name = name.clone();
+            let kind = component.kind;
+            instances.push(InstanceRecord { id, component: component_name, kind, url: None });
+        }
+    }
     if let Some(record) = instances
         .iter()
         .find(|record| record.kind == ComponentKind::Web && record.url.is_none())

@@ -1,7 +1,7 @@
 //! Asks a dial outside of this program.
 
 use crate::clock;
-use esclusa_drivers::traffic::{self, DialRequest, DialVersion, TrafficDial};
+use esclusa_drivers::traffic::{self, DialRequest, DialVersion};
 use esclusa_engine::{DialReading, DialState};
 use esclusa_model::ComponentKind;
 use esclusa_plan::DriverUse;

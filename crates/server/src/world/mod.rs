@@ -14,14 +14,18 @@ pub(crate) use instances::{deployed, stop_deployed, wake_deployed};
 use crate::app::Shared;
 use esclusa_drivers::run::{RunDriver, RunSettings};
 use esclusa_engine::Completion;
+use esclusa_shim::ShimCommand;
 use esclusa_release::{Release, Service, Task, TaskEnd};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(crate) use steps::end_cancelled;
+
 /// One of each driver for the program's life: they serialise what must not overlap.
 pub(crate) struct Drivers {
     run: BTreeMap<String, Arc<dyn RunDriver>>,
+    shim: ShimCommand,
 }
 
 impl Drivers {
@@ -34,7 +38,12 @@ impl Drivers {
                 Some((entry.name.clone(), driver))
             })
             .collect();
-        Self { run }
+        Self { run, shim: settings.shim.clone() }
+    }
+
+    /// How supervisors are started.
+    pub(crate) const fn shim(&self) -> &ShimCommand {
+        &self.shim
     }
 
     pub(crate) fn run(&self, name: &str) -> Option<&Arc<dyn RunDriver>> {
@@ -43,6 +52,7 @@ impl Drivers {
 }
 
 /// Everything a task may look at: copies, so that it runs beside the actor.
+#[derive(Clone)]
 pub(crate) struct TaskContext {
     pub shared: Arc<Shared>,
     pub release: Release,
@@ -53,13 +63,6 @@ pub(crate) struct TaskContext {
 impl TaskContext {
     pub(crate) fn base_dir(&self) -> PathBuf {
         PathBuf::from(&self.release.requested.base_dir)
-    }
-
-    /// Where a release's steps and checks leave their output.
-    pub(crate) fn log_path(&self, name: &str) -> PathBuf {
-        let release = self.release.requested.release.as_str();
-        let name = name.replace('/', "-");
-        self.shared.data_dir.join("releases").join(release).join(format!("{name}.log"))
     }
 }
 

@@ -1,37 +1,59 @@
-//! Runs the commands of a plan.
+//! Runs the commands of a plan. A command goes on when the controller dies, and whoever
+//! asks for it again waits for the same run.
 
 use super::instances::placeholders;
-use super::{TaskContext, done, failed};
-use esclusa_drivers::{StepOutcome, StepRun, run_step};
+use super::{TaskContext, done, driver_reason, failed};
+use esclusa_drivers::{LastingEnd, LastingStep, StepOutcome, fill_words};
 use esclusa_engine::Completion;
 use esclusa_model::Millis;
 use esclusa_release::{Task, TaskEnd};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub(super) async fn step(context: &TaskContext, task: Task) -> Completion {
-    let Some((name, words, timeout)) = command_of(context, task) else {
+    let Some((words, timeout)) = command_of(context, task) else {
         return failed("the plan has no such step");
     };
-    let values = placeholders(context);
-    let mut filled = Vec::with_capacity(words.len());
-    for word in words {
-        match values.fill(word) {
-            Ok(word) => filled.push(word),
-            Err(error) => return failed(error.to_string()),
-        }
+    // An undo must not meet the step that it undoes.
+    if let Some(undone) = undone_by(task)
+        && let Some(state) = context.release.tasks.get(&undone)
+        && let Err(error) = lasting(context, undone, state.attempt).cancel().await
+    {
+        return failed(format!("{undone} still runs: {}", driver_reason(&error)));
     }
-    let run = StepRun {
-        name: name.to_owned(),
-        words: filled,
-        env: environment(context, task),
-        cwd: context.base_dir(),
-        timeout,
-        log_path: context.log_path(&task.to_string()),
+    let attempt = context.release.tasks.get(&task).map_or(1, |state| state.attempt);
+    let words = match fill_words(words, &placeholders(context)) {
+        Ok(words) => words,
+        Err(error) => return failed(error.message),
     };
-    let end = run_step(run).await;
-    let tail = end.output_tail.trim_end();
-    let said = if tail.is_empty() { String::new() } else { format!("; its last lines: {tail}") };
-    match end.end {
+    let step = LastingStep {
+        words,
+        env: environment(context, task),
+        timeout,
+        ..lasting(context, task, attempt)
+    };
+    match step.run(context.shared.drivers.shim()).await {
+        Ok(LastingEnd::Known(end)) => told(end.end, &end.output_tail),
+        Ok(LastingEnd::Lost { output_tail }) => {
+            failed(format!("it is gone and nobody saw how it ended{}", said(&output_tail)))
+        }
+        Err(error) => failed(driver_reason(&error)),
+    }
+}
+
+/// Ends what a cancelled task left running.
+pub(crate) async fn end_cancelled(context: &TaskContext, task: Task, attempt: u32) {
+    if command_of(context, task).is_none() {
+        return;
+    }
+    if let Err(error) = lasting(context, task, attempt).cancel().await {
+        tracing::error!(%task, reason = driver_reason(&error), "A cancelled step still runs");
+    }
+}
+
+fn told(end: StepOutcome, output: &str) -> Completion {
+    let said = said(output);
+    match end {
         StepOutcome::Exited(0) => done("exit 0"),
         StepOutcome::Exited(code) => failed(format!("exit {code}{said}")),
         StepOutcome::Signalled(signal) => failed(format!("ended by signal {signal}{said}")),
@@ -43,28 +65,49 @@ pub(super) async fn step(context: &TaskContext, task: Task) -> Completion {
     }
 }
 
-fn command_of(context: &TaskContext, task: Task) -> Option<(&str, &[String], Millis)> {
+fn said(output: &str) -> String {
+    let tail = output.trim_end();
+    if tail.is_empty() { String::new() } else { format!("; its last lines: {tail}") }
+}
+
+/// A step's place, its command still empty. Short, because a socket lies in it.
+fn lasting(context: &TaskContext, task: Task, attempt: u32) -> LastingStep {
+    let release = context.release.requested.release.as_str();
+    let tail = release.get(release.len().saturating_sub(12)..).unwrap_or(release);
+    let name = format!("{}-{attempt}", task.to_string().replace('/', "-"));
+    LastingStep {
+        words: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: PathBuf::from(&context.release.requested.base_dir),
+        timeout: Millis::ZERO,
+        dir: context.shared.data_dir.join("steps").join(tail).join(name),
+    }
+}
+
+const fn undone_by(task: Task) -> Option<Task> {
+    match task {
+        Task::UndoBefore(index) => Some(Task::Before(index)),
+        Task::UndoAfter(index) => Some(Task::After(index)),
+        _ => None,
+    }
+}
+
+fn command_of(context: &TaskContext, task: Task) -> Option<(&[String], Millis)> {
     let plan = &context.release.requested.plan;
     match task {
-        Task::Before(index) => {
-            plan.before.get(index).map(|s| (s.name.as_str(), &s.command[..], s.timeout))
-        }
-        Task::After(index) => {
-            plan.after.get(index).map(|s| (s.name.as_str(), &s.command[..], s.timeout))
-        }
+        Task::Before(index) => plan.before.get(index).map(|s| (&s.command[..], s.timeout)),
+        Task::After(index) => plan.after.get(index).map(|s| (&s.command[..], s.timeout)),
         Task::UndoBefore(index) => {
-            let step = plan.before.get(index)?;
-            step.undo.as_ref().map(|u| (step.name.as_str(), &u.command[..], u.timeout))
+            plan.before.get(index)?.undo.as_ref().map(|u| (&u.command[..], u.timeout))
         }
         Task::UndoAfter(index) => {
-            let step = plan.after.get(index)?;
-            step.undo.as_ref().map(|u| (step.name.as_str(), &u.command[..], u.timeout))
+            plan.after.get(index)?.undo.as_ref().map(|u| (&u.command[..], u.timeout))
         }
         _ => None,
     }
 }
 
-/// What a step is told about the release that runs it.
+/// What a step or check is told about the release that runs it.
 pub(super) fn environment(context: &TaskContext, task: Task) -> BTreeMap<String, String> {
     let requested = &context.release.requested;
     let attempt = context.release.tasks.get(&task).map_or(1, |state| state.attempt);

@@ -1,6 +1,11 @@
 //! The shim with real processes.
 
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may panic"
+)]
 
 mod ends;
 mod lives;

@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 /// Names and numbers of the signals that a block may use, the same on every Linux
 /// machine of the kinds we run on.
 const SIGNALS: [(&str, i32); 6] = [
-    ("TERM", 15),
-    ("INT", 2),
-    ("QUIT", 3),
-    ("HUP", 1),
-    ("USR1", 10),
-    ("USR2", 12),
+    ("term", 15),
+    ("int", 2),
+    ("quit", 3),
+    ("hup", 1),
+    ("usr1", 10),
+    ("usr2", 12),
 ];
 
 pub(super) fn describe() -> DriverEntry {
@@ -49,7 +49,7 @@ pub(super) fn describe() -> DriverEntry {
             optional(
                 "stop-signal",
                 signals(),
-                "Asks it to end; TERM when absent.",
+                "Asks it to end; term when absent.",
             ),
             optional(
                 "track-hook",
@@ -143,7 +143,7 @@ mod tests {
     fn signal_numbers_are_those_of_this_machine() {
         for (name, number) in SIGNALS {
             let signal = nix::sys::signal::Signal::try_from(number).expect("known");
-            assert_eq!(signal.as_str(), format!("SIG{name}"));
+            assert_eq!(signal.as_str(), format!("SIG{}", name.to_uppercase()));
         }
     }
 }

@@ -5,28 +5,25 @@
 //! there to be looked at.
 
 mod config;
-mod folder;
-mod ports;
+mod instance;
 
-use self::config::{Config, describe};
-use self::folder::Folder;
+use self::config::describe;
+use self::instance::{Known, name};
 use super::{
-    Adapter, Drain, Found, InstanceAddress, InstanceSpec, InstanceState, Pauses, PrepareSpec,
-    Prepared, RunDriver, RunSettings, Running, Stopped, Told, Waited, store_artifact,
+    Adapter, ArtifactError, Drain, Found, InstanceSpec, InstanceState, PrepareSpec, Prepared,
+    RunDriver, RunSettings, Running, Stopped, Told, store_artifact,
 };
 use crate::error::{DriverError, blocking};
-use crate::fields::read;
-use crate::probe::{Look, View};
-use crate::proc::{Order, resolved, run};
-use crate::run::ArtifactError;
-use crate::template::{Placeholders, fill, fill_all, fill_map};
+use crate::probe::Look;
+use crate::proc::{Order, run};
+use crate::template::{fill, fill_words};
 use async_trait::async_trait;
-use esclusa_model::{ComponentKind, Millis, Timestamp, Track};
-use esclusa_shim::{ExitRecord, LogLimits, Observed, ShimCommand, ShimError, Spec, Status};
+use esclusa_model::{Millis, Track};
+use esclusa_plan::Placeholders;
+use esclusa_shim::{ExitRecord, Observed, ShimCommand, Status};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 use tokio::sync::Mutex as AsyncMutex;
 
 pub(super) const NAME: &str = "process";
@@ -35,206 +32,12 @@ pub(super) const ADAPTER: Adapter = Adapter {
     build: |settings: &RunSettings| Arc::new(Processes::new(settings.shim.clone())),
 };
 
-/// Longest wait for a supervisor to say whether its process runs.
-const SPAWN: Millis = Millis::from_secs(15);
 /// Longest time for what did not become ready to end by itself.
 const GIVE_UP_GRACE: Millis = Millis::from_secs(2);
-/// How much of an instance's output is told.
-const TAIL: u64 = 4 * 1024;
-
 struct Processes {
     shim: ShimCommand,
     /// One turn an instance: looking and starting must not interleave.
     turns: Mutex<BTreeMap<PathBuf, Arc<AsyncMutex<()>>>>,
-}
-
-/// An instance's block and folder, its texts not yet filled.
-struct Known<'a> {
-    spec: &'a InstanceSpec,
-    config: Config,
-    folder: Folder,
-}
-
-impl<'a> Known<'a> {
-    fn of(spec: &'a InstanceSpec) -> Result<Self, DriverError> {
-        Ok(Self {
-            spec,
-            config: read(NAME, &spec.config)?,
-            folder: Folder::of(spec)?,
-        })
-    }
-
-    fn values(&self, port: u16) -> Placeholders {
-        self.spec.values().with("port", port.to_string())
-    }
-
-    /// What the process and its hooks find in their environment.
-    fn env(&self, port: u16, track: Track) -> Result<BTreeMap<String, String>, DriverError> {
-        let mut env = fill_map(&self.config.env, &self.values(port))?;
-        env.extend(self.spec.identity.env());
-        env.insert("ESCLUSA_TRACK".into(), track.to_string());
-        let file = self.folder.track_file();
-        env.insert("ESCLUSA_TRACK_FILE".into(), file.to_string_lossy().into());
-        env.insert("PORT".into(), port.to_string());
-        Ok(env)
-    }
-
-    fn cwd(&self, values: &Placeholders) -> Result<PathBuf, DriverError> {
-        match (&self.config.cwd, &self.spec.dir) {
-            (Some(cwd), _) => Ok(self.spec.base_dir.join(fill(cwd, values)?)),
-            (None, Some(dir)) => Ok(dir.clone()),
-            (None, None) => Err(DriverError::us("the version's folder is not known")),
-        }
-    }
-
-    fn address(&self, port: u16) -> Option<InstanceAddress> {
-        (self.spec.identity.kind == ComponentKind::Web).then(|| InstanceAddress::local(port))
-    }
-
-    fn running(&self, port: u16, status: &Status, how: Found) -> Running {
-        Running {
-            address: self.address(port),
-            pid: Some(status.pid),
-            how,
-            log: Some(self.folder.shim().log_path()),
-        }
-    }
-
-    async fn observed(&self) -> Result<Observed, DriverError> {
-        let shim = self.folder.shim();
-        blocking(move || shim.observe()).await
-    }
-
-    async fn log_tail(&self) -> String {
-        let path = self.folder.shim().log_path();
-        let read = blocking(move || esclusa_shim::tail(&path, TAIL)).await;
-        read.ok().and_then(Result::ok).unwrap_or_default()
-    }
-
-    /// Looks at a process that runs.
-    async fn look(
-        &self,
-        port: u16,
-        status: &Status,
-        patience: Millis,
-    ) -> Result<Look, DriverError> {
-        let values = self.values(port);
-        // A worker may have a health port without being reached by users.
-        let address = InstanceAddress::local(port);
-        let view = View {
-            address: Some(&address),
-            values: &values,
-            env: &self.env(port, self.spec.identity.track)?,
-            cwd: self.cwd(&values)?,
-            age: Some(now().since(status.started_at)),
-        };
-        let ready = self.config.readiness(self.spec.identity.kind);
-        ready.look(&view, patience).await
-    }
-
-    /// Starts the process. Nothing runs after an error.
-    async fn spawn(&self, shim: &ShimCommand) -> Result<(u16, Status), DriverError> {
-        let port = self.folder.claim_port().await?;
-        let values = self.values(port);
-        let track = self.spec.identity.track;
-        self.folder.write_track(track)?;
-        let cwd = self.cwd(&values)?;
-        let spec = Spec {
-            identity: self.folder.identity().to_owned(),
-            words: resolved(fill_all(&self.config.command, &values)?, &cwd),
-            env: self.env(port, track)?,
-            cwd,
-            log: LogLimits::default(),
-            stop_signal: self.config.stop_signal(),
-            stop_grace: self.config.drain(),
-        };
-        let (shim, path) = (shim.clone(), self.folder.path().to_owned());
-        let spawned = blocking(move || esclusa_shim::spawn(&shim, &path, &spec, SPAWN)).await?;
-        let status = spawned.map_err(|e| match e {
-            ShimError::NotStarted { .. } => DriverError::config(e.to_string()),
-            ShimError::Silent(_) => DriverError::us(e.to_string()).unsettled(),
-            other => DriverError::us(other.to_string()),
-        })?;
-        Ok((port, status))
-    }
-
-    /// Waits until it is ready, as long as it runs.
-    async fn ready(&self, port: u16, status: &Status) -> Result<(), DriverError> {
-        let within = self.config.readiness(self.spec.identity.kind).within;
-        let mut pauses = Pauses::within(within);
-        let error = loop {
-            match self.ready_now(port, status, pauses.left()).await {
-                Ok(Look::Ready) => return Ok(()),
-                Ok(Look::NotReady(_)) if pauses.next().await == Waited::Again => {}
-                Ok(Look::NotReady(why)) => {
-                    break DriverError::target(format!("not ready within {within}: {why}"));
-                }
-                Err(e) => break e,
-            }
-        };
-        Err(error.with_output(self.log_tail().await))
-    }
-
-    async fn ready_now(
-        &self,
-        port: u16,
-        status: &Status,
-        patience: Millis,
-    ) -> Result<Look, DriverError> {
-        let look = self.look(port, status, patience).await?;
-        // Asked last: somebody else may answer on the port of a dead process.
-        match self.observed().await? {
-            Observed::Running(s) | Observed::Orphaned(s) if s.pid == status.pid => Ok(look),
-            Observed::Unknown(why) => Ok(Look::NotReady(why)),
-            Observed::Ended(exit) => Err(DriverError::target(format!(
-                "it ended with {} before it was ready",
-                exit.end
-            ))),
-            other => Err(DriverError::target(format!(
-                "it is gone before it was ready ({})",
-                name(&other)
-            ))),
-        }
-    }
-
-    async fn stop(&self, grace: Millis) -> Result<Stopped, DriverError> {
-        let (shim, signal) = (self.folder.shim(), self.config.stop_signal());
-        let before = self.observed().await?;
-        if let Observed::Absent | Observed::Ended(_) | Observed::Vanished(_) = before {
-            // What vanished may have left children; stopping finds them.
-            if !matches!(before, Observed::Vanished(_)) {
-                self.folder.release_port();
-                return Ok(Stopped::AlreadyGone);
-            }
-        }
-        let stopped = blocking(move || shim.stop(signal, grace)).await?;
-        let stopped = stopped.map_err(|e| DriverError::target(e.to_string()).unsettled())?;
-        self.folder.release_port();
-        Ok(match stopped {
-            esclusa_shim::Stopped::Ended(exit) => Stopped::Gone {
-                end: Some(exit.end),
-            },
-            esclusa_shim::Stopped::Gone => Stopped::Gone { end: None },
-            esclusa_shim::Stopped::Absent => Stopped::AlreadyGone,
-        })
-    }
-}
-
-fn name(observed: &Observed) -> &'static str {
-    match observed {
-        Observed::Absent => "never started",
-        Observed::Running(_) => "another process runs in its place",
-        Observed::Stopping(_) => "it is being stopped",
-        Observed::Orphaned(_) => "another process, without supervisor",
-        Observed::Ended(_) => "ended",
-        Observed::Vanished(_) => "ended with nobody to see how",
-        Observed::Unknown(_) => "unknown",
-    }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp(since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
 }
 
 impl Processes {
@@ -253,7 +56,7 @@ impl Processes {
     }
 
     /// The running process, found or started.
-    async fn running(&self, known: &Known<'_>) -> Result<(u16, Status, Found), DriverError> {
+    async fn running(&self, known: &mut Known) -> Result<(u16, Status, Found), DriverError> {
         let turn = self.turn(known.folder.path());
         let _turn = turn.lock().await;
         match known.observed().await? {
@@ -303,8 +106,8 @@ impl RunDriver for Processes {
     }
 
     async fn start(&self, spec: &InstanceSpec) -> Result<Running, DriverError> {
-        let known = Known::of(spec)?;
-        let (port, status, how) = self.running(&known).await?;
+        let mut known = Known::of(spec)?;
+        let (port, status, how) = self.running(&mut known).await?;
         let Err(error) = known.ready(port, &status).await else {
             return Ok(known.running(port, &status, how));
         };
@@ -385,7 +188,7 @@ async fn observe(spec: &InstanceSpec) -> Result<InstanceState, DriverError> {
     )
 }
 
-async fn exited(known: &Known<'_>, exit: Option<ExitRecord>) -> InstanceState {
+async fn exited(known: &Known, exit: Option<ExitRecord>) -> InstanceState {
     InstanceState::Exited {
         end: exit.as_ref().map(|e| e.end),
         at: exit.as_ref().map(|e| e.at),
@@ -394,13 +197,13 @@ async fn exited(known: &Known<'_>, exit: Option<ExitRecord>) -> InstanceState {
 }
 
 /// By hook, else by signal, else by the file alone.
-async fn tell(known: &Known<'_>, track: Track) -> Result<Told, DriverError> {
+async fn tell(known: &Known, track: Track) -> Result<Told, DriverError> {
     let port = known.folder.port()?.unwrap_or_default();
     if let Some(hook) = &known.config.track_hook {
         let values = known.values(port).with("track", track.as_str());
         let timeout = known.config.track_timeout();
         let done = run(Order {
-            words: fill_all(hook, &values)?,
+            words: fill_words(hook, &values)?,
             env: known.env(port, track)?,
             cwd: known.cwd(&values)?,
             timeout,

@@ -1,9 +1,10 @@
-//! An instance's folder: `instances/<service>/<component>/<instance>` below the data
+//! An instance's own folder: `instances/<service>/<component>/<instance>` below the data
 //! folder, with its supervisor's files, `port` and `track`.
 
+use super::InstanceSpec;
+use super::named::{canonical, digest_of};
 use super::ports;
 use crate::error::{DriverError, blocking};
-use crate::run::{InstanceSpec, canonical, digest_of};
 use esclusa_model::Track;
 use esclusa_shim::{ShimClient, write_atomic};
 use std::fs;
