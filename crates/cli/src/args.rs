@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Release gates for people and machines: expose a few, compare, expose more, or take
 /// it back
 #[derive(Debug, Parser)]
-#[command(name = "esclusa", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "esclusa", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub global: Global,
