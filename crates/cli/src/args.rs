@@ -318,8 +318,10 @@ mod tests {
             use std::fmt::Write as _;
             let help = command.render_long_help();
             writeln!(out, "==== {path}\n{help}").expect("a string");
-            let names: Vec<String> =
-                command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            let names: Vec<String> = command
+                .get_subcommands()
+                .map(|sub| sub.get_name().to_owned())
+                .collect();
             for name in names.iter().filter(|name| *name != "help") {
                 let sub = command.find_subcommand_mut(name).expect("just listed");
                 if !sub.is_hide_set() {
@@ -327,7 +329,9 @@ mod tests {
                 }
             }
         }
-        let mut command = Cli::command().term_width(100).mut_args(|arg| arg.hide_env_values(true));
+        let mut command = Cli::command()
+            .term_width(100)
+            .mut_args(|arg| arg.hide_env_values(true));
         command.build();
         let mut out = String::new();
         collect(&mut command, "esclusa", &mut out);

@@ -4,8 +4,8 @@ use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, read_
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
-use crate::world::Drivers;
 use crate::view::{ReleaseView, ServiceView};
+use crate::world::Drivers;
 use esclusa_engine::Command;
 use esclusa_model::{Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, VersionName};
 use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
@@ -137,7 +137,10 @@ impl App {
             drivers,
             notices: broadcast::channel(1_024).0,
         });
-        let app = Arc::new(Self { shared, actors: Mutex::new(BTreeMap::new()) });
+        let app = Arc::new(Self {
+            shared,
+            actors: Mutex::new(BTreeMap::new()),
+        });
         for (stream, _) in app.shared.store.streams("service/").await? {
             let name = stream.as_str().trim_start_matches("service/");
             match ServiceName::new(name) {
@@ -174,7 +177,10 @@ impl App {
             let mut error = ApiError::new(
                 ErrorKind::BadInput,
                 "ESC-0100",
-                format!("{name} has {} that must be mended", errors(diagnostics.len())),
+                format!(
+                    "{name} has {} that must be mended",
+                    errors(diagnostics.len())
+                ),
                 "each detail names its line and the next step",
             );
             error.details = diagnostics
@@ -224,14 +230,21 @@ impl App {
             Ask::Rollback { reason } => AskedCommand::Rollback { reason },
         };
         let (reply, answer) = oneshot::channel();
-        send(&actor, Message::Command(id.clone(), asked, by.clone(), reply)).await?;
+        send(
+            &actor,
+            Message::Command(id.clone(), asked, by.clone(), reply),
+        )
+        .await?;
         answer.await.map_err(|_| gone())?
     }
 
     /// All services now.
     pub async fn services(&self) -> Vec<ServiceView> {
         let actors = self.actors.lock().await;
-        actors.values().map(|handle| ServiceView::clone(&handle.view.borrow())).collect()
+        actors
+            .values()
+            .map(|handle| ServiceView::clone(&handle.view.borrow()))
+            .collect()
     }
 
     /// One service now.
@@ -265,7 +278,11 @@ impl App {
     /// # Errors
     /// When the store cannot be read.
     pub async fn events(&self, id: &ReleaseId, after: u64) -> Result<Vec<Envelope>, ApiError> {
-        Ok(self.shared.store.read(&StreamId::release(id), after, 1_000).await?)
+        Ok(self
+            .shared
+            .store
+            .read(&StreamId::release(id), after, 1_000)
+            .await?)
     }
 
     /// Releases, newest first, of one service or of all.
@@ -283,7 +300,9 @@ impl App {
         let mut found = Vec::new();
         for (stream, _) in streams {
             let events = read_all(&self.shared.store, &stream).await?;
-            let Some(release) = fold(&events)? else { continue };
+            let Some(release) = fold(&events)? else {
+                continue;
+            };
             if service.is_none_or(|name| *name == release.requested.service) {
                 found.push(ReleaseView::new(&release));
             }
@@ -315,5 +334,9 @@ fn gone() -> ApiError {
 }
 
 fn errors(n: usize) -> String {
-    if n == 1 { "1 error".into() } else { format!("{n} errors") }
+    if n == 1 {
+        "1 error".into()
+    } else {
+        format!("{n} errors")
+    }
 }

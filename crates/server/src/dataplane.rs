@@ -63,7 +63,11 @@ impl DataPlane {
         let plane = Arc::new(Self {
             client,
             epoch: store.epoch(),
-            plan: Mutex::new(Desired { routes: BTreeMap::new(), number: 0, acknowledged: None }),
+            plan: Mutex::new(Desired {
+                routes: BTreeMap::new(),
+                number: 0,
+                acknowledged: None,
+            }),
             contact: watch::channel(Contact::default()).0,
             slices: broadcast::channel(4_096).0,
         });
@@ -84,9 +88,16 @@ impl DataPlane {
 
     /// Whether a proxy has taken this release's share back by itself.
     pub(crate) fn returned(&self, release: &ReleaseId) -> bool {
-        self.contact.borrow().status.as_ref().is_some_and(|(status, _)| {
-            status.returned.iter().any(|(returned, _)| returned == release)
-        })
+        self.contact
+            .borrow()
+            .status
+            .as_ref()
+            .is_some_and(|(status, _)| {
+                status
+                    .returned
+                    .iter()
+                    .any(|(returned, _)| returned == release)
+            })
     }
 
     /// Puts a service's route in force. Returns once no request that begins later can
@@ -114,9 +125,15 @@ impl DataPlane {
     async fn push(&self, plan: &mut Desired) -> Result<GenerationId, PublishError> {
         plan.number += 1;
         plan.acknowledged = None;
-        let id = GenerationId { epoch: self.epoch, number: plan.number };
-        let generation =
-            Generation { v: WIRE_VERSION, id, services: plan.routes.values().cloned().collect() };
+        let id = GenerationId {
+            epoch: self.epoch,
+            number: plan.number,
+        };
+        let generation = Generation {
+            v: WIRE_VERSION,
+            id,
+            services: plan.routes.values().cloned().collect(),
+        };
         let published = limited(self.client.publish(&generation)).await?;
         let hello = limited(self.client.hello()).await?;
         plan.acknowledged = Some((published.generation, hello.boot));
@@ -145,8 +162,14 @@ impl DataPlane {
     }
 
     async fn pulse(&self) -> Result<ProxyStatus, PublishError> {
-        let current = GenerationId { epoch: self.epoch, number: self.plan.lock().await.number };
-        let status = limited(self.client.heartbeat(&Heartbeat { generation: current })).await?;
+        let current = GenerationId {
+            epoch: self.epoch,
+            number: self.plan.lock().await.number,
+        };
+        let status = limited(self.client.heartbeat(&Heartbeat {
+            generation: current,
+        }))
+        .await?;
         let mut plan = self.plan.lock().await;
         let in_force = plan
             .acknowledged
@@ -165,7 +188,8 @@ impl DataPlane {
         loop {
             if let Err(error) = self.collect_once(&store).await {
                 tracing::warn!(%error, "Slices could not be collected");
-                self.contact.send_modify(|contact| contact.trouble = Some(error.0));
+                self.contact
+                    .send_modify(|contact| contact.trouble = Some(error.0));
                 tokio::time::sleep(HEARTBEAT).await;
             }
         }
@@ -193,7 +217,8 @@ impl DataPlane {
         for (boot, sequence) in newest {
             limited(self.client.ack(&SliceAck { boot, sequence })).await?;
         }
-        self.contact.send_modify(|contact| contact.slices_at = Some(clock::now()));
+        self.contact
+            .send_modify(|contact| contact.slices_at = Some(clock::now()));
         for stamped in batch.slices {
             // Nobody listening is fine: a service without a release has no judge.
             let _ = self.slices.send(Arc::new((batch.proxy.clone(), stamped)));

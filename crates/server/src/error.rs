@@ -1,8 +1,8 @@
 //! What goes wrong at the edge: a code, a sentence, the next step.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// The kind of an error, which decides the HTTP status and the command's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -90,6 +90,11 @@ impl ApiError {
 
 impl From<esclusa_store::StoreError> for ApiError {
     fn from(error: esclusa_store::StoreError) -> Self {
-        Self::new(ErrorKind::Unavailable, "ESC-0902", error.to_string(), error.next_step())
+        Self::new(
+            ErrorKind::Unavailable,
+            "ESC-0902",
+            error.to_string(),
+            error.next_step(),
+        )
     }
 }

@@ -5,9 +5,7 @@
 
 use crate::clock;
 use esclusa_engine::{Judgement, Opinion, StageEnd};
-use esclusa_judge::{
-    Assembler, Comparable, Decision, Judge, StageInfo, Verdict, at_stage_end,
-};
+use esclusa_judge::{Assembler, Comparable, Decision, Judge, StageInfo, Verdict, at_stage_end};
 use esclusa_model::{BasisPoints, Digest, ProxyId, ServiceName};
 use esclusa_plan::{Audience, Expose, Plan, Stage};
 use esclusa_release::{Evidence, Release};
@@ -52,7 +50,8 @@ impl Judging {
         match store.slices(&self.service, from, to).await {
             Ok(slices) => {
                 for (proxy, stamped) in slices {
-                    self.assembler.push(&proxy, stamped.slice.clone(), stamped.slice.second);
+                    self.assembler
+                        .push(&proxy, stamped.slice.clone(), stamped.slice.second);
                 }
             }
             // Without its past the judge says less, never more.
@@ -133,7 +132,10 @@ impl Judging {
         if release.requested.stable.is_none() {
             return Some(first_deployment());
         }
-        let judge = self.judge.as_ref().filter(|_| self.told_stage == Some(index))?;
+        let judge = self
+            .judge
+            .as_ref()
+            .filter(|_| self.told_stage == Some(index))?;
         let policy = release.requested.plan.judge.on_unproven;
         Some(judgement(&judge.verdict(), policy))
     }
@@ -142,7 +144,11 @@ impl Judging {
 fn new_judge(release: &Release) -> Option<Judge> {
     let baseline: Digest = release.requested.stable.as_ref()?.digest;
     let canary = release.version.as_ref()?.digest;
-    Some(Judge::new(release.requested.plan.judge.clone(), baseline, canary))
+    Some(Judge::new(
+        release.requested.plan.judge.clone(),
+        baseline,
+        canary,
+    ))
 }
 
 fn stage_info(
@@ -158,7 +164,11 @@ fn stage_info(
         entered_at_s,
         share,
         next_share: next_share(plan, index),
-        min_watch_s: if expose.early { watch.min(plan.judge.bake.min_s) } else { watch },
+        min_watch_s: if expose.early {
+            watch.min(plan.judge.bake.min_s)
+        } else {
+            watch
+        },
         comparable: match expose.to {
             Audience::Share(_) => Comparable::Random,
             Audience::Segment(_) => Comparable::NotRandom,
@@ -172,7 +182,10 @@ fn next_share(plan: &Plan, index: usize) -> BasisPoints {
         .iter()
         .skip(index + 1)
         .find_map(|stage| match stage {
-            Stage::Expose(Expose { to: Audience::Share(share), .. }) => Some(*share),
+            Stage::Expose(Expose {
+                to: Audience::Share(share),
+                ..
+            }) => Some(*share),
             Stage::Expose(_) | Stage::WarmUp(_) => None,
         })
         .unwrap_or(BasisPoints::FULL)
@@ -186,10 +199,14 @@ fn judgement(verdict: &Verdict, policy: esclusa_judge::OnUnproven) -> Judgement 
             Decision::Hold => Opinion::Hold,
         },
         at_end: match at_stage_end(verdict, policy) {
-            esclusa_judge::StageEnd::Advance { grounds, proved } => StageEnd::Advance(match grounds {
-                esclusa_judge::Grounds::Proof => format!("harmlessness proved; {proved}"),
-                esclusa_judge::Grounds::Quiet => format!("quiet, with enough traffic; {proved}"),
-            }),
+            esclusa_judge::StageEnd::Advance { grounds, proved } => {
+                StageEnd::Advance(match grounds {
+                    esclusa_judge::Grounds::Proof => format!("harmlessness proved; {proved}"),
+                    esclusa_judge::Grounds::Quiet => {
+                        format!("quiet, with enough traffic; {proved}")
+                    }
+                })
+            }
             esclusa_judge::StageEnd::Hold { reason } => StageEnd::Hold(reason.to_string()),
             esclusa_judge::StageEnd::Rollback { reason } => {
                 StageEnd::Rollback(format!("not proved harmless in time: {reason}"))

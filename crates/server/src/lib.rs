@@ -25,6 +25,6 @@ pub use api::body;
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use listen::socket_path;
-pub use serve::{ServeConfig, ServeError, serve};
 pub use live::VersionTraffic;
+pub use serve::{ServeConfig, ServeError, serve};
 pub use view::{ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};

@@ -48,11 +48,21 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn take(&mut self, slice: &Slice) {
-        let at = match self.seconds.iter().rposition(|known| known.second <= slice.second) {
+        let at = match self
+            .seconds
+            .iter()
+            .rposition(|known| known.second <= slice.second)
+        {
             Some(index) if self.seconds[index].second == slice.second => index,
             found => {
                 let index = found.map_or(0, |index| index + 1);
-                self.seconds.insert(index, Second { second: slice.second, ..Second::default() });
+                self.seconds.insert(
+                    index,
+                    Second {
+                        second: slice.second,
+                        ..Second::default()
+                    },
+                );
                 index
             }
         };
@@ -74,9 +84,16 @@ impl Live {
 
     /// Traffic by version over the last seconds.
     pub(crate) fn versions(&self) -> Vec<VersionTraffic> {
-        let Some(newest) = self.newest() else { return Vec::new() };
+        let Some(newest) = self.newest() else {
+            return Vec::new();
+        };
         let mut sums: BTreeMap<Digest, Counts> = BTreeMap::new();
-        for second in self.seconds.iter().rev().take_while(|s| s.second > newest - WINDOW as i64) {
+        for second in self
+            .seconds
+            .iter()
+            .rev()
+            .take_while(|s| s.second > newest - WINDOW as i64)
+        {
             for (version, counts) in &second.versions {
                 let sum = sums.entry(*version).or_default();
                 sum.requests += counts.requests;

@@ -30,8 +30,10 @@ pub(crate) fn service_route(
         (Some((release, _)), None) => &release.requested.plan,
         (None, None) => return None,
     };
-    let mut upstreams: Vec<Upstream> =
-        stable.map(|deployed| upstream(&deployed.version, &deployed.instances)).into_iter().collect();
+    let mut upstreams: Vec<Upstream> = stable
+        .map(|deployed| upstream(&deployed.version, &deployed.instances))
+        .into_iter()
+        .collect();
     let stable_digest = stable.map(|deployed| deployed.version.digest);
     let mut split = None;
     let mut serving = stable_digest;
@@ -47,7 +49,9 @@ pub(crate) fn service_route(
         }
     }
     if let Some(warm) = &service.warm
-        && !upstreams.iter().any(|known| known.digest == warm.deployed.version.digest)
+        && !upstreams
+            .iter()
+            .any(|known| known.digest == warm.deployed.version.digest)
     {
         upstreams.push(upstream(&warm.deployed.version, &warm.deployed.instances));
     }
@@ -59,7 +63,10 @@ pub(crate) fn service_route(
 fn stable_deployed<'a>(service: &'a Service, release: Option<&Release>) -> Option<&'a Deployed> {
     let undone = release.is_some_and(|release| {
         release.phase.is_returning()
-            && service.warm.as_ref().is_some_and(|w| w.release == release.requested.release)
+            && service
+                .warm
+                .as_ref()
+                .is_some_and(|w| w.release == release.requested.release)
     });
     match (&service.warm, undone) {
         (Some(warm), true) => Some(&warm.deployed),
@@ -85,7 +92,10 @@ fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Expos
             .iter()
             .filter_map(|name| {
                 let when = plan.segments.get(name)?.clone();
-                Some(SegmentRule { name: name.clone(), when })
+                Some(SegmentRule {
+                    name: name.clone(),
+                    when,
+                })
             })
             .collect(),
         population: plan.population.clone(),
@@ -108,11 +118,17 @@ fn upstream(version: &VersionRef, instances: &[InstanceRecord]) -> Upstream {
 fn wire_instance(record: &InstanceRecord) -> Option<Instance> {
     let url = record.url.as_ref()?;
     let (address, path_prefix, tls) = upstream_address(url)?;
-    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned();
+    let host = address
+        .rsplit_once(':')
+        .map_or(address.as_str(), |(host, _)| host)
+        .to_owned();
     let is_name = host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('[');
     Some(Instance {
         id: record.id.clone(),
-        tls: tls.then(|| UpstreamTls { sni: host.clone(), ca_file: None }),
+        tls: tls.then(|| UpstreamTls {
+            sni: host.clone(),
+            ca_file: None,
+        }),
         // A name was written because the server tells its sites apart by it.
         host_header: (is_name && host != "localhost").then_some(host),
         address,
@@ -132,7 +148,10 @@ fn build(
     Some(ServiceRoute {
         service: service.name.clone(),
         listen: route.listen.clone(),
-        matches: RouteMatch { host: route.host.clone(), path: route.path.clone() },
+        matches: RouteMatch {
+            host: route.host.clone(),
+            path: route.path.clone(),
+        },
         sticky: route
             .sticky
             .iter()
@@ -155,7 +174,10 @@ fn build(
         routes: route
             .routes
             .iter()
-            .map(|named| RoutePattern { method: named.method.clone(), path: named.path.clone() })
+            .map(|named| RoutePattern {
+                method: named.method.clone(),
+                path: named.path.clone(),
+            })
             .collect(),
         response_timeout: route.response_timeout,
         max_body_bytes: route.max_body_bytes,

@@ -74,7 +74,11 @@ pub async fn serve(
     let dataplane = DataPlane::start(client, store.clone());
     let drivers = Drivers::new(&RunSettings { shim });
     let app = App::start(store, dataplane, data.clone(), drivers).await?;
-    let listen = crate::listen::ListenConfig { data, listen: config.listen, dev: config.dev };
+    let listen = crate::listen::ListenConfig {
+        data,
+        listen: config.listen,
+        dev: config.dev,
+    };
     crate::listen::listen(app, listen, shutdown).await
 }
 
@@ -114,7 +118,9 @@ async fn adopt_or_start_proxy(
     let shim = shim.clone();
     let started = tokio::task::spawn_blocking(move || {
         // What an earlier one left behind must be gone before its address is used again.
-        ShimClient::new(&supervised).stop(SIGTERM, PROXY_GRACE).map_err(|e| e.to_string())?;
+        ShimClient::new(&supervised)
+            .stop(SIGTERM, PROXY_GRACE)
+            .map_err(|e| e.to_string())?;
         esclusa_shim::spawn(&shim, &supervised, &spec, Millis(10_000)).map_err(|e| e.to_string())
     })
     .await;

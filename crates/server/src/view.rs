@@ -148,7 +148,12 @@ pub struct TaskView {
 impl ServiceView {
     /// A service nobody has heard of.
     pub(crate) fn unknown(name: &ServiceName) -> Self {
-        Self::new(&Service::new(name.clone()), None, &Live::default(), Err(String::new()))
+        Self::new(
+            &Service::new(name.clone()),
+            None,
+            &Live::default(),
+            Err(String::new()),
+        )
     }
 
     pub(crate) fn new(
@@ -159,7 +164,10 @@ impl ServiceView {
     ) -> Self {
         Self {
             service: service.name.to_string(),
-            stable: service.stable.as_ref().map(|stable| (&stable.version).into()),
+            stable: service
+                .stable
+                .as_ref()
+                .map(|stable| (&stable.version).into()),
             warm: service.warm.as_ref().map(|warm| WarmView {
                 version: (&warm.deployed.version).into(),
                 until_us: warm.until.0,
@@ -183,7 +191,10 @@ impl ReleaseView {
             release: asked.release.to_string(),
             service: asked.service.to_string(),
             version: asked.version.to_string(),
-            digest: release.version.as_ref().map(|version| version.digest.to_string()),
+            digest: release
+                .version
+                .as_ref()
+                .map(|version| version.digest.to_string()),
             stable: asked.stable.as_ref().map(Into::into),
             requested_by: release.requested_by.to_string(),
             requested_at_us: release.requested_at.0,
@@ -201,9 +212,18 @@ impl ReleaseView {
                 .as_ref()
                 .map(|returned| returned.since.0)
                 .or_else(|| hold_end(release, HoldThen::Hold)),
-            judged: release.judged.as_ref().map(|evidence| evidence.summary.clone()),
-            returning_because: release.returning.as_ref().map(|r| r.decision.reason.clone()),
-            outcome: release.ended.as_ref().map(|ended| ended.outcome.to_string()),
+            judged: release
+                .judged
+                .as_ref()
+                .map(|evidence| evidence.summary.clone()),
+            returning_because: release
+                .returning
+                .as_ref()
+                .map(|r| r.decision.reason.clone()),
+            outcome: release
+                .ended
+                .as_ref()
+                .map(|ended| ended.outcome.to_string()),
             reason: release.ended.as_ref().map(|ended| ended.reason.clone()),
             ended_at_us: release.ended.as_ref().map(|ended| ended.at.0),
         }
@@ -242,7 +262,11 @@ fn stages(release: &Release) -> Vec<StageView> {
         .iter()
         .enumerate()
         .map(|(index, stage)| {
-            let record = release.stages.iter().rev().find(|record| record.stage == index);
+            let record = release
+                .stages
+                .iter()
+                .rev()
+                .find(|record| record.stage == index);
             let (to, Millis(for_ms)) = match stage {
                 Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_),
                 Stage::Expose(expose) => (audience(&expose.to), expose.for_),
@@ -276,7 +300,10 @@ fn tasks(release: &Release) -> Vec<TaskView> {
             title: esclusa_engine::describe_task(release, *task),
             attempt: state.attempt,
             result: state.end.as_ref().map(ToString::to_string),
-            done: state.end.as_ref().is_some_and(esclusa_release::TaskEnd::is_done),
+            done: state
+                .end
+                .as_ref()
+                .is_some_and(esclusa_release::TaskEnd::is_done),
             took_ms: state.ended_at.map(|ended| ended.since(state.started_at).0),
         })
         .collect()

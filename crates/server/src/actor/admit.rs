@@ -10,9 +10,7 @@ use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
 use crate::world::wake_deployed;
 use esclusa_engine::Command;
-use esclusa_model::{
-    ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef,
-};
+use esclusa_model::{ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef};
 use esclusa_plan::{OnConflict, TakeOver};
 use esclusa_release::{
     Deployed, Event, InstanceRecord, Release, Requested, ServiceEvent, upstream_address,
@@ -29,8 +27,11 @@ impl ServiceActor {
                 OnConflict::Refuse => return Err(under_way(&active)),
                 OnConflict::Queue => {}
                 OnConflict::Supersede => {
-                    let command = Command::Supersede { by: request.version.to_string() };
-                    self.command(&active, AskedCommand::Plain(command), &request.actor).await?;
+                    let command = Command::Supersede {
+                        by: request.version.to_string(),
+                    };
+                    self.command(&active, AskedCommand::Plain(command), &request.actor)
+                        .await?;
                 }
             }
             return self.enqueue(id, request).await;
@@ -44,9 +45,16 @@ impl ServiceActor {
         id: ReleaseId,
         request: StartRequest,
     ) -> Result<ReleaseId, ApiError> {
-        self.shared.store.put_setting(&queue_key(&id), &request, clock::now()).await?;
-        let event = ServiceEvent::ReleaseQueued { release: id.clone() };
-        self.commit_service(event, &request.actor.clone()).await.map_err(not_recorded)?;
+        self.shared
+            .store
+            .put_setting(&queue_key(&id), &request, clock::now())
+            .await?;
+        let event = ServiceEvent::ReleaseQueued {
+            release: id.clone(),
+        };
+        self.commit_service(event, &request.actor.clone())
+            .await
+            .map_err(|e| not_recorded(&e))?;
         self.waiting.insert(id.clone(), request);
         Ok(id)
     }
@@ -56,8 +64,12 @@ impl ServiceActor {
         if self.service.active.is_some() {
             return;
         }
-        let Some(next) = self.service.queue.first().cloned() else { return };
-        let Some(request) = self.waiting.remove(&next) else { return };
+        let Some(next) = self.service.queue.first().cloned() else {
+            return;
+        };
+        let Some(request) = self.waiting.remove(&next) else {
+            return;
+        };
         if let Err(error) = self.begin(next.clone(), request.clone()).await {
             tracing::warn!(%error, release = %next, "A queued release waits");
             self.waiting.insert(next, request);
@@ -70,21 +82,33 @@ impl ServiceActor {
         {
             let deployed = taken_over(&request, take_over)?;
             let event = ServiceEvent::TakenOver(Box::new(deployed));
-            self.commit_service(event, &request.actor).await.map_err(not_recorded)?;
+            self.commit_service(event, &request.actor)
+                .await
+                .map_err(|e| not_recorded(&e))?;
         }
         let requested = self.requested(&id, &request)?;
         let at = clock::now();
         let event = Event::Requested(Box::new(requested.clone()));
-        let (kind, payload) = event.to_stored().map_err(|error| not_recorded(error.into()))?;
-        let new = [NewEvent { actor: request.actor.clone(), kind, payload }];
+        let (kind, payload) = event
+            .to_stored()
+            .map_err(|error| not_recorded(&error.into()))?;
+        let new = [NewEvent {
+            actor: request.actor.clone(),
+            kind,
+            payload,
+        }];
         let stream = StreamId::release(&id);
         self.shared
             .store
             .append(&stream, 0, at, &new)
             .await
-            .map_err(|error| not_recorded(error.into()))?;
-        let event = ServiceEvent::ReleaseAdmitted { release: id.clone() };
-        self.commit_service(event, &request.actor).await.map_err(not_recorded)?;
+            .map_err(|error| not_recorded(&error.into()))?;
+        let event = ServiceEvent::ReleaseAdmitted {
+            release: id.clone(),
+        };
+        self.commit_service(event, &request.actor)
+            .await
+            .map_err(|e| not_recorded(&e))?;
         let release = Release::begin(requested, request.actor, at);
         let judging = Judging::begin(&self.shared.store, &release).await;
         self.run = Some(Run::new(release, 1, judging));
@@ -94,7 +118,12 @@ impl ServiceActor {
     fn requested(&self, id: &ReleaseId, request: &StartRequest) -> Result<Requested, ApiError> {
         let default_salt = || {
             Salt::new(id.as_str()).map_err(|error| {
-                ApiError::new(ErrorKind::Internal, "ESC-0900", error.to_string(), "report this")
+                ApiError::new(
+                    ErrorKind::Internal,
+                    "ESC-0900",
+                    error.to_string(),
+                    "report this",
+                )
             })
         };
         Ok(Requested {
@@ -105,7 +134,11 @@ impl ServiceActor {
             plan: request.plan.clone(),
             plan_digest: request.plan_digest,
             base_dir: request.base_dir.clone(),
-            stable: self.service.stable.as_ref().map(|stable| stable.version.clone()),
+            stable: self
+                .service
+                .stable
+                .as_ref()
+                .map(|stable| stable.version.clone()),
         })
     }
 
@@ -121,7 +154,9 @@ impl ServiceActor {
             tokio::spawn(async move { wake_deployed(&shared, &service, &stable).await });
         }
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
-        let Some(id) = self.service.active.clone().or(warm) else { return Ok(()) };
+        let Some(id) = self.service.active.clone().or(warm) else {
+            return Ok(());
+        };
         let events = read_all(&self.shared.store, &StreamId::release(&id)).await?;
         if let Some(release) = fold(&events)? {
             let judging = Judging::begin(&self.shared.store, &release).await;
@@ -134,10 +169,14 @@ impl ServiceActor {
     /// What became of the release is recorded with the service, and the next begins.
     pub(super) async fn close_ended(&mut self) {
         let Some(run) = &self.run else { return };
-        let Some(ended) = &run.release.ended else { return };
+        let Some(ended) = &run.release.ended else {
+            return;
+        };
         if self.service.active.as_ref() == Some(run.id()) && run.pending.is_empty() {
-            let event =
-                ServiceEvent::ReleaseEnded { release: run.id().clone(), outcome: ended.outcome };
+            let event = ServiceEvent::ReleaseEnded {
+                release: run.id().clone(),
+                outcome: ended.outcome,
+            };
             if let Err(error) = self.commit_service(event, &system("engine")).await {
                 tracing::error!(%error, "The end of a release is not recorded yet");
                 return;
@@ -160,7 +199,7 @@ fn under_way(active: &ReleaseId) -> ApiError {
     )
 }
 
-pub(super) fn not_recorded(error: super::journal::CommitError) -> ApiError {
+pub(super) fn not_recorded(error: &super::journal::CommitError) -> ApiError {
     ApiError::new(
         ErrorKind::Unavailable,
         "ESC-0903",
@@ -182,13 +221,20 @@ fn taken_over(request: &StartRequest, take_over: &TakeOver) -> Result<Deployed, 
     if upstream_address(&take_over.url).is_none() {
         return Err(bad(format!("{} is not an http(s) address", take_over.url)));
     }
-    let (component, _) =
-        request.plan.web().ok_or_else(|| bad("the plan has no web component".into()))?;
-    let digest = Digest::of(format!("take-over\n{}\n{}", take_over.version, take_over.url).as_bytes());
+    let (component, _) = request
+        .plan
+        .web()
+        .ok_or_else(|| bad("the plan has no web component".into()))?;
+    let digest =
+        Digest::of(format!("take-over\n{}\n{}", take_over.version, take_over.url).as_bytes());
     let id = InstanceId::new(format!("taken-over-{}", digest.short()))
         .map_err(|error| bad(error.to_string()))?;
     Ok(Deployed {
-        version: VersionRef { name: take_over.version.clone(), digest, verified: false },
+        version: VersionRef {
+            name: take_over.version.clone(),
+            digest,
+            verified: false,
+        },
         release: None,
         plan: request.plan.clone(),
         base_dir: request.base_dir.clone(),
@@ -201,4 +247,3 @@ fn taken_over(request: &StartRequest, take_over: &TakeOver) -> Result<Deployed, 
         }],
     })
 }
-

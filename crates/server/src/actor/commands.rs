@@ -29,7 +29,12 @@ impl ServiceActor {
             AskedCommand::Rollback { reason } => Command::Rollback { reason, can_return },
         };
         let events = command(&run.release, &asked).map_err(|refused| {
-            ApiError::new(ErrorKind::Conflict, "ESC-0303", refused.message, refused.help)
+            ApiError::new(
+                ErrorKind::Conflict,
+                "ESC-0303",
+                refused.message,
+                refused.help,
+            )
         })?;
         if events.is_empty() {
             return Ok(());
@@ -37,7 +42,9 @@ impl ServiceActor {
         let undone = run.release.phase == Phase::Promoted;
         let committed = self.commit(events, by).await;
         if undone && self.service.active.is_none() {
-            let event = ServiceEvent::ReleaseAdmitted { release: release.clone() };
+            let event = ServiceEvent::ReleaseAdmitted {
+                release: release.clone(),
+            };
             if let Err(error) = self.commit_service(event, by).await {
                 tracing::error!(%error, "The return of a promoted release is not recorded yet");
             }
@@ -49,7 +56,7 @@ impl ServiceActor {
                 tracing::error!(%error, "A command in force is not recorded yet");
                 Ok(())
             }
-            Err(error) => Err(not_recorded(error)),
+            Err(error) => Err(not_recorded(&error)),
         }
     }
 
@@ -68,9 +75,13 @@ impl ServiceActor {
                 "abort it to take it out of the queue",
             ));
         }
-        let event =
-            ServiceEvent::ReleaseEnded { release: release.clone(), outcome: Outcome::Aborted };
-        self.commit_service(event, by).await.map_err(not_recorded)?;
+        let event = ServiceEvent::ReleaseEnded {
+            release: release.clone(),
+            outcome: Outcome::Aborted,
+        };
+        self.commit_service(event, by)
+            .await
+            .map_err(|e| not_recorded(&e))?;
         self.waiting.remove(release);
         Ok(())
     }
@@ -81,7 +92,10 @@ impl ServiceActor {
             return Err("no version before this one is kept warm".into());
         };
         if self.stopping_warm {
-            return Err(format!("version {} is being stopped", warm.deployed.version.name));
+            return Err(format!(
+                "version {} is being stopped",
+                warm.deployed.version.name
+            ));
         }
         Ok(())
     }

@@ -27,8 +27,12 @@ impl ServiceActor {
     fn turn_dial(&mut self, exposure: &Exposure) {
         let Some(run) = &mut self.run else { return };
         let plan = &run.release.requested.plan;
-        let route =
-            service_route(&self.service, Some(&run.release), exposure, &self.cookie_key);
+        let route = service_route(
+            &self.service,
+            Some(&run.release),
+            exposure,
+            &self.cookie_key,
+        );
         if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
             return;
         }
@@ -43,7 +47,11 @@ impl ServiceActor {
         }
         // A dial that does not answer is not asked the same thing in a loop.
         let repeated = run.dial.route == route
-            && run.dial.reading.as_ref().is_some_and(|reading| reading.asked == *exposure);
+            && run
+                .dial
+                .reading
+                .as_ref()
+                .is_some_and(|reading| reading.asked == *exposure);
         if repeated && clock::now().since(run.dial.asked_at) < ASK_EVERY {
             return;
         }
@@ -65,7 +73,9 @@ impl ServiceActor {
         let turn = run.dial.reading.as_ref().is_none_or(|reading| {
             reading.asked != *exposure || reading.state == DialState::Unknown
         });
-        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else { return };
+        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else {
+            return;
+        };
         tokio::spawn(async move {
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;
@@ -74,7 +84,9 @@ impl ServiceActor {
 
     /// A dial's answer. One to an older question is only a sign that it answers.
     pub(super) fn dialled(&mut self, release: &ReleaseId, reading: DialReading) {
-        let Some(run) = self.run.as_mut().filter(|run| run.id() == release) else { return };
+        let Some(run) = self.run.as_mut().filter(|run| run.id() == release) else {
+            return;
+        };
         if run.dial.asking.as_ref() == Some(&reading.asked) {
             run.dial.asking = None;
         }
@@ -105,5 +117,12 @@ async fn ask_proxy(
         }
         Err(error) => (None, DialState::Unknown, None, error.to_string()),
     };
-    DialReading { asked, achieved, state, generation, detail, at: clock::now() }
+    DialReading {
+        asked,
+        achieved,
+        state,
+        generation,
+        detail,
+        at: clock::now(),
+    }
 }

@@ -64,7 +64,9 @@ impl ServiceActor {
 
     /// Records what was acted on and not recorded yet.
     pub(super) async fn flush(&mut self) -> Result<(), CommitError> {
-        let Some(run) = self.run.as_mut() else { return Ok(()) };
+        let Some(run) = self.run.as_mut() else {
+            return Ok(());
+        };
         if run.pending.is_empty() {
             return Ok(());
         }
@@ -85,8 +87,15 @@ impl ServiceActor {
         next.apply(&event, at)?;
         let (kind, payload) = event.to_stored()?;
         let stream = StreamId::service(&self.service.name);
-        let new = [NewEvent { actor: by.clone(), kind, payload }];
-        self.shared.store.append(&stream, self.position, at, &new).await?;
+        let new = [NewEvent {
+            actor: by.clone(),
+            kind,
+            payload,
+        }];
+        self.shared
+            .store
+            .append(&stream, self.position, at, &new)
+            .await?;
         self.position += 1;
         self.service = next;
         self.shared.tell(&self.service.name);
@@ -107,7 +116,11 @@ async fn append(
         let mut new = Vec::with_capacity(group.len());
         for (event, by, _) in group {
             let (kind, payload) = event.to_stored()?;
-            new.push(NewEvent { actor: by.clone(), kind, payload });
+            new.push(NewEvent {
+                actor: by.clone(),
+                kind,
+                payload,
+            });
         }
         store.append(&stream, position, group[0].2, &new).await?;
         position += group.len() as u64;
@@ -157,8 +170,11 @@ pub(crate) fn fold(events: &[Envelope]) -> Result<Option<Release>, ApiError> {
             .map_err(|error| damaged(&error))?;
         match (&mut release, event) {
             (None, Event::Requested(requested)) => {
-                release =
-                    Some(Release::begin(*requested, envelope.actor.clone(), envelope.at));
+                release = Some(Release::begin(
+                    *requested,
+                    envelope.actor.clone(),
+                    envelope.at,
+                ));
             }
             (None, _) => return Err(damaged(&"the first event does not ask for a release")),
             (Some(release), event) => release

@@ -34,9 +34,17 @@ const TICK: Duration = Duration::from_millis(100);
 /// What an actor is told.
 pub(crate) enum Message {
     /// Start a release.
-    Start(Box<StartRequest>, oneshot::Sender<Result<ReleaseId, ApiError>>),
+    Start(
+        Box<StartRequest>,
+        oneshot::Sender<Result<ReleaseId, ApiError>>,
+    ),
     /// A person's command.
-    Command(ReleaseId, AskedCommand, Actor, oneshot::Sender<Result<(), ApiError>>),
+    Command(
+        ReleaseId,
+        AskedCommand,
+        Actor,
+        oneshot::Sender<Result<(), ApiError>>,
+    ),
     /// A task came to its end.
     Completed(ReleaseId, Task, u32, Completion),
     /// A cancelled task is gone.
@@ -99,7 +107,10 @@ impl ServiceActor {
         let (service, position) = journal::load_service(&shared.store, &name).await?;
         let traffic = crate::live::Live::default();
         let view = watch::channel(Arc::new(ServiceView::unknown(&name))).0;
-        let handle = ActorHandle { inbox: own.clone(), view: view.subscribe() };
+        let handle = ActorHandle {
+            inbox: own.clone(),
+            view: view.subscribe(),
+        };
         let mut actor = Self {
             slices: shared.dataplane.slices(),
             shared,

@@ -45,7 +45,9 @@ impl ServiceActor {
         attempt: u32,
         completion: Completion,
     ) {
-        let Some(run) = self.run.as_mut().filter(|run| run.id() == release) else { return };
+        let Some(run) = self.run.as_mut().filter(|run| run.id() == release) else {
+            return;
+        };
         run.running.remove(&task);
         run.cancelled.remove(&task);
         let events = complete(&run.release, task, attempt, completion);
@@ -71,8 +73,11 @@ fn observe(run: &Run, shared: &crate::app::Shared) -> Observed {
     let observes = shared.observes(&run.release.requested.plan);
     let contact = shared.dataplane.contact();
     let heard_at = contact.borrow().slices_at;
-    let watched_since =
-        run.release.stage_record().and_then(|record| record.confirmed_at).unwrap_or(now);
+    let watched_since = run
+        .release
+        .stage_record()
+        .and_then(|record| record.confirmed_at)
+        .unwrap_or(now);
     let silent_since = heard_at.map_or(watched_since, |heard| heard.max(watched_since));
     Observed {
         now,
@@ -80,7 +85,11 @@ fn observe(run: &Run, shared: &crate::app::Shared) -> Observed {
         dial: run.dial.reading.clone(),
         observes,
         judgement: run.judging.judgement(&run.release),
-        silent_for: if observes { now.since(silent_since) } else { Millis::ZERO },
+        silent_for: if observes {
+            now.since(silent_since)
+        } else {
+            Millis::ZERO
+        },
         returned_by_proxy: shared.dataplane.returned(run.id()),
         busy: run.is_busy(),
     }
@@ -99,11 +108,9 @@ fn author(events: &[Event]) -> Actor {
 
 /// An actor that is part of the program.
 pub(crate) fn system(name: &'static str) -> Actor {
-    #[expect(clippy::expect_used, reason = "called with literal names that are valid tokens")]
+    #[expect(
+        clippy::expect_used,
+        reason = "called with literal names that are valid tokens"
+    )]
     Actor::new(name).expect("literal actor names are valid")
-}
-
-/// A task that could not even be begun.
-pub(super) fn not_begun(reason: impl std::fmt::Display) -> Completion {
-    Completion::Ended(TaskEnd::Failed { reason: reason.to_string() })
 }

@@ -66,7 +66,10 @@ impl Run {
     pub(crate) fn is_busy(&self) -> bool {
         let wanted = desired(&self.release).running;
         !self.cancelled.is_empty()
-            || self.running.iter().any(|(task, r)| !wanted.contains(&(*task, r.attempt)))
+            || self
+                .running
+                .iter()
+                .any(|(task, r)| !wanted.contains(&(*task, r.attempt)))
     }
 
     /// Cancels every task that the state does not ask for any more.

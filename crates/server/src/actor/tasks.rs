@@ -25,7 +25,13 @@ impl ServiceActor {
             let own = self.own.clone();
             let leftover = context.clone();
             let work = tokio::spawn(perform(context, task));
-            run.running.insert(task, Running { attempt, abort: work.abort_handle() });
+            run.running.insert(
+                task,
+                Running {
+                    attempt,
+                    abort: work.abort_handle(),
+                },
+            );
             tokio::spawn(async move {
                 let message = match work.await {
                     Ok(completion) => Message::Completed(release, task, attempt, completion),
@@ -60,15 +66,22 @@ impl ServiceActor {
     }
 
     async fn record_stable(&mut self) -> Completion {
-        let Some(run) = &self.run else { return failed("no release is under way") };
+        let Some(run) = &self.run else {
+            return failed("no release is under way");
+        };
         let id = run.id().clone();
         let keep_warm = run.release.requested.plan.keep_warm;
         if self.service.stable_is_of(&id) {
             return done("recorded before");
         }
-        let Some(stable) = deployed(&run.release) else { return failed("no version is stored") };
-        let event =
-            ServiceEvent::StableChanged { release: id, stable: Box::new(stable), keep_warm };
+        let Some(stable) = deployed(&run.release) else {
+            return failed("no version is stored");
+        };
+        let event = ServiceEvent::StableChanged {
+            release: id,
+            stable: Box::new(stable),
+            keep_warm,
+        };
         match self.commit_service(event, &system("engine")).await {
             Ok(()) => done(""),
             Err(error) => failed(error.to_string()),
@@ -76,7 +89,9 @@ impl ServiceActor {
     }
 
     async fn restore_stable(&mut self) -> Completion {
-        let Some(run) = &self.run else { return failed("no release is under way") };
+        let Some(run) = &self.run else {
+            return failed("no release is under way");
+        };
         let release = run.id().clone();
         if !self.service.stable_is_of(&release) {
             return done("was not recorded, or restored before");

@@ -24,7 +24,12 @@ impl ServiceActor {
         }
         let nobody = Exposure::default();
         let route = service_route(&self.service, None, &nobody, &self.cookie_key);
-        match self.shared.dataplane.publish(&self.service.name, route).await {
+        match self
+            .shared
+            .dataplane
+            .publish(&self.service.name, route)
+            .await
+        {
             Ok(_) => self.published = true,
             Err(error) => tracing::warn!(%error, "The route at rest is not in force yet"),
         }
@@ -36,13 +41,17 @@ impl ServiceActor {
         if self.stopping_warm {
             return;
         }
-        let Some(deployed) = self.retired().cloned() else { return };
+        let Some(deployed) = self.retired().cloned() else {
+            return;
+        };
         self.stopping_warm = true;
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let service = self.service.name.clone();
         tokio::spawn(async move {
             let outcome = stop_deployed(&shared, &service, &deployed).await;
-            let _ = own.send(Message::WarmStopped(deployed.version.digest, outcome)).await;
+            let _ = own
+                .send(Message::WarmStopped(deployed.version.digest, outcome))
+                .await;
         });
     }
 
@@ -59,7 +68,10 @@ impl ServiceActor {
             (clock::now() >= warm.until || replaced) && !needed
         });
         // Two ways back would be one too many.
-        self.service.retiring.first().or_else(|| warm.map(|warm| &warm.deployed))
+        self.service
+            .retiring
+            .first()
+            .or_else(|| warm.map(|warm| &warm.deployed))
     }
 
     pub(super) async fn warm_stopped(&mut self, version: Digest, outcome: Result<(), String>) {

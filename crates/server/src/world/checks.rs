@@ -29,8 +29,8 @@ pub(super) async fn check(context: &TaskContext, index: usize) -> Completion {
     match result.status {
         CheckStatus::Pass => done(result.message),
         CheckStatus::Fail => failed(result.message),
-        CheckStatus::Unknown => {
-            Completion::Ended(TaskEnd::Unknown { reason: result.message })
-        }
+        CheckStatus::Unknown => Completion::Ended(TaskEnd::Unknown {
+            reason: result.message,
+        }),
     }
 }

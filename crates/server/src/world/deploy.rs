@@ -35,19 +35,33 @@ pub(super) async fn prepare(context: &TaskContext) -> Completion {
             Err(error) => return failed(format!("{name}: {}", driver_reason(&error))),
         };
         verified &= prepared.verified;
-        identity.push_str(&format!("{name} {} {}\n", prepared.digest, component.run.config));
+        identity.push_str(&format!(
+            "{name} {} {}\n",
+            prepared.digest, component.run.config
+        ));
         components.insert(name.clone(), prepared.digest);
     }
     // The same content started in another way is another version.
     let digest = Digest::of(identity.as_bytes());
-    if requested.stable.as_ref().is_some_and(|stable| stable.digest == digest) {
+    if requested
+        .stable
+        .as_ref()
+        .is_some_and(|stable| stable.digest == digest)
+    {
         return failed(format!(
             "version {} is what is stable already, byte for byte and setting for setting",
             requested.version
         ));
     }
-    let version = VersionRef { name: requested.version.clone(), digest, verified };
-    Completion::Prepared { version, components }
+    let version = VersionRef {
+        name: requested.version.clone(),
+        digest,
+        verified,
+    };
+    Completion::Prepared {
+        version,
+        components,
+    }
 }
 
 /// Starts all instances that a canary has, side by side, and waits for all.
@@ -65,9 +79,16 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
             let spec = version.spec(&context.shared, name, component, id, track, values);
             async move {
                 let driver = driver(&context.shared, component)?;
-                let running =
-                    driver.start(&spec).await.map_err(|error| driver_reason(&error))?;
-                Ok(record(name, component, spec.identity.instance.clone(), &running))
+                let running = driver
+                    .start(&spec)
+                    .await
+                    .map_err(|error| driver_reason(&error))?;
+                Ok(record(
+                    name,
+                    component,
+                    spec.identity.instance.clone(),
+                    &running,
+                ))
             }
         });
     let outcomes: Vec<Result<InstanceRecord, String>> = join_all(starts).await;
@@ -83,7 +104,12 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
         if component.kind == ComponentKind::Singleton && !can_stand_by(component) {
             let component_name = name.clone();
             let kind = component.kind;
-            instances.push(InstanceRecord { id, component: component_name, kind, url: None });
+            instances.push(InstanceRecord {
+                id,
+                component: component_name,
+                kind,
+                url: None,
+            });
         }
     }
     if let Some(record) = instances
@@ -115,7 +141,11 @@ fn runs_as_canary(
 
 /// Whether instances of a component can be told to be quiet.
 pub(super) fn can_stand_by(component: &Component) -> bool {
-    component.run.config.get("track-hook").is_some_and(|hook| !hook.is_null())
+    component
+        .run
+        .config
+        .get("track-hook")
+        .is_some_and(|hook| !hook.is_null())
 }
 
 const fn canary_track(kind: ComponentKind) -> Track {
@@ -139,7 +169,9 @@ pub(super) async fn stop_canary(context: &TaskContext) -> Completion {
 /// Runs futures side by side within this task, so that dropping it cancels all.
 pub(super) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     use std::task::Poll;
-    let mut slots: Vec<_> = futures.map(|future| (Some(Box::pin(future)), None)).collect();
+    let mut slots: Vec<_> = futures
+        .map(|future| (Some(Box::pin(future)), None))
+        .collect();
     std::future::poll_fn(|context| {
         let mut pending = false;
         for (future, output) in &mut slots {
@@ -150,7 +182,11 @@ pub(super) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output
                 }
             }
         }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
+        if pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     })
     .await;
     slots.into_iter().filter_map(|(_, output)| output).collect()

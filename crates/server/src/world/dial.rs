@@ -31,7 +31,10 @@ impl DriverDial {
                     version: stable.version.clone(),
                     urls: urls(&stable.instances),
                 },
-                canary: DialVersion { version: canary.clone(), urls: urls(&release.instances) },
+                canary: DialVersion {
+                    version: canary.clone(),
+                    urls: urls(&release.instances),
+                },
                 base_dir: PathBuf::from(&requested.base_dir),
             },
             turn,
@@ -59,7 +62,14 @@ impl DriverDial {
             }
             Err(error) => (None, DialState::Unknown, super::driver_reason(&error)),
         };
-        DialReading { asked, achieved, state, generation: None, detail, at: clock::now() }
+        DialReading {
+            asked,
+            achieved,
+            state,
+            generation: None,
+            detail,
+            at: clock::now(),
+        }
     }
 }
 

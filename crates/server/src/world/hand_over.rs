@@ -73,12 +73,19 @@ async fn quiet(context: &TaskContext, version: &Version<'_>) -> Result<(), Strin
             Placeholders::default(),
         );
         // One that cannot be told is stopped below with the rest.
-        let told = driver(&context.shared, component)?.set_track(&spec, Track::Standby).await;
+        let told = driver(&context.shared, component)?
+            .set_track(&spec, Track::Standby)
+            .await;
         if let Err(error) = told {
-            tracing::warn!(reason = driver_reason(&error), "Could not be told to stand by");
+            tracing::warn!(
+                reason = driver_reason(&error),
+                "Could not be told to stand by"
+            );
         }
     }
-    stop_all(&context.shared, version, |kind| kind != ComponentKind::Web).await.map(|_| ())
+    stop_all(&context.shared, version, |kind| kind != ComponentKind::Web)
+        .await
+        .map(|_| ())
 }
 
 /// Every instance of this version runs and knows that it is stable.
@@ -87,12 +94,17 @@ async fn activate(context: &TaskContext, version: &Version<'_>) -> Result<usize,
     for (name, component, id) in version.all() {
         let driver = driver(&context.shared, component)?;
         let values = placeholders(context);
-        let spec =
-            version.spec(&context.shared, name, component, id, Track::Stable, values);
+        let spec = version.spec(&context.shared, name, component, id, Track::Stable, values);
         if component.kind != ComponentKind::Web {
-            driver.start(&spec).await.map_err(|error| driver_reason(&error))?;
+            driver
+                .start(&spec)
+                .await
+                .map_err(|error| driver_reason(&error))?;
         }
-        driver.set_track(&spec, Track::Stable).await.map_err(|error| driver_reason(&error))?;
+        driver
+            .set_track(&spec, Track::Stable)
+            .await
+            .map_err(|error| driver_reason(&error))?;
         count += 1;
     }
     Ok(count)

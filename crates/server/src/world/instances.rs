@@ -117,10 +117,7 @@ fn instance_id(release: &ReleaseId, component: &ComponentName, n: u16) -> Option
 }
 
 /// The driver of a component.
-pub(crate) fn driver(
-    shared: &Shared,
-    component: &Component,
-) -> Result<Arc<dyn RunDriver>, String> {
+pub(crate) fn driver(shared: &Shared, component: &Component) -> Result<Arc<dyn RunDriver>, String> {
     let name = &component.run.driver;
     shared
         .drivers
@@ -137,7 +134,7 @@ pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
         .with("release", requested.release.as_str());
     for record in &context.release.instances {
         if let Some(url) = &record.url {
-            values = values.with(&format!("canary.{}", record.component), url);
+            values = values.with(format!("canary.{}", record.component), url);
             if record.kind == ComponentKind::Web {
                 values = values.with("canary", url);
             }
@@ -163,7 +160,10 @@ pub(crate) fn record(
         id,
         component: name.clone(),
         kind: component.kind,
-        url: running.address.as_ref().map(esclusa_drivers::run::InstanceAddress::url),
+        url: running
+            .address
+            .as_ref()
+            .map(esclusa_drivers::run::InstanceAddress::url),
     }
 }
 
@@ -222,12 +222,19 @@ pub(crate) async fn stop_all(
             continue;
         }
         let label = id.to_string();
-        let spec =
-            version.spec(shared, name, component, id, Track::Standby, Placeholders::default());
+        let spec = version.spec(
+            shared,
+            name,
+            component,
+            id,
+            Track::Standby,
+            Placeholders::default(),
+        );
         let outcome = match driver(shared, component) {
-            Ok(driver) => {
-                driver.stop(&spec, Drain::AsConfigured).await.map_err(|e| driver_reason(&e))
-            }
+            Ok(driver) => driver
+                .stop(&spec, Drain::AsConfigured)
+                .await
+                .map_err(|e| driver_reason(&e)),
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -235,18 +242,33 @@ pub(crate) async fn stop_all(
             Err(reason) => failures.push(format!("{label}: {reason}")),
         }
     }
-    if failures.is_empty() { Ok(stopped) } else { Err(failures.join("; ")) }
+    if failures.is_empty() {
+        Ok(stopped)
+    } else {
+        Err(failures.join("; "))
+    }
 }
 
 /// Starts what is not running of a stable version: after a reboot, say.
 pub(crate) async fn wake_deployed(shared: &Shared, service: &ServiceName, deployed: &Deployed) {
-    let Some(version) = Version::of_deployed(service, deployed) else { return };
+    let Some(version) = Version::of_deployed(service, deployed) else {
+        return;
+    };
     for (name, component, id) in version.all() {
         let label = id.to_string();
-        let spec =
-            version.spec(shared, name, component, id, Track::Stable, Placeholders::default());
+        let spec = version.spec(
+            shared,
+            name,
+            component,
+            id,
+            Track::Stable,
+            Placeholders::default(),
+        );
         let outcome = match driver(shared, component) {
-            Ok(driver) => driver.start(&spec).await.map_err(|error| driver_reason(&error)),
+            Ok(driver) => driver
+                .start(&spec)
+                .await
+                .map_err(|error| driver_reason(&error)),
             Err(reason) => Err(reason),
         };
         if let Err(reason) = outcome {

@@ -14,8 +14,8 @@ pub(crate) use instances::{deployed, stop_deployed, wake_deployed};
 use crate::app::Shared;
 use esclusa_drivers::run::{RunDriver, RunSettings};
 use esclusa_engine::Completion;
-use esclusa_shim::ShimCommand;
 use esclusa_release::{Release, Service, Task, TaskEnd};
+use esclusa_shim::ShimCommand;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,10 @@ impl Drivers {
                 Some((entry.name.clone(), driver))
             })
             .collect();
-        Self { run, shim: settings.shim.clone() }
+        Self {
+            run,
+            shim: settings.shim.clone(),
+        }
     }
 
     /// How supervisors are started.
@@ -91,7 +94,9 @@ pub(crate) fn done(note: impl Into<String>) -> Completion {
 }
 
 pub(crate) fn failed(reason: impl Into<String>) -> Completion {
-    Completion::Ended(TaskEnd::Failed { reason: reason.into() })
+    Completion::Ended(TaskEnd::Failed {
+        reason: reason.into(),
+    })
 }
 
 /// A driver's error with the last lines it said.
@@ -99,6 +104,10 @@ pub(crate) fn driver_reason(error: &esclusa_drivers::DriverError) -> String {
     if error.output.is_empty() {
         error.message.clone()
     } else {
-        format!("{}; its last lines: {}", error.message, error.output.trim_end())
+        format!(
+            "{}; its last lines: {}",
+            error.message,
+            error.output.trim_end()
+        )
     }
 }

@@ -21,7 +21,11 @@ pub(super) async fn step(context: &TaskContext, task: Task) -> Completion {
     {
         return failed(format!("{undone} still runs: {}", driver_reason(&error)));
     }
-    let attempt = context.release.tasks.get(&task).map_or(1, |state| state.attempt);
+    let attempt = context
+        .release
+        .tasks
+        .get(&task)
+        .map_or(1, |state| state.attempt);
     let words = match fill_words(words, &placeholders(context)) {
         Ok(words) => words,
         Err(error) => return failed(error.message),
@@ -34,9 +38,10 @@ pub(super) async fn step(context: &TaskContext, task: Task) -> Completion {
     };
     match step.run(context.shared.drivers.shim()).await {
         Ok(LastingEnd::Known(end)) => told(end.end, &end.output_tail),
-        Ok(LastingEnd::Lost { output_tail }) => {
-            failed(format!("it is gone and nobody saw how it ended{}", said(&output_tail)))
-        }
+        Ok(LastingEnd::Lost { output_tail }) => failed(format!(
+            "it is gone and nobody saw how it ended{}",
+            said(&output_tail)
+        )),
         Err(error) => failed(driver_reason(&error)),
     }
 }
@@ -58,22 +63,28 @@ fn told(end: StepOutcome, output: &str) -> Completion {
         StepOutcome::Exited(code) => failed(format!("exit {code}{said}")),
         StepOutcome::Signalled(signal) => failed(format!("ended by signal {signal}{said}")),
         StepOutcome::TimedOut => Completion::Ended(TaskEnd::TimedOut),
-        StepOutcome::Stuck => {
-            failed(format!("took too long and cannot be ended; it may still work{said}"))
-        }
+        StepOutcome::Stuck => failed(format!(
+            "took too long and cannot be ended; it may still work{said}"
+        )),
         StepOutcome::NotStarted(reason) => failed(reason),
     }
 }
 
 fn said(output: &str) -> String {
     let tail = output.trim_end();
-    if tail.is_empty() { String::new() } else { format!("; its last lines: {tail}") }
+    if tail.is_empty() {
+        String::new()
+    } else {
+        format!("; its last lines: {tail}")
+    }
 }
 
 /// A step's place, its command still empty. Short, because a socket lies in it.
 fn lasting(context: &TaskContext, task: Task, attempt: u32) -> LastingStep {
     let release = context.release.requested.release.as_str();
-    let tail = release.get(release.len().saturating_sub(12)..).unwrap_or(release);
+    let tail = release
+        .get(release.len().saturating_sub(12)..)
+        .unwrap_or(release);
     let name = format!("{}-{attempt}", task.to_string().replace('/', "-"));
     LastingStep {
         words: Vec::new(),
@@ -97,12 +108,18 @@ fn command_of(context: &TaskContext, task: Task) -> Option<(&[String], Millis)> 
     match task {
         Task::Before(index) => plan.before.get(index).map(|s| (&s.command[..], s.timeout)),
         Task::After(index) => plan.after.get(index).map(|s| (&s.command[..], s.timeout)),
-        Task::UndoBefore(index) => {
-            plan.before.get(index)?.undo.as_ref().map(|u| (&u.command[..], u.timeout))
-        }
-        Task::UndoAfter(index) => {
-            plan.after.get(index)?.undo.as_ref().map(|u| (&u.command[..], u.timeout))
-        }
+        Task::UndoBefore(index) => plan
+            .before
+            .get(index)?
+            .undo
+            .as_ref()
+            .map(|u| (&u.command[..], u.timeout)),
+        Task::UndoAfter(index) => plan
+            .after
+            .get(index)?
+            .undo
+            .as_ref()
+            .map(|u| (&u.command[..], u.timeout)),
         _ => None,
     }
 }
@@ -110,7 +127,11 @@ fn command_of(context: &TaskContext, task: Task) -> Option<(&[String], Millis)> 
 /// What a step or check is told about the release that runs it.
 pub(super) fn environment(context: &TaskContext, task: Task) -> BTreeMap<String, String> {
     let requested = &context.release.requested;
-    let attempt = context.release.tasks.get(&task).map_or(1, |state| state.attempt);
+    let attempt = context
+        .release
+        .tasks
+        .get(&task)
+        .map_or(1, |state| state.attempt);
     let mut env: BTreeMap<String, String> = [
         ("ESCLUSA_SERVICE", requested.service.to_string()),
         ("ESCLUSA_RELEASE", requested.release.to_string()),

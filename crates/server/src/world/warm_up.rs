@@ -48,7 +48,10 @@ pub(super) async fn warm_up(context: &TaskContext, index: usize) -> Completion {
             .header("host", &host)
             .header(SYNTHETIC_HEADER, &token);
         answers.spawn(async move {
-            request.send().await.is_ok_and(|answer| answer.status().as_u16() < 500)
+            request
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().as_u16() < 500)
         });
         sent += 1;
     }
@@ -57,7 +60,9 @@ pub(super) async fn warm_up(context: &TaskContext, index: usize) -> Completion {
     }
     // Half is no fine line: a version that fails its warm-up fails nearly all of it.
     if sent == 0 || good * 2 < sent {
-        return failed(format!("{good} of {sent} warm-up requests were answered well"));
+        return failed(format!(
+            "{good} of {sent} warm-up requests were answered well"
+        ));
     }
     done(format!("{good} of {sent} requests answered well"))
 }
