@@ -6,7 +6,7 @@ use crate::clock;
 use crate::judging::Judging;
 use esclusa_engine::{Completion, Observed, complete, decide};
 use esclusa_model::{Actor, Millis, ReleaseId};
-use esclusa_release::{Event, ReturnCause, Task, TaskEnd};
+use esclusa_release::{Event, ReturnCause, Task};
 
 /// More rounds than any chain of decisions without a new observation needs.
 const MAX_ROUNDS: usize = 64;

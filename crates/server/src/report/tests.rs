@@ -49,6 +49,10 @@ impl Told {
         told
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read as a list of events"
+    )]
     fn then(&mut self, after_s: i64, by: &str, event: Event) -> &mut Self {
         let at = Timestamp((START_S + after_s) * 1_000_000);
         let by = Actor::new(by).expect("valid");
