@@ -66,6 +66,8 @@ pub async fn serve(
     config: ServeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    // One TLS provider for the process; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let data = std::path::absolute(&config.data)
         .map_err(|error| ServeError::Config(format!("{}: {error}", config.data.display())))?;
     let shim = shim_command(&config.shim)?;

@@ -1,11 +1,13 @@
 //! What tests and the demo run against: real services with planned faults, a load
 //! generator that counts everything, and starters that clean up after themselves.
 //!
-//! For development only; no shipped crate depends on it. It knows nothing of esclusa's
-//! control plane: what it counts is an independent witness.
+//! For development only; no shipped crate depends on it. What it counts is an
+//! independent witness: only [`plane`] knows esclusa at all, and that only as its users
+//! do, by its command line and API.
 
 pub mod demo;
 pub mod load;
+pub mod plane;
 pub mod ports;
 pub mod process;
 

@@ -1,5 +1,12 @@
 //! The command as it is used: arguments in; data, talk and exit codes out.
 
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may panic"
+)]
+
 mod offline;
 mod served;
 
