@@ -22,25 +22,30 @@ impl Server {
     fn start(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let log = std::fs::File::create(dir.path().join("serve.log")).expect("a log");
-        let mut child = esclusa(dir.path())
+        let child = esclusa(dir.path())
             .args(["serve", "--listen", "127.0.0.1:0", "--proxy-workers", "1"])
             .args(args)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .expect("starts");
-        let out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut lines = Vec::new();
+        // Whole from here on, so that it is ended also when it does not become ready.
+        let mut server = Self {
+            dir,
+            child,
+            lines: Vec::new(),
+        };
+        let out = BufReader::new(server.child.stdout.take().expect("piped"));
         for line in out.lines() {
             let line = line.expect("text");
             let ready = line.starts_with("ready ");
-            lines.push(line);
+            server.lines.push(line);
             if ready {
-                return Self { dir, child, lines };
+                return server;
             }
         }
-        let log = std::fs::read_to_string(dir.path().join("serve.log")).unwrap_or_default();
-        panic!("it did not become ready: {lines:?}\n{log}");
+        let log = std::fs::read_to_string(server.path().join("serve.log")).unwrap_or_default();
+        panic!("it did not become ready: {:?}\n{log}", server.lines);
     }
 
     fn path(&self) -> &Path {
