@@ -42,7 +42,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
     match command {
         // A shim stays one thread, so it comes before any runtime.
         Command::Shim { args } => Ok(Exit::Child(esclusa_shim::main(args))),
-        Command::Serve(asked) => serve::serve(&global, asked),
+        Command::Serve(asked) => serve::serve(&global, &asked),
         Command::Proxy(asked) => serve::proxy(&global, asked),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Plan { verb } => plan::run(verb, output),

@@ -2,6 +2,10 @@
 //! `cargo run --example benchmark -- [RUNS] [WORD]` (kinds whose name has WORD in it).
 
 #[path = "../tests/it/world.rs"]
+#[expect(
+    clippy::expect_used,
+    reason = "shared with the tests, whose names and shares are literals"
+)]
 mod world;
 
 use esclusa_judge::JudgeConfig;
@@ -47,9 +51,9 @@ fn report(name: &str, world: &World, runs: u64) {
         if let Some((t, reason)) = &outcome.rollback {
             *ways.entry(reason).or_default() += 1;
             if *t < from {
-                early += 1
+                early += 1;
             } else {
-                delays.push(t - outcome.first_failure.unwrap_or(from) + 1)
+                delays.push(t - outcome.first_failure.unwrap_or(from) + 1);
             }
         }
     }

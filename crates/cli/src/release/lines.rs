@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn live_lines_say_where_it_stands() {
         let lines = live_lines(&shown(view(|_| {})), 100_500_000, Colour::Off).join("\n");
-        insta::assert_snapshot!(lines, @"");
+        insta::assert_snapshot!(lines);
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
             v["share_confirmed"] = json!(false);
         });
         let lines = live_lines(&shown(release), 1_000_000_000, Colour::Off).join("\n");
-        insta::assert_snapshot!(lines, @"");
+        insta::assert_snapshot!(lines);
     }
 
     #[test]
@@ -293,12 +293,12 @@ mod tests {
             v["reason"] = json!("errors 4.1% against 0.1%");
         });
         let lines = status_lines(&shown(release.clone()), 100_500_000, Colour::Off).join("\n");
-        insta::assert_snapshot!(lines, @"");
+        insta::assert_snapshot!(lines);
         assert!(live_lines(&shown(release), 1, Colour::On)[0].starts_with("\u{1b}[31mcheckout"));
     }
 
     #[test]
     fn a_change_is_one_line_without_counts() {
-        insta::assert_snapshot!(change_line(&view(|_| {})), @"");
+        insta::assert_snapshot!(change_line(&view(|_| {})));
     }
 }

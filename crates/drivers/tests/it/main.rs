@@ -15,4 +15,5 @@ mod plans;
 mod processes;
 mod scripts;
 mod steps;
+mod subject;
 mod world;

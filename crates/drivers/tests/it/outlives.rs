@@ -1,38 +1,29 @@
 //! Versions outlive their controller, and their supervisor.
 
-use crate::world::{
-    PATIENCE, World, app, eventually, get, is_alive, kill, process, shim, spec, stop,
-};
+use crate::subject::{MIGRATION, PATIENCE, step};
+use crate::world::{World, app, eventually, get, is_alive, kill, process, shim, stop};
 use esclusa_drivers::run::{Drain, Found, InstanceState, Stopped};
-use esclusa_drivers::{LastingEnd, LastingStep, StepEnd, StepOutcome};
+use esclusa_drivers::{LastingEnd, StepEnd, StepOutcome};
 use esclusa_model::Millis;
-use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-const FOLDER: &str = "DRIVERS_TEST_FOLDER";
-
-/// The controller that the test below kills.
-#[tokio::test]
-#[ignore = "started by an_instance_is_adopted_after_its_controller_was_killed"]
-async fn controller() {
-    let root = std::path::PathBuf::from(std::env::var_os(FOLDER).expect("given by the test"));
-    let spec = spec(&root, app()).await;
-    process().start(&spec).await.expect("starts");
-    std::fs::write(root.join("up"), "").expect("writes");
-    std::future::pending::<()>().await;
+/// A controller that the test kills: the harness, doing `verb` in a folder.
+fn controller(verb: &str, root: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_esclusa-drivers-harness"))
+        .arg(verb)
+        .arg(root)
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("starts")
 }
 
 #[tokio::test]
 async fn an_instance_is_adopted_after_its_controller_was_killed() {
     let world = World::new();
-    let mut controller = Command::new(std::env::current_exe().expect("known"))
-        .args(["--exact", "outlives::controller", "--ignored"])
-        .env(FOLDER, world.root.path())
-        .stdout(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("starts");
+    let mut controller = controller("instance", world.root.path());
     eventually("the instance is up", || {
         world.path("up").exists().then_some(())
     });
@@ -55,40 +46,10 @@ async fn an_instance_is_adopted_after_its_controller_was_killed() {
     assert!(!is_alive(adopted.pid.expect("a process")));
 }
 
-fn step(root: &std::path::Path, script: &str, timeout: Millis) -> LastingStep {
-    LastingStep {
-        words: vec!["/bin/sh".into(), "-c".into(), script.into()],
-        env: BTreeMap::new(),
-        cwd: root.to_owned(),
-        timeout,
-        dir: root.join("steps/migrate-1"),
-    }
-}
-
-const MIGRATION: &str =
-    "echo run >> runs; until test -e go-on; do sleep 0.02; done; echo migrated; exit 4";
-
-/// The controller that the test below kills.
-#[tokio::test]
-#[ignore = "started by a_step_is_waited_for_after_its_controller_was_killed"]
-async fn controller_of_a_step() {
-    let root = std::path::PathBuf::from(std::env::var_os(FOLDER).expect("given by the test"));
-    step(&root, MIGRATION, PATIENCE)
-        .run(&shim())
-        .await
-        .expect("runs");
-}
-
 #[tokio::test]
 async fn a_step_is_waited_for_after_its_controller_was_killed() {
     let root = tempfile::tempdir().expect("folder");
-    let mut controller = Command::new(std::env::current_exe().expect("known"))
-        .args(["--exact", "outlives::controller_of_a_step", "--ignored"])
-        .env(FOLDER, root.path())
-        .stdout(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("starts");
+    let mut controller = controller("step", root.path());
     let runs = || std::fs::read_to_string(root.path().join("runs")).ok();
     eventually("it runs", || runs().filter(|text| text == "run\n"));
     kill(&format!("-{}", controller.id()));

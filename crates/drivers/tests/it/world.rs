@@ -1,13 +1,9 @@
 //! What the tests share: a service in Python, its instances, bounded waiting.
 
-use esclusa_drivers::run::{
-    Drain, InstanceAddress, InstanceSpec, PrepareSpec, RunDriver, RunSettings, Running, driver,
-};
-use esclusa_drivers::{Identity, Placeholders};
-use esclusa_model::{
-    ComponentKind, ComponentName, Digest, InstanceId, Millis, ReleaseId, ServiceName, Track,
-    VersionName, VersionRef,
-};
+use crate::subject;
+pub(crate) use crate::subject::{PATIENCE, app, named_spec};
+use esclusa_drivers::run::{Drain, InstanceAddress, InstanceSpec, RunDriver, Running};
+use esclusa_model::Millis;
 use esclusa_shim::{ShimCommand, procfs};
 use serde_json::{Value, json};
 use std::fs;
@@ -16,8 +12,6 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-pub(crate) const PATIENCE: Millis = Millis(30_000);
 
 /// A service that says what it was given.
 const APP: &str = r#"
@@ -63,15 +57,6 @@ impl World {
     }
 }
 
-/// The block that runs [`APP`].
-pub(crate) fn app() -> Value {
-    json!({
-        "command": ["python3", "app.py", "${port}"],
-        "ready": {"http": "/health", "within": 20_000},
-        "drain": 5_000,
-    })
-}
-
 /// The block that runs a shell script as it is.
 pub(crate) fn shell(script: &str) -> Value {
     json!({"command": ["/bin/sh", "-c", script], "drain": 5_000})
@@ -89,51 +74,12 @@ pub(crate) fn shim() -> ShimCommand {
 }
 
 pub(crate) fn named(name: &str) -> Arc<dyn RunDriver> {
-    driver(name, &RunSettings { shim: shim() }).expect("registered")
+    subject::driver_called(name, shim())
 }
 
 /// The first instance of version 1.0, its artifact kept.
 pub(crate) async fn spec(root: &Path, config: Value) -> InstanceSpec {
-    let version = VersionName::new("1.0").expect("valid");
-    let prepare = PrepareSpec {
-        service: ServiceName::new("shop").expect("valid"),
-        component: ComponentName::new("web").expect("valid"),
-        version: version.clone(),
-        release: ReleaseId::new("r1").expect("valid"),
-        artifact: Some("dist/${version}".into()),
-        config: config.clone(),
-        base_dir: root.to_owned(),
-        data_dir: root.join("data"),
-    };
-    let prepared = process().prepare(&prepare).await.expect("kept");
-    InstanceSpec {
-        dir: prepared.dir,
-        ..named_spec(root, config, prepared.digest)
-    }
-}
-
-/// An instance of a version that is only named.
-pub(crate) fn named_spec(root: &Path, config: Value, digest: Digest) -> InstanceSpec {
-    InstanceSpec {
-        identity: Identity {
-            service: ServiceName::new("shop").expect("valid"),
-            component: ComponentName::new("web").expect("valid"),
-            kind: ComponentKind::Web,
-            version: VersionRef {
-                name: VersionName::new("1.0").expect("valid"),
-                digest,
-                verified: true,
-            },
-            release: ReleaseId::new("r1").expect("valid"),
-            instance: InstanceId::new("web-1").expect("valid"),
-            track: Track::Canary,
-        },
-        dir: None,
-        config,
-        base_dir: root.to_owned(),
-        data_dir: root.join("data"),
-        placeholders: Placeholders::new(),
-    }
+    subject::spec(&process(), root, config).await
 }
 
 pub(crate) fn instance_file(spec: &InstanceSpec, name: &str) -> std::path::PathBuf {

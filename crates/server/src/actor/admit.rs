@@ -54,7 +54,7 @@ impl ServiceActor {
         };
         self.commit_service(event, &request.actor.clone())
             .await
-            .map_err(not_recorded)?;
+            .map_err(|e| not_recorded(&e))?;
         self.waiting.insert(id.clone(), request);
         Ok(id)
     }
@@ -84,14 +84,14 @@ impl ServiceActor {
             let event = ServiceEvent::TakenOver(Box::new(deployed));
             self.commit_service(event, &request.actor)
                 .await
-                .map_err(not_recorded)?;
+                .map_err(|e| not_recorded(&e))?;
         }
         let requested = self.requested(&id, &request)?;
         let at = clock::now();
         let event = Event::Requested(Box::new(requested.clone()));
         let (kind, payload) = event
             .to_stored()
-            .map_err(|error| not_recorded(error.into()))?;
+            .map_err(|error| not_recorded(&error.into()))?;
         let new = [NewEvent {
             actor: request.actor.clone(),
             kind,
@@ -102,13 +102,13 @@ impl ServiceActor {
             .store
             .append(&stream, 0, at, &new)
             .await
-            .map_err(|error| not_recorded(error.into()))?;
+            .map_err(|error| not_recorded(&error.into()))?;
         let event = ServiceEvent::ReleaseAdmitted {
             release: id.clone(),
         };
         self.commit_service(event, &request.actor)
             .await
-            .map_err(not_recorded)?;
+            .map_err(|e| not_recorded(&e))?;
         let release = Release::begin(requested, request.actor, at);
         let judging = Judging::begin(&self.shared.store, &release).await;
         self.run = Some(Run::new(release, 1, judging));
@@ -199,7 +199,7 @@ fn under_way(active: &ReleaseId) -> ApiError {
     )
 }
 
-pub(super) fn not_recorded(error: super::journal::CommitError) -> ApiError {
+pub(super) fn not_recorded(error: &super::journal::CommitError) -> ApiError {
     ApiError::new(
         ErrorKind::Unavailable,
         "ESC-0903",

@@ -56,7 +56,7 @@ impl ServiceActor {
                 tracing::error!(%error, "A command in force is not recorded yet");
                 Ok(())
             }
-            Err(error) => Err(not_recorded(error)),
+            Err(error) => Err(not_recorded(&error)),
         }
     }
 
@@ -79,7 +79,9 @@ impl ServiceActor {
             release: release.clone(),
             outcome: Outcome::Aborted,
         };
-        self.commit_service(event, by).await.map_err(not_recorded)?;
+        self.commit_service(event, by)
+            .await
+            .map_err(|e| not_recorded(&e))?;
         self.waiting.remove(release);
         Ok(())
     }

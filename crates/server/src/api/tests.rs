@@ -31,7 +31,7 @@ const PLAN: &str = "
 esclusa: 1
 service: shop
 route: { listen: 127.0.0.1:1, host: shop.example }
-address: http://127.0.0.1:9
+address: { url: 'http://127.0.0.1:9/${version}' }
 requires:
   - sign-off: { roles: [security], within: 1h }
 stages:

@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+#[cfg(test)]
+mod tests;
+
 /// The version of the report's own shape.
 pub const REPORT_VERSION: u16 = 1;
 

@@ -134,7 +134,7 @@ pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
         .with("release", requested.release.as_str());
     for record in &context.release.instances {
         if let Some(url) = &record.url {
-            values = values.with(&format!("canary.{}", record.component), url);
+            values = values.with(format!("canary.{}", record.component), url);
             if record.kind == ComponentKind::Web {
                 values = values.with("canary", url);
             }

@@ -5,25 +5,12 @@ use esclusa_shim::{End, LogLimits, Observed, ShimClient, ShimError, Stopped};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-const FOLDER: &str = "SHIM_TEST_FOLDER";
-
-/// Not a test: the controller that `a_controller_killed_outright` kills.
-#[test]
-#[ignore = "started by a_controller_killed_outright_takes_nothing_with_it"]
-fn controller() {
-    let dir = std::env::var_os(FOLDER).expect("given by the test");
-    start(dir.as_ref(), "while :; do sleep 1; done").expect("starts");
-    loop {
-        std::thread::park();
-    }
-}
-
 #[test]
 fn a_controller_killed_outright_takes_nothing_with_it() {
     let dir = tempfile::tempdir().expect("folder");
-    let mut controller = Command::new(std::env::current_exe().expect("known"))
-        .args(["--exact", "lives::controller", "--ignored"])
-        .env(FOLDER, dir.path())
+    let mut controller = Command::new(env!("CARGO_BIN_EXE_esclusa-shim-harness"))
+        .arg(shim().program)
+        .arg(dir.path())
         .stdout(Stdio::null())
         .process_group(0)
         .spawn()

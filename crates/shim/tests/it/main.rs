@@ -9,4 +9,5 @@
 
 mod ends;
 mod lives;
+mod subject;
 mod world;

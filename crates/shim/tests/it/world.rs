@@ -1,31 +1,16 @@
 //! What the tests share: a folder, a way to start things in it, bounded waiting.
 
-use esclusa_model::Millis;
-use esclusa_shim::{LogLimits, Observed, ShimClient, ShimCommand, ShimError, Spec, Status, procfs};
-use std::collections::BTreeMap;
+pub(crate) use crate::subject::{PATIENCE, TERM, spec};
+use esclusa_shim::{Observed, ShimClient, ShimCommand, ShimError, Status, procfs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(crate) const TERM: i32 = 15;
 pub(crate) const KILL: i32 = 9;
-pub(crate) const PATIENCE: Millis = Millis(20_000);
 
 pub(crate) fn shim() -> ShimCommand {
     ShimCommand {
         program: env!("CARGO_BIN_EXE_esclusa-shim").into(),
         args: Vec::new(),
-    }
-}
-
-pub(crate) fn spec(script: &str) -> Spec {
-    Spec {
-        identity: "test".into(),
-        words: vec!["/bin/sh".into(), "-c".into(), script.into()],
-        env: BTreeMap::from([("GIVEN".into(), "a secret value".into())]),
-        cwd: "/".into(),
-        log: LogLimits::default(),
-        stop_signal: TERM,
-        stop_grace: Millis(500),
     }
 }
 

@@ -44,7 +44,13 @@ const LAYERS: &[Layer] = &[
     row("store", Kind::Shell, PURE),
     row("proxy", Kind::Shell, &["wire"]),
     row("shim", Kind::Shell, &["model"]),
-    row("drivers", Kind::Shell, PURE),
+    row(
+        "drivers",
+        Kind::Shell,
+        &[
+            "model", "expr", "flags", "judge", "plan", "release", "engine", "wire", "shim",
+        ],
+    ),
     row("migrate", Kind::Shell, PURE),
     row("load", Kind::Shell, PURE),
     row("sim", Kind::Shell, &["engine"]),
@@ -195,6 +201,7 @@ mod tests {
             ("esclusa-proxy", "esclusa-store"),
             ("esclusa-shim", "esclusa-wire"),
             ("esclusa-drivers", "esclusa-store"),
+            ("esclusa-drivers", "esclusa-proxy"),
             ("esclusa-client", "esclusa-engine"),
             ("esclusa-server", "esclusa-cli"),
             ("esclusa-server", "esclusa-testkit"),
@@ -213,8 +220,11 @@ mod tests {
             ("esclusa-proxy", "esclusa-flags"),
             ("esclusa-store", "esclusa-wire"),
             ("esclusa-drivers", "esclusa-plan"),
+            ("esclusa-drivers", "esclusa-shim"),
+            ("esclusa-server", "esclusa-shim"),
             ("esclusa-server", "esclusa-sim"),
             ("esclusa-cli", "esclusa-store"),
+            ("esclusa-cli", "esclusa-drivers"),
         ] {
             assert_eq!(found(from, to), 0, "{from} uses {to}");
         }

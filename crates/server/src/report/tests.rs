@@ -1,0 +1,281 @@
+//! Reports of releases that were folded from events, against golden texts.
+// CAN-05, CHK-14, PIP-10
+
+use super::{Report, Status, TrafficReport, Verdict, VersionTotals, build, markdown, second};
+use esclusa_model::{
+    Actor, BasisPoints, Digest, Envelope, GENESIS_HASH, Outcome, StreamId, Timestamp, VersionRef,
+};
+use esclusa_plan::{Plan, SourceFile};
+use esclusa_release::{
+    DialEvidence, Event, Evidence, Phase, Release, Requested, ReturnCause, Returned, SignOff, Task,
+    TaskEnd,
+};
+
+const PLAN: &str = "
+esclusa: 1
+service: shop
+route: { listen: 127.0.0.1:8080 }
+address: { url: 'http://shop-${version}.internal' }
+requires:
+  - sign-off: { roles: [security, tech-lead], within: 1h }
+stages:
+  - { to: 5%, for: 10m }
+  - { to: 100%, watch: 20m }
+";
+/// 2026-11-22T10:00:00Z.
+const START_S: i64 = 1_795_341_600;
+
+/// A release and its stream, grown event by event.
+struct Told {
+    release: Release,
+    events: Vec<Envelope>,
+}
+
+impl Told {
+    fn begin() -> Self {
+        let plan = esclusa_plan::parse(&SourceFile::new("p", PLAN), &esclusa_drivers::catalog())
+            .expect("a plan")
+            .plan;
+        let requested = requested(plan);
+        let event = Event::Requested(Box::new(requested.clone()));
+        let by = Actor::new("ana").expect("valid");
+        let at = Timestamp(START_S * 1_000_000);
+        let release = Release::begin(requested, by.clone(), at);
+        let mut told = Self {
+            release,
+            events: Vec::new(),
+        };
+        told.store(&event, by, at);
+        told
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read as a list of events"
+    )]
+    fn then(&mut self, after_s: i64, by: &str, event: Event) -> &mut Self {
+        let at = Timestamp((START_S + after_s) * 1_000_000);
+        let by = Actor::new(by).expect("valid");
+        self.release.apply(&event, &by, at).expect("follows");
+        self.store(&event, by, at);
+        self
+    }
+
+    fn store(&mut self, event: &Event, by: Actor, at: Timestamp) {
+        let (kind, payload) = event.to_stored().expect("JSON");
+        let prev = self.events.last().map_or(GENESIS_HASH, |event| event.hash);
+        let stream = StreamId::release(&self.release.requested.release);
+        let position = self.events.len() as u64 + 1;
+        self.events.push(Envelope::seal(
+            stream, position, at, by, kind, payload, prev,
+        ));
+    }
+
+    /// As far as the first stage, read back.
+    fn exposed() -> Self {
+        let mut told = Self::begin();
+        let on = |to: Phase, why: &str| Event::Advanced {
+            to,
+            why: why.into(),
+            evidence: None,
+        };
+        let agreed = |role: &str, comment: &str| {
+            Event::SignedOff(SignOff {
+                role: role.into(),
+                comment: comment.into(),
+            })
+        };
+        told.then(
+            0,
+            "engine",
+            Event::TaskStarted {
+                task: Task::Prepare,
+                attempt: 1,
+            },
+        )
+        .then(
+            1,
+            "engine",
+            Event::Prepared {
+                version: version("2.4.1"),
+                components: [].into(),
+            },
+        )
+        .then(2, "engine", done(Task::Prepare, "stored"))
+        .then(2, "engine", on(Phase::Preflight, "the version is stored"))
+        .then(30, "eve", agreed("security", "looked | at it"))
+        .then(40, "tom", agreed("tech-lead", ""))
+        .then(41, "engine", on(Phase::Before, "all checks passed"))
+        .then(41, "engine", on(Phase::Deploying, "no steps"))
+        .then(
+            42,
+            "engine",
+            Event::TaskStarted {
+                task: Task::Deploy,
+                attempt: 1,
+            },
+        )
+        .then(
+            45,
+            "engine",
+            Event::Deployed {
+                instances: Vec::new(),
+            },
+        )
+        .then(45, "engine", done(Task::Deploy, "1 instance ready"))
+        .then(
+            45,
+            "engine",
+            on(Phase::CanaryChecks, "all instances are ready"),
+        )
+        .then(46, "engine", on(Phase::Stage(0), "no checks"))
+        .then(47, "proxy", confirmed(500));
+        told
+    }
+}
+
+fn requested(plan: Plan) -> Requested {
+    Requested {
+        release: "0191-1".parse().expect("valid"),
+        service: plan.service.clone(),
+        version: "2.4.1".parse().expect("valid"),
+        plan,
+        plan_digest: Digest::of(PLAN.as_bytes()),
+        base_dir: "/srv/shop".into(),
+        salt: "0191-1".parse().expect("valid"),
+        stable: Some(version("2.4.0")),
+    }
+}
+
+fn version(name: &str) -> VersionRef {
+    let digest = Digest::of(name.as_bytes());
+    VersionRef {
+        name: name.parse().expect("valid"),
+        digest,
+        verified: false,
+    }
+}
+
+fn done(task: Task, note: &str) -> Event {
+    Event::TaskEnded {
+        task,
+        attempt: 1,
+        end: TaskEnd::Done { note: note.into() },
+    }
+}
+
+fn confirmed(share: u16) -> Event {
+    let share = BasisPoints::new(share).expect("a share");
+    Event::DialConfirmed(DialEvidence {
+        asked: share,
+        achieved: share,
+        generation: None,
+    })
+}
+
+fn evidence(code: &str, summary: &str) -> Evidence {
+    Evidence {
+        code: code.into(),
+        summary: summary.into(),
+        verdict: serde_json::Value::Null,
+    }
+}
+
+fn traffic() -> TrafficReport {
+    let totals = |name: &str, requests, failures, p95_ms| VersionTotals {
+        digest: Digest::of(name.as_bytes()).to_string(),
+        name: Some(name.into()),
+        requests,
+        failures,
+        p95_ms,
+    };
+    TrafficReport {
+        versions: vec![
+            totals("2.4.0", 9_512, 9, Some(41.5)),
+            totals("2.4.1", 503, 21, None),
+        ],
+        from: Some(second(START_S)),
+        to: Some(second(START_S + 300)),
+        unknown_because: None,
+    }
+}
+
+fn rolled_back() -> Report {
+    let mut told = Told::exposed();
+    let harm = evidence("harmful", "errors 4.2% against 0.1%, 503 requests");
+    let back = Returned {
+        cause: ReturnCause::Judge,
+        reason: "the new version fails more: 4.2% against 0.1%".into(),
+        outcome: Outcome::RolledBack,
+        evidence: Some(harm.clone()),
+    };
+    let ended = Event::Ended {
+        outcome: Outcome::RolledBack,
+        reason: back.reason.clone(),
+    };
+    told.then(290, "judge", Event::Judged(harm))
+        .then(291, "judge", Event::ReturnDecided(back))
+        .then(292, "proxy", confirmed(0))
+        .then(300, "engine", ended);
+    build(&told.release, &told.events, traffic())
+}
+
+#[test]
+fn a_release_that_came_back() {
+    let report = rolled_back();
+    assert_eq!(
+        (report.status, report.verdict),
+        (Status::Returned, Verdict::Rollback)
+    );
+    assert_eq!(report.duration_ms, Some(300_000));
+    insta::assert_snapshot!("rolled_back_markdown", markdown(&report));
+    insta::assert_json_snapshot!("rolled_back", report);
+}
+
+#[test]
+fn a_release_under_way_says_what_is_not_known() {
+    let mut told = Told::exposed();
+    told.then(
+        700,
+        "engine",
+        Event::HoldBegan {
+            reason: "harmlessness is not proved".into(),
+        },
+    );
+    let unknown = TrafficReport {
+        versions: Vec::new(),
+        from: None,
+        to: None,
+        unknown_because: Some("nothing was counted while it ran".into()),
+    };
+    let report = build(&told.release, &told.events, unknown);
+    assert_eq!(
+        (report.status, report.verdict),
+        (Status::InProgress, Verdict::Hold)
+    );
+    assert_eq!((report.outcome.as_ref(), report.duration_ms), (None, None));
+    insta::assert_snapshot!("under_way_markdown", markdown(&report));
+}
+
+#[test]
+fn a_missing_sign_off_is_listed() {
+    let told = Told::begin();
+    let report = build(&told.release, &told.events, traffic());
+    let missing: Vec<_> = report
+        .sign_offs
+        .iter()
+        .map(|s| (s.role.as_str(), s.by.is_none()))
+        .collect();
+    assert_eq!(missing, [("security", true), ("tech-lead", true)]);
+}
+
+/// A reader of this version reads what it wrote; the shape is a contract.
+#[test]
+fn the_json_is_read_back() {
+    let report = rolled_back();
+    let text = serde_json::to_string(&report).expect("JSON");
+    assert_eq!(
+        serde_json::from_str::<Report>(&text).expect("a report"),
+        report
+    );
+}
