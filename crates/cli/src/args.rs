@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 
 /// What all verbs understand.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "For all verbs")]
 pub(crate) struct Global {
     /// Print data as JSON; talk still goes to standard error
     #[arg(long, global = true)]
@@ -318,8 +319,10 @@ mod tests {
             use std::fmt::Write as _;
             let help = command.render_long_help();
             writeln!(out, "==== {path}\n{help}").expect("a string");
-            let names: Vec<String> =
-                command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+            let names: Vec<String> = command
+                .get_subcommands()
+                .map(|sub| sub.get_name().to_owned())
+                .collect();
             for name in names.iter().filter(|name| *name != "help") {
                 let sub = command.find_subcommand_mut(name).expect("just listed");
                 if !sub.is_hide_set() {
@@ -327,7 +330,9 @@ mod tests {
                 }
             }
         }
-        let mut command = Cli::command().term_width(100).mut_args(|arg| arg.hide_env_values(true));
+        let mut command = Cli::command()
+            .term_width(100)
+            .mut_args(|arg| arg.hide_env_values(true));
         command.build();
         let mut out = String::new();
         collect(&mut command, "esclusa", &mut out);

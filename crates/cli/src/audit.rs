@@ -13,20 +13,33 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let AuditVerb::Verify = verb;
     let found: AuditView = Client::new(global)?.get("/api/v1/audit/verify").await?;
-    let done = if found.intact { Exit::Done } else { Exit::Fault };
+    let done = if found.intact {
+        Exit::Done
+    } else {
+        Exit::Fault
+    };
     if output.json(&found) {
         return Ok(done);
     }
     for damage in &found.broken {
         let word = output.colour.paint(Tone::Bad, "damaged");
-        output.line(&format!("{word} {} at position {}: {}", damage.stream, damage.position, damage.what));
+        output.line(&format!(
+            "{word} {} at position {}: {}",
+            damage.stream, damage.position, damage.what
+        ));
     }
-    let AuditView { events, streams, .. } = found;
+    let AuditView {
+        events, streams, ..
+    } = found;
     if found.intact {
         let word = output.colour.paint(Tone::Good, "intact");
-        output.line(&format!("{word}: {events} events in {streams} streams are as they were written"));
+        output.line(&format!(
+            "{word}: {events} events in {streams} streams are as they were written"
+        ));
     } else {
-        output.say("keep a copy of the data folder before anything else; see docs/errors/ESC-0901.md");
+        output.say(
+            "keep a copy of the data folder before anything else; see docs/errors/ESC-0901.md",
+        );
     }
     Ok(done)
 }

@@ -26,7 +26,9 @@ struct Answer {
 
 pub(crate) async fn run(asked: Check, output: &Output) -> Result<Exit, Failure> {
     let text = read_plan(&asked.plan)?;
-    let Some(parsed) = accepted(&text, output) else { return Ok(Exit::BadInput) };
+    let Some(parsed) = accepted(&text, output) else {
+        return Ok(Exit::BadInput);
+    };
     let plan = parsed.plan;
     let mut placeholders = Placeholders::new().with("service", plan.service.to_string());
     if let Some(version) = &asked.version {
@@ -36,14 +38,20 @@ pub(crate) async fn run(asked: Check, output: &Output) -> Result<Exit, Failure> 
     let mut answers = Vec::new();
     for requirement in &plan.requires {
         answers.push(match requirement {
-            Requirement::Check { name, check, timeout, needs_canary: false } => {
+            Requirement::Check {
+                name,
+                check,
+                timeout,
+                needs_canary: false,
+            } => {
                 let context = context(&text, &placeholders, &env, *timeout);
                 ask(name, check, &context).await
             }
             Requirement::Check { name, .. } => later(name, "asked once the canary runs"),
-            Requirement::SignOff { roles, .. } => {
-                later(&format!("sign-off by {}", roles.join(", ")), "people are asked at the start")
-            }
+            Requirement::SignOff { roles, .. } => later(
+                &format!("sign-off by {}", roles.join(", ")),
+                "people are asked at the start",
+            ),
         });
     }
     Ok(tell(&answers, output))
@@ -76,18 +84,36 @@ async fn ask(name: &str, driver: &DriverUse, context: &CheckContext) -> Answer {
         CheckStatus::Fail => "fail",
         CheckStatus::Unknown => "unknown",
     };
-    Answer { name: name.to_owned(), status, message }
+    Answer {
+        name: name.to_owned(),
+        status,
+        message,
+    }
 }
 
 fn later(name: &str, why: &str) -> Answer {
-    Answer { name: name.to_owned(), status: "later", message: why.to_owned() }
+    Answer {
+        name: name.to_owned(),
+        status: "later",
+        message: why.to_owned(),
+    }
 }
 
 fn tell(answers: &[Answer], output: &Output) -> Exit {
-    let asked = answers.iter().filter(|answer| answer.status != "later").count();
-    let passed = answers.iter().filter(|answer| answer.status == "pass").count();
+    let asked = answers
+        .iter()
+        .filter(|answer| answer.status != "later")
+        .count();
+    let passed = answers
+        .iter()
+        .filter(|answer| answer.status == "pass")
+        .count();
     let go = asked > 0 && passed == asked;
-    let done = if go { Exit::Done } else { Exit::Outcome(Outcome::Refused) };
+    let done = if go {
+        Exit::Done
+    } else {
+        Exit::Outcome(Outcome::Refused)
+    };
     if output.json(&serde_json::json!({ "go": go, "asked": asked, "checks": answers })) {
         return done;
     }
@@ -99,7 +125,11 @@ fn tell(answers: &[Answer], output: &Output) -> Exit {
             _ => Tone::Quiet,
         };
         let status = output.colour.paint(tone, &format!("{:7}", answer.status));
-        output.line(&format!("{status} {}: {}", answer.name, one_line(&answer.message)));
+        output.line(&format!(
+            "{status} {}: {}",
+            answer.name,
+            one_line(&answer.message)
+        ));
     }
     if asked == 0 {
         output.say("nothing could be asked before a canary runs; that is not a pass");

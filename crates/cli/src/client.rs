@@ -29,7 +29,9 @@ impl Client {
     /// The server that the arguments name.
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
         // Another part of the program may have installed one already: as good.
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
         match &global.server {
             Some(url) => Self::remote(url),
             None => Self::local(global),
@@ -39,11 +41,21 @@ impl Client {
     fn local(global: &Global) -> Result<Self, Failure> {
         let socket = socket_path(&place::data(global)?);
         let place = format!("unix:{}", socket.display());
-        let http = builder().no_proxy().tls_certs_only(Vec::new()).unix_socket(socket);
-        let http = http.build().map_err(|error| Failure::internal(error.to_string()))?;
+        let http = builder()
+            .no_proxy()
+            .tls_certs_only(Vec::new())
+            .unix_socket(socket);
+        let http = http
+            .build()
+            .map_err(|error| Failure::internal(error.to_string()))?;
         let base = Url::parse("http://localhost/")
             .map_err(|error| Failure::internal(error.to_string()))?;
-        Ok(Self { http, base, token: None, place })
+        Ok(Self {
+            http,
+            base,
+            token: None,
+            place,
+        })
     }
 
     fn remote(text: &str) -> Result<Self, Failure> {
@@ -59,7 +71,9 @@ impl Client {
             return Err(wrong("it begins with neither http:// nor https://"));
         }
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(wrong("it holds a password; tokens are read from ESCLUSA_TOKEN"));
+            return Err(wrong(
+                "it holds a password; tokens are read from ESCLUSA_TOKEN",
+            ));
         }
         let loopback = is_loopback(&base);
         let token = match std::env::var("ESCLUSA_TOKEN") {
@@ -67,23 +81,42 @@ impl Client {
             Ok(_) | Err(_) => None,
         };
         if token.is_some() && base.scheme() == "http" && !loopback {
-            return Err(wrong("it would carry the token unencrypted over the network"));
+            return Err(wrong(
+                "it would carry the token unencrypted over the network",
+            ));
         }
-        let http = if loopback { builder().no_proxy() } else { builder() };
-        let http = http.build().map_err(|error| Failure::internal(error.to_string()))?;
+        let http = if loopback {
+            builder().no_proxy()
+        } else {
+            builder()
+        };
+        let http = http
+            .build()
+            .map_err(|error| Failure::internal(error.to_string()))?;
         let place = base.origin().ascii_serialization();
-        Ok(Self { http, base, token, place })
+        Ok(Self {
+            http,
+            base,
+            token,
+            place,
+        })
     }
 
     /// Asks for a value.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.value(self.request(Method::GET, path)?.timeout(PATIENCE)).await
+        self.value(self.request(Method::GET, path)?.timeout(PATIENCE))
+            .await
     }
 
     /// Asks for a text.
     pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
-        let response = self.send(self.request(Method::GET, path)?.timeout(PATIENCE)).await?;
-        response.text().await.map_err(|error| self.unreachable(&error))
+        let response = self
+            .send(self.request(Method::GET, path)?.timeout(PATIENCE))
+            .await?;
+        response
+            .text()
+            .await
+            .map_err(|error| self.unreachable(&error))
     }
 
     /// Sends a value and gets one.
@@ -92,19 +125,31 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
-        self.value(self.request(Method::POST, path)?.timeout(PATIENCE).json(body)).await
+        self.value(
+            self.request(Method::POST, path)?
+                .timeout(PATIENCE)
+                .json(body),
+        )
+        .await
     }
 
     /// Removes something.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
-        self.send(self.request(Method::DELETE, path)?.timeout(PATIENCE)).await.map(drop)
+        self.send(self.request(Method::DELETE, path)?.timeout(PATIENCE))
+            .await
+            .map(drop)
     }
 
     /// Opens a stream; it has no deadline of its own.
     pub(crate) async fn stream(&self, path: &str, after: u64) -> Result<Response, Failure> {
-        let request = self.request(Method::GET, path)?.header(ACCEPT, "text/event-stream");
-        let request =
-            if after > 0 { request.header("last-event-id", after.to_string()) } else { request };
+        let request = self
+            .request(Method::GET, path)?
+            .header(ACCEPT, "text/event-stream");
+        let request = if after > 0 {
+            request.header("last-event-id", after.to_string())
+        } else {
+            request
+        };
         self.send(request).await
     }
 
@@ -122,17 +167,26 @@ impl Client {
 
     async fn value<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let response = self.send(request).await?;
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| self.not_understood(&error.to_string()))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         match serde_json::from_slice::<ApiError>(&bytes) {
             Ok(error) => Err(error.into()),
             Err(_) => Err(self.not_understood(&format!("status {status}"))),
@@ -187,7 +241,10 @@ fn bearer(token: &str) -> Result<HeaderValue, Failure> {
 fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        bare == "localhost"
+            || bare
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
     })
 }
 
@@ -204,7 +261,11 @@ mod tests {
             ("http://10.0.0.1", false),
             ("http://localhost.example", false),
         ] {
-            assert_eq!(is_loopback(&Url::parse(url).expect("a URL")), loopback, "{url}");
+            assert_eq!(
+                is_loopback(&Url::parse(url).expect("a URL")),
+                loopback,
+                "{url}"
+            );
         }
         assert!(bearer("a\nb").is_err());
         assert!(!format!("{:?}", bearer("esclusa_x_1").expect("a header")).contains("esclusa_x"));

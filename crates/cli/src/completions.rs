@@ -7,6 +7,11 @@ use clap_complete::Shell;
 
 /// Prints a script to standard output.
 pub(crate) fn print(shell: Shell) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "esclusa", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Cli::command(),
+        "esclusa",
+        &mut std::io::stdout(),
+    );
     Exit::Done
 }

@@ -48,13 +48,21 @@ pub(crate) struct Failure {
 impl Failure {
     /// What was typed or named is wrong.
     pub(crate) fn input(code: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { error: ApiError::new(ErrorKind::BadInput, code, message, help), exit: Exit::BadInput }
+        Self {
+            error: ApiError::new(ErrorKind::BadInput, code, message, help),
+            exit: Exit::BadInput,
+        }
     }
 
     /// A fault of ours.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        ApiError::new(ErrorKind::Internal, "ESC-0900", message, "report this with the command used")
-            .into()
+        ApiError::new(
+            ErrorKind::Internal,
+            "ESC-0900",
+            message,
+            "report this with the command used",
+        )
+        .into()
     }
 
     /// The same error for a verb whose refusal is a release's: wrong plans and states.

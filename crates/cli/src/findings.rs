@@ -36,8 +36,10 @@ pub(crate) fn print(found: &[Diagnostic], source: &SourceFile, output: &Output) 
         }
         return;
     }
-    let values: Vec<Value> =
-        found.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
+    let values: Vec<Value> = found
+        .iter()
+        .filter_map(|finding| serde_json::to_value(finding).ok())
+        .collect();
     print_values(&values, source, output);
 }
 
@@ -76,8 +78,11 @@ fn located(value: &Value, file: &str) -> String {
 }
 
 fn draw(finding: &Finding, source: &SourceFile) -> Option<String> {
-    let severity =
-        if finding.severity == "warning" { Severity::Warning } else { Severity::Error };
+    let severity = if finding.severity == "warning" {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
     let within = finding.span.offset + finding.span.len <= source.text.len();
     let mut diagnostic = MietteDiagnostic::new(finding.message.clone())
         .with_code(finding.code.clone())

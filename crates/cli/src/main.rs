@@ -47,9 +47,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
-        Command::Release { verb } => {
-            one_thread()?.block_on(release::run(verb, &global, output))
-        }
+        Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
         Command::Token { verb } => one_thread()?.block_on(token::run(verb, &global, output)),
         Command::Audit { verb } => one_thread()?.block_on(audit::run(verb, &global, output)),
     }

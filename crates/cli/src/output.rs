@@ -61,7 +61,13 @@ impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let colour = |terminal: bool| if terminal && !plain { Colour::On } else { Colour::Off };
+        let colour = |terminal: bool| {
+            if terminal && !plain {
+                Colour::On
+            } else {
+                Colour::Off
+            }
+        };
         let terminal = std::io::stdout().is_terminal();
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self {
@@ -109,7 +115,9 @@ impl Output {
         for detail in &error.details {
             self.say(&findings::plain(detail));
         }
-        let word = self.talk_colour.paint(Tone::Bad, &format!("error[{}]", error.code));
+        let word = self
+            .talk_colour
+            .paint(Tone::Bad, &format!("error[{}]", error.code));
         self.say(&format!("{word}: {}", error.message));
         if !error.help.is_empty() {
             self.say(&format!("  help: {}", error.help));

@@ -16,7 +16,9 @@ pub(crate) fn data(global: &Global) -> Result<PathBuf, Failure> {
         return Ok(PathBuf::from("/var/lib/esclusa"));
     }
     let absolute = |name: &str| {
-        std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
     };
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
@@ -49,12 +51,25 @@ pub(crate) fn read_plan(file: &Path) -> Result<PlanText, Failure> {
             "name the plan, or change to the folder that holds esclusa.yaml",
         )
     };
-    let size = std::fs::metadata(file).map_err(|error| fail(error.to_string()))?.len();
+    let size = std::fs::metadata(file)
+        .map_err(|error| fail(error.to_string()))?
+        .len();
     if size > MAX_PLAN_BYTES {
-        return Err(fail(format!("it has {size} bytes, over the limit of {MAX_PLAN_BYTES}")));
+        return Err(fail(format!(
+            "it has {size} bytes, over the limit of {MAX_PLAN_BYTES}"
+        )));
     }
     let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
-    let whole = file.canonicalize().map_err(|error| fail(error.to_string()))?;
-    let base_dir = whole.parent().ok_or_else(|| fail("it has no folder".into()))?.to_owned();
-    Ok(PlanText { name: file.display().to_string(), text, base_dir })
+    let whole = file
+        .canonicalize()
+        .map_err(|error| fail(error.to_string()))?;
+    let base_dir = whole
+        .parent()
+        .ok_or_else(|| fail("it has no folder".into()))?
+        .to_owned();
+    Ok(PlanText {
+        name: file.display().to_string(),
+        text,
+        base_dir,
+    })
 }

@@ -34,14 +34,18 @@ fn lint(plan: &PlanText, output: &Output) -> Result<Exit, Failure> {
     let words = match (accepted, found.len()) {
         (true, 0) => output.talk_colour.paint(Tone::Good, "accepted"),
         (true, n) => format!("accepted, {n} to look at"),
-        (false, n) => output.talk_colour.paint(Tone::Bad, &format!("refused, {n} to look at")),
+        (false, n) => output
+            .talk_colour
+            .paint(Tone::Bad, &format!("refused, {n} to look at")),
     };
     output.say(&format!("{}: {words}", plan.name));
     Ok(done)
 }
 
 fn show_plan(plan: &PlanText, output: &Output) -> Result<Exit, Failure> {
-    let Some(parsed) = accepted(plan, output) else { return Ok(Exit::BadInput) };
+    let Some(parsed) = accepted(plan, output) else {
+        return Ok(Exit::BadInput);
+    };
     if !output.json(&overview(&parsed.plan)) {
         output.line(show(&parsed.plan).trim_end());
     }

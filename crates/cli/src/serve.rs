@@ -23,7 +23,10 @@ pub(crate) fn serve(global: &Global, asked: Serve) -> Result<Exit, Failure> {
         .map_err(|_| Failure::internal("this program's path is not UTF-8"))?;
     let workers = asked.proxy_workers.to_string();
     let words = |words: &[&str]| -> Vec<String> {
-        std::iter::once(exe.as_str()).chain(words.iter().copied()).map(Into::into).collect()
+        std::iter::once(exe.as_str())
+            .chain(words.iter().copied())
+            .map(Into::into)
+            .collect()
     };
     let config = ServeConfig {
         data: place::data(global)?,
@@ -34,7 +37,9 @@ pub(crate) fn serve(global: &Global, asked: Serve) -> Result<Exit, Failure> {
     };
     runtime()?.block_on(async {
         let told = told_to_end()?;
-        esclusa_server::serve(config, told).await.map_err(not_running)?;
+        esclusa_server::serve(config, told)
+            .await
+            .map_err(not_running)?;
         Ok(Exit::Done)
     })
 }
@@ -43,26 +48,39 @@ pub(crate) fn serve(global: &Global, asked: Serve) -> Result<Exit, Failure> {
 pub(crate) fn proxy(global: &Global, asked: Proxy) -> Result<Exit, Failure> {
     start_log(&asked.log)?;
     let id = ProxyId::new(asked.id).map_err(|error| {
-        Failure::input("ESC-0507", error.to_string(), "give the proxy a name such as edge-1")
+        Failure::input(
+            "ESC-0507",
+            error.to_string(),
+            "give the proxy a name such as edge-1",
+        )
     })?;
     let data = global.data.clone().ok_or_else(|| {
-        Failure::input("ESC-0507", "a proxy needs a folder of its own", "name it with --data")
+        Failure::input(
+            "ESC-0507",
+            "a proxy needs a folder of its own",
+            "name it with --data",
+        )
     })?;
     let mut config = ProxyConfig::new(id, data);
     config.workers = asked.workers;
     config.metrics_listen = asked.metrics_listen;
     runtime()?.block_on(async {
         let told = told_to_end()?;
-        let drained = esclusa_proxy::run(config, told, DRAIN).await.map_err(|error| {
-            ApiError::new(
-                ErrorKind::Unavailable,
-                "ESC-0508",
-                format!("the proxy cannot run: {error}"),
-                "look at the folder and address that the message names",
-            )
-        })?;
+        let drained = esclusa_proxy::run(config, told, DRAIN)
+            .await
+            .map_err(|error| {
+                ApiError::new(
+                    ErrorKind::Unavailable,
+                    "ESC-0508",
+                    format!("the proxy cannot run: {error}"),
+                    "look at the folder and address that the message names",
+                )
+            })?;
         if drained.cut_off > 0 {
-            tracing::warn!(connections = drained.cut_off, "The end cut off open connections");
+            tracing::warn!(
+                connections = drained.cut_off,
+                "The end cut off open connections"
+            );
         }
         Ok(Exit::Done)
     })
@@ -72,13 +90,21 @@ fn not_running(error: ServeError) -> Failure {
     let (kind, code, help) = match &error {
         ServeError::Content(error) => return error.clone().into(),
         ServeError::Store(error) => (ErrorKind::Unavailable, "ESC-0902", error.next_step()),
-        ServeError::Proxy(_) => {
-            (ErrorKind::Unavailable, "ESC-0508", "read the proxy's log that the message names".into())
-        }
-        ServeError::Listen(_) => {
-            (ErrorKind::Unavailable, "ESC-0509", "free the address, or choose one with --listen".into())
-        }
-        ServeError::Config(_) => (ErrorKind::BadInput, "ESC-0507", "see `esclusa serve --help`".into()),
+        ServeError::Proxy(_) => (
+            ErrorKind::Unavailable,
+            "ESC-0508",
+            "read the proxy's log that the message names".into(),
+        ),
+        ServeError::Listen(_) => (
+            ErrorKind::Unavailable,
+            "ESC-0509",
+            "free the address, or choose one with --listen".into(),
+        ),
+        ServeError::Config(_) => (
+            ErrorKind::BadInput,
+            "ESC-0507",
+            "see `esclusa serve --help`".into(),
+        ),
     };
     ApiError::new(kind, code, error.to_string(), help).into()
 }
@@ -114,7 +140,9 @@ fn start_log(log: &Log) -> Result<(), Failure> {
         }
         Ok(EnvFilter::new("info"))
     })?;
-    let log_to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log_to = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match log.log {
         LogForm::Text => log_to.with_ansi(false).try_init(),
         LogForm::Json => log_to.json().try_init(),

@@ -49,7 +49,11 @@ fn message(text: &str) -> Option<Message> {
             _ => {}
         }
     }
-    (!data.is_empty()).then(|| Message { kind, data: data.join("\n"), id })
+    (!data.is_empty()).then(|| Message {
+        kind,
+        data: data.join("\n"),
+        id,
+    })
 }
 
 #[cfg(test)]
@@ -58,10 +62,19 @@ mod tests {
 
     #[test]
     fn messages_are_read_however_they_are_cut() {
-        let text = ":keep\n\nevent: event\nid: 7\ndata: {\"a\":\ndata: \"é\"}\n\ndata: x\n\nevent: y";
+        let text =
+            ":keep\n\nevent: event\nid: 7\ndata: {\"a\":\ndata: \"é\"}\n\ndata: x\n\nevent: y";
         let whole = [
-            Message { kind: "event".into(), data: "{\"a\":\n\"é\"}".into(), id: Some(7) },
-            Message { kind: "message".into(), data: "x".into(), id: None },
+            Message {
+                kind: "event".into(),
+                data: "{\"a\":\n\"é\"}".into(),
+                id: Some(7),
+            },
+            Message {
+                kind: "message".into(),
+                data: "x".into(),
+                id: None,
+            },
         ];
         for size in 1..text.len() {
             let mut reader = Reader::default();

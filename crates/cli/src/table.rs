@@ -8,9 +8,14 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
         .map(|row| row.iter().map(|cell| one_line(cell)).collect())
         .collect();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
     };
-    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
     rows.iter()
         .map(|row| {
             let mut line = String::new();
@@ -26,7 +31,12 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 
 /// Words in one line that cannot move the cursor.
 pub(crate) fn one_line(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -35,7 +45,13 @@ mod tests {
 
     #[test]
     fn columns_align_and_control_characters_are_gone() {
-        let rows = vec![vec!["é".into(), "x\u{1b}[2J\ny".into()], vec!["long".into(), "z".into()]];
-        assert_eq!(table(&["A", "B"], &rows), ["A     B", "é     x [2J y", "long  z"]);
+        let rows = vec![
+            vec!["é".into(), "x\u{1b}[2J\ny".into()],
+            vec!["long".into(), "z".into()],
+        ];
+        assert_eq!(
+            table(&["A", "B"], &rows),
+            ["A     B", "é     x [2J y", "long  z"]
+        );
     }
 }

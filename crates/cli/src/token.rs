@@ -18,11 +18,14 @@ pub(crate) async fn run(
     let client = Client::new(global)?;
     match verb {
         TokenVerb::Create { name, roles } => {
-            let made: CreatedToken =
-                client.post("/api/v1/tokens", &CreateToken { name, roles }).await?;
+            let made: CreatedToken = client
+                .post("/api/v1/tokens", &CreateToken { name, roles })
+                .await?;
             if !output.json(&made) {
                 output.line(&made.token);
-                output.say("this is the only time the token is shown; keep it where secrets are kept");
+                output.say(
+                    "this is the only time the token is shown; keep it where secrets are kept",
+                );
             }
         }
         TokenVerb::List => {
@@ -46,7 +49,9 @@ pub(crate) async fn run(
             }
         }
         TokenVerb::Revoke { name } => {
-            client.delete(&format!("/api/v1/tokens/{}", path_part(&name))).await?;
+            client
+                .delete(&format!("/api/v1/tokens/{}", path_part(&name)))
+                .await?;
             output.say(&format!("{name} is worthless from now on"));
         }
     }

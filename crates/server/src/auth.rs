@@ -25,8 +25,9 @@ const MAX_ROLES: usize = 32;
 /// Longest name of a token or role.
 const MAX_NAME: usize = 40;
 /// Names that stand for something else where it is recorded who acted.
-const RESERVED: [&str; 8] =
-    ["local", "dev", "judge", "deadline", "engine", "proxy", "system", "esclusa"];
+const RESERVED: [&str; 8] = [
+    "local", "dev", "judge", "deadline", "engine", "proxy", "system", "esclusa",
+];
 
 /// What a token may do; each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,12 +99,23 @@ pub(crate) struct Caller {
 impl Caller {
     /// Somebody on the machine itself, under this name.
     pub(crate) fn owner(name: &'static str) -> Result<Self, ApiError> {
-        Ok(Self { actor: actor(name)?, access: Some(Access::Admin), plan_roles: PlanRoles::Every })
+        Ok(Self {
+            actor: actor(name)?,
+            access: Some(Access::Admin),
+            plan_roles: PlanRoles::Every,
+        })
     }
 
     fn of(record: &TokenRecord) -> Self {
-        let access = record.roles.iter().filter_map(|role| Access::parse(role)).max();
-        let roles = record.roles.iter().filter(|role| Access::parse(role).is_none());
+        let access = record
+            .roles
+            .iter()
+            .filter_map(|role| Access::parse(role))
+            .max();
+        let roles = record
+            .roles
+            .iter()
+            .filter(|role| Access::parse(role).is_none());
         Self {
             actor: record.name.clone(),
             access,
@@ -147,7 +159,9 @@ impl Caller {
 
     /// The roles as words, for pages.
     pub(crate) fn roles(&self) -> Vec<String> {
-        let access = self.access.map(|access| Scope::Needs(access).as_str().to_owned());
+        let access = self
+            .access
+            .map(|access| Scope::Needs(access).as_str().to_owned());
         let roles = match &self.plan_roles {
             PlanRoles::Every => vec!["*".to_owned()],
             PlanRoles::These(roles) => roles.iter().cloned().collect(),
@@ -180,7 +194,10 @@ pub(crate) struct Auth {
 
 impl Auth {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, failures: Failures::default() }
+        Self {
+            store,
+            failures: Failures::default(),
+        }
     }
 
     /// The caller behind a token.
@@ -193,7 +210,9 @@ impl Auth {
         token: Option<&str>,
         from: Option<IpAddr>,
     ) -> Result<Caller, ApiError> {
-        let Some(token) = token else { return Err(unauthorized("no token was sent")) };
+        let Some(token) = token else {
+            return Err(unauthorized("no token was sent"));
+        };
         if let Some(name) = token_name(token) {
             let hash = Digest::of(token.as_bytes());
             if let Some(record) = self.store.find_token(&hash).await?
@@ -217,11 +236,7 @@ impl Auth {
     ///
     /// # Errors
     /// When a name or role breaks its rule, or a live token has the name.
-    pub(crate) async fn create(
-        &self,
-        name: &str,
-        roles: &[String],
-    ) -> Result<TokenText, ApiError> {
+    pub(crate) async fn create(&self, name: &str, roles: &[String]) -> Result<TokenText, ApiError> {
         check_name("token", name)?;
         if RESERVED.contains(&name) {
             return Err(bad_token(format!("the name {name} is reserved")));
@@ -236,7 +251,11 @@ impl Auth {
         let roles: Vec<String> = unique.into_iter().collect();
         let text = format!("esclusa_{name}_{}", clock::new_secret());
         let hash = Digest::of(text.as_bytes());
-        match self.store.put_token(&actor(name)?, &roles, &hash, clock::now()).await {
+        match self
+            .store
+            .put_token(&actor(name)?, &roles, &hash, clock::now())
+            .await
+        {
             Ok(()) => Ok(TokenText(text)),
             Err(TokenError::NameTaken(name)) => Err(ApiError::new(
                 ErrorKind::Conflict,
@@ -292,7 +311,9 @@ impl Auth {
 fn token_name(token: &str) -> Option<&str> {
     let (name, secret) = token.strip_prefix("esclusa_")?.rsplit_once('_')?;
     let well_formed = secret.len() == 64
-        && secret.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        && secret
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     (well_formed && !name.is_empty()).then_some(name)
 }
 
@@ -369,13 +390,21 @@ mod tests {
     #[tokio::test]
     async fn a_token_has_its_roles_and_the_levels_below() {
         let (auth, _dir) = auth().await;
-        let text = auth.create("ci", &roles(&["operator", "security"])).await.expect("made");
+        let text = auth
+            .create("ci", &roles(&["operator", "security"]))
+            .await
+            .expect("made");
         let caller = auth.caller(Some(text.reveal()), None).await.expect("known");
         assert_eq!(caller.actor.as_str(), "ci");
         assert!(caller.may(Scope::Needs(Access::Viewer)).is_ok());
         assert!(caller.may(Scope::Needs(Access::Operator)).is_ok());
-        let refused = caller.may(Scope::Needs(Access::Admin)).expect_err("too small");
-        assert_eq!((refused.kind, refused.code.as_str()), (ErrorKind::Forbidden, "ESC-0403"));
+        let refused = caller
+            .may(Scope::Needs(Access::Admin))
+            .expect_err("too small");
+        assert_eq!(
+            (refused.kind, refused.code.as_str()),
+            (ErrorKind::Forbidden, "ESC-0403")
+        );
         assert!(caller.may_sign_off("security").is_ok());
         assert!(caller.may_sign_off("tech-lead").is_err());
     }
@@ -398,8 +427,17 @@ mod tests {
         let flipped = if secret.ends_with('0') { '1' } else { '0' };
         let changed = format!("{}{flipped}", &secret[..secret.len() - 1]);
         let renamed = secret.replace("_ci_", "_other_");
-        for wrong in ["", "esclusa_ci_", &changed, &renamed, &secret.to_uppercase()] {
-            let refused = auth.caller(Some(wrong), None).await.expect_err("not let in");
+        for wrong in [
+            "",
+            "esclusa_ci_",
+            &changed,
+            &renamed,
+            &secret.to_uppercase(),
+        ] {
+            let refused = auth
+                .caller(Some(wrong), None)
+                .await
+                .expect_err("not let in");
             assert_eq!(refused.kind, ErrorKind::Unauthorized, "{wrong}");
         }
         auth.revoke("ci").await.expect("revoked");
@@ -410,13 +448,24 @@ mod tests {
     #[tokio::test]
     async fn names_and_roles_follow_their_rule() {
         let (auth, _dir) = auth().await;
-        for (name, role) in [("a_b", "viewer"), ("local", "viewer"), ("a", "x y"), ("", "viewer")] {
-            let refused = auth.create(name, &roles(&[role])).await.expect_err("refused");
+        for (name, role) in [
+            ("a_b", "viewer"),
+            ("local", "viewer"),
+            ("a", "x y"),
+            ("", "viewer"),
+        ] {
+            let refused = auth
+                .create(name, &roles(&[role]))
+                .await
+                .expect_err("refused");
             assert_eq!(refused.kind, ErrorKind::BadInput, "{name} {role}");
         }
         assert!(auth.create("a", &[]).await.is_err());
         auth.create("a", &roles(&["viewer"])).await.expect("made");
-        let taken = auth.create("a", &roles(&["viewer"])).await.expect_err("taken");
+        let taken = auth
+            .create("a", &roles(&["viewer"]))
+            .await
+            .expect_err("taken");
         assert_eq!(taken.kind, ErrorKind::Conflict);
     }
 
@@ -428,8 +477,14 @@ mod tests {
             assert!(failures.record(Some(address), 1));
         }
         assert!(!failures.record(Some(address), 2));
-        assert!(failures.record(Some([10, 0, 0, 2].into()), 2), "another address");
-        assert!(failures.record(Some(address), 1 + FAILURE_WINDOW_US), "later");
+        assert!(
+            failures.record(Some([10, 0, 0, 2].into()), 2),
+            "another address"
+        );
+        assert!(
+            failures.record(Some(address), 1 + FAILURE_WINDOW_US),
+            "later"
+        );
         assert!(format!("{:?}", TokenText("esclusa_a_b".into())).contains("hidden"));
     }
 
@@ -437,7 +492,10 @@ mod tests {
     #[tokio::test]
     async fn a_good_token_is_never_locked_out() {
         let (auth, _dir) = auth().await;
-        let text = auth.create("ci", &roles(&["operator"])).await.expect("made");
+        let text = auth
+            .create("ci", &roles(&["operator"]))
+            .await
+            .expect("made");
         let from = Some([192, 0, 2, 1].into());
         let mut last = None;
         for _ in 0..=FAILURES_ALLOWED {

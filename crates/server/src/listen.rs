@@ -54,12 +54,20 @@ pub(crate) async fn listen(
     let tcp = TcpListener::bind(config.listen)
         .await
         .map_err(|error| ServeError::Listen(format!("{}: {error}", config.listen)))?;
-    let address = tcp.local_addr().map_err(|error| ServeError::Listen(error.to_string()))?;
+    let address = tcp
+        .local_addr()
+        .map_err(|error| ServeError::Listen(error.to_string()))?;
     let socket = socket_path(&config.data);
     let unix = bind_private(&socket)?;
 
     let (end, ending) = watch::channel(false);
-    let door = if config.dev { Door::Dev { port: address.port() } } else { Door::Token };
+    let door = if config.dev {
+        Door::Dev {
+            port: address.port(),
+        }
+    } else {
+        Door::Token
+    };
     let proxy = ControlClient::new(config.data.join("proxy").join("proxy.sock"));
     let state = ApiState::new(app, door, proxy, ending.clone());
     greet(&state, &config, address, &socket).await?;
@@ -73,9 +81,15 @@ pub(crate) async fn listen(
     };
     let (stop_tcp, stop_unix) = (stop(ending.clone()), stop(ending));
     servers.spawn(async move {
-        axum::serve(tcp, service).with_graceful_shutdown(stop_tcp).await
+        axum::serve(tcp, service)
+            .with_graceful_shutdown(stop_tcp)
+            .await
     });
-    servers.spawn(async move { axum::serve(unix, local).with_graceful_shutdown(stop_unix).await });
+    servers.spawn(async move {
+        axum::serve(unix, local)
+            .with_graceful_shutdown(stop_unix)
+            .await
+    });
 
     shutdown.await;
     end.send_replace(true);

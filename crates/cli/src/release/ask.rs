@@ -25,7 +25,16 @@ pub(super) async fn because(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let id = pick::release(client, &asked.which).await?;
-    post(client, &id, verb, &Reason { reason: asked.reason.clone() }, output).await
+    post(
+        client,
+        &id,
+        verb,
+        &Reason {
+            reason: asked.reason.clone(),
+        },
+        output,
+    )
+    .await
 }
 
 pub(super) async fn sign_off(
@@ -34,7 +43,10 @@ pub(super) async fn sign_off(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let id = pick::release(client, &asked.which).await?;
-    let body = SignOffRequest { role: asked.role, comment: asked.comment };
+    let body = SignOffRequest {
+        role: asked.role,
+        comment: asked.comment,
+    };
     post(client, &id, "sign-offs", &body, output).await
 }
 
@@ -48,7 +60,11 @@ async fn post<B: Serialize>(
     let path = format!("/api/v1/releases/{}/{verb}", pick::path_part(id));
     let asked: Asked = client.post(&path, body).await?;
     if !output.json(&asked) {
-        let done = if verb == "sign-offs" { "signed off" } else { verb };
+        let done = if verb == "sign-offs" {
+            "signed off"
+        } else {
+            verb
+        };
         output.say(&format!("{done}: recorded for release {}", asked.release));
     }
     Ok(Exit::Done)

@@ -39,13 +39,13 @@ pub(super) struct Waited {
     pub reason: String,
 }
 
-pub(super) async fn watch(
-    client: &Client,
-    asked: &Wait,
-    output: &Output,
-) -> Result<Exit, Failure> {
+pub(super) async fn watch(client: &Client, asked: &Wait, output: &Output) -> Result<Exit, Failure> {
     let id = pick::release(client, &asked.which).await?;
-    let show = if output.form == Form::Json { Show::Messages } else { Show::Lines };
+    let show = if output.form == Form::Json {
+        Show::Messages
+    } else {
+        Show::Lines
+    };
     let waited = follow(client, &id, asked.timeout, show, output).await?;
     if output.form == Form::People {
         output.say(&words(&waited));
@@ -55,7 +55,10 @@ pub(super) async fn watch(
 
 /// The end in one line.
 pub(super) fn words(waited: &Waited) -> String {
-    format!("release {} is {}: {}", waited.release, waited.outcome, waited.reason)
+    format!(
+        "release {} is {}: {}",
+        waited.release, waited.outcome, waited.reason
+    )
 }
 
 /// What is printed meanwhile.
@@ -115,7 +118,15 @@ struct Line<'a> {
 
 impl<'a> Follower<'a> {
     const fn new(id: &'a str, show: Show, output: &'a Output) -> Self {
-        Self { id, show, output, shown: None, position: 0, drawn: 0, told: None }
+        Self {
+            id,
+            show,
+            output,
+            shown: None,
+            position: 0,
+            drawn: 0,
+            told: None,
+        }
     }
 
     async fn run(&mut self, client: &Client) -> Result<Waited, Failure> {
@@ -177,8 +188,12 @@ impl<'a> Follower<'a> {
         }
         if self.show == Show::Messages {
             let data: Box<RawValue> = read(&message.data)?;
-            let line = Line { kind: &message.kind, data: &data };
-            self.output.line(&serde_json::to_string(&line).unwrap_or_default());
+            let line = Line {
+                kind: &message.kind,
+                data: &data,
+            };
+            self.output
+                .line(&serde_json::to_string(&line).unwrap_or_default());
         }
         match message.kind.as_str() {
             "release" => {
@@ -186,8 +201,11 @@ impl<'a> Follower<'a> {
                 match &mut self.shown {
                     Some(shown) => shown.release = release,
                     None => {
-                        self.shown =
-                            Some(Shown { release, traffic: Vec::new(), traffic_second: None });
+                        self.shown = Some(Shown {
+                            release,
+                            traffic: Vec::new(),
+                            traffic_second: None,
+                        });
                     }
                 }
                 self.draw();
@@ -214,7 +232,11 @@ impl<'a> Follower<'a> {
     fn end(&self, end: EndView) -> Result<Waited, Failure> {
         let outcome = serde_json::from_value(serde_json::Value::from(end.outcome))
             .map_err(|_| not_a_stream())?;
-        Ok(Waited { release: self.id.to_owned(), outcome, reason: end.reason })
+        Ok(Waited {
+            release: self.id.to_owned(),
+            outcome,
+            reason: end.reason,
+        })
     }
 
     /// Whether only a person can move the release.
@@ -224,7 +246,10 @@ impl<'a> Follower<'a> {
         (release.outcome.is_none() && since <= now_us()).then(|| Waited {
             release: self.id.to_owned(),
             outcome: Outcome::Held,
-            reason: release.hold.clone().unwrap_or_else(|| "it waits for a person".to_owned()),
+            reason: release
+                .hold
+                .clone()
+                .unwrap_or_else(|| "it waits for a person".to_owned()),
         })
     }
 
@@ -257,8 +282,10 @@ impl<'a> Follower<'a> {
         if self.drawn > 0 {
             text.push_str(&format!("\u{1b}[{}A\u{1b}[J", self.drawn));
         }
-        let lines: Vec<String> =
-            lines.iter().map(|line| cut(line, width.saturating_sub(1))).collect();
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| cut(line, width.saturating_sub(1)))
+            .collect();
         text.push_str(&lines.join("\n"));
         self.output.line(&text);
         self.drawn = lines.len();
@@ -332,9 +359,15 @@ mod tests {
         let output = Output::new(false);
         let follower = Follower::new("r", Show::Talk, &output);
         let end = |outcome: &str| {
-            follower.end(EndView { outcome: outcome.into(), reason: "why".into() })
+            follower.end(EndView {
+                outcome: outcome.into(),
+                reason: "why".into(),
+            })
         };
-        assert_eq!(end("rolled_back").expect("known").outcome, Outcome::RolledBack);
+        assert_eq!(
+            end("rolled_back").expect("known").outcome,
+            Outcome::RolledBack
+        );
         assert!(end("splendid").is_err());
     }
 }

@@ -30,7 +30,10 @@ pub(super) fn live_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<Stri
 pub(super) fn status_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<String> {
     let release = &shown.release;
     let mut lines = vec![headline(release, now_us, colour)];
-    lines.push(format!("  release {}, asked for by {}", release.release, release.requested_by));
+    lines.push(format!(
+        "  release {}, asked for by {}",
+        release.release, release.requested_by
+    ));
     for stage in &release.stages {
         lines.push(stage_line(stage));
     }
@@ -46,7 +49,12 @@ pub(super) fn status_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<St
 /// One line for logs; a new one is printed when it changes. Without counts and times,
 /// which change all the time.
 pub(super) fn change_line(release: &ReleaseView) -> String {
-    let mut line = format!("{} {} {}", release.service, release.version, standing(release));
+    let mut line = format!(
+        "{} {} {}",
+        release.service,
+        release.version,
+        standing(release)
+    );
     for (word, words) in [("judge", &release.judged), ("waits", &waits(release))] {
         if let Some(words) = words {
             line.push_str(&format!("; {word}: {}", one_line(words)));
@@ -75,8 +83,15 @@ fn standing(release: &ReleaseView) -> String {
         let reason = release.reason.as_deref().unwrap_or("no reason is recorded");
         return format!("{outcome}: {}", one_line(reason));
     }
-    let being_set = if release.share_confirmed { "" } else { " (being set)" };
-    let mut words = format!("{}, users on it: {}{being_set}", release.phase, release.share);
+    let being_set = if release.share_confirmed {
+        ""
+    } else {
+        " (being set)"
+    };
+    let mut words = format!(
+        "{}, users on it: {}{being_set}",
+        release.phase, release.share
+    );
     if let Some(because) = &release.returning_because {
         words.push_str(&format!(", going back: {}", one_line(because)));
     }
@@ -111,26 +126,47 @@ fn traffic_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<String> {
         if release.digest.as_deref() == Some(digest) {
             return release.version.clone();
         }
-        let stable = release.stable.as_ref().filter(|stable| stable.digest == digest);
-        stable.map_or_else(|| digest.chars().take(19).collect(), |stable| stable.name.clone())
+        let stable = release
+            .stable
+            .as_ref()
+            .filter(|stable| stable.digest == digest);
+        stable.map_or_else(
+            || digest.chars().take(19).collect(),
+            |stable| stable.name.clone(),
+        )
     };
-    let width = shown.traffic.iter().map(|row| name(&row.version).chars().count()).max();
+    let width = shown
+        .traffic
+        .iter()
+        .map(|row| name(&row.version).chars().count())
+        .max();
     let width = width.unwrap_or(0);
     let mut lines: Vec<String> = shown
         .traffic
         .iter()
         .map(|row| {
-            let errors = row
-                .error_rate
-                .map_or_else(|| "errors unknown".into(), |rate| format!("{:.2}% errors", rate * 100.0));
-            let p95 = row.p95_ms.map_or_else(|| "p95 unknown".into(), |ms| format!("p95 {ms:.0} ms"));
+            let errors = row.error_rate.map_or_else(
+                || "errors unknown".into(),
+                |rate| format!("{:.2}% errors", rate * 100.0),
+            );
+            let p95 = row
+                .p95_ms
+                .map_or_else(|| "p95 unknown".into(), |ms| format!("p95 {ms:.0} ms"));
             let name = name(&row.version);
-            format!("  {name:width$}  {:>8.1}/s  {errors:>14}  {p95}", row.requests_per_s)
+            format!(
+                "  {name:width$}  {:>8.1}/s  {errors:>14}  {p95}",
+                row.requests_per_s
+            )
         })
         .collect();
-    let age = shown.traffic_second.map(|second| now_us / 1_000_000 - second);
+    let age = shown
+        .traffic_second
+        .map(|second| now_us / 1_000_000 - second);
     if let Some(age) = age.filter(|age| *age > STALE_S) {
-        lines.push(format!("  {}", colour.paint(Tone::Warn, &format!("stale: counted {age} s ago"))));
+        lines.push(format!(
+            "  {}",
+            colour.paint(Tone::Warn, &format!("stale: counted {age} s ago"))
+        ));
     }
     lines
 }
@@ -141,14 +177,24 @@ fn remarks(release: &ReleaseView, now_us: i64, colour: Colour) -> Vec<String> {
         lines.push(format!("  judge: {}", one_line(judged)));
     }
     if let Some(waits) = waits(release) {
-        lines.push(format!("  {}: {}", colour.paint(Tone::Warn, "waits"), one_line(&waits)));
+        lines.push(format!(
+            "  {}: {}",
+            colour.paint(Tone::Warn, "waits"),
+            one_line(&waits)
+        ));
     }
     if release.outcome.is_none() {
         if let Some(until) = release.hold_until_us.filter(|until| *until > now_us) {
-            lines.push(format!("  goes back by itself in {}", whole_seconds(until - now_us)));
+            lines.push(format!(
+                "  goes back by itself in {}",
+                whole_seconds(until - now_us)
+            ));
         }
         if !release.missing_sign_offs.is_empty() {
-            lines.push(format!("  sign-off missing: {}", release.missing_sign_offs.join(", ")));
+            lines.push(format!(
+                "  sign-off missing: {}",
+                release.missing_sign_offs.join(", ")
+            ));
         }
     }
     lines
@@ -164,7 +210,12 @@ fn stage_line(stage: &StageView) -> String {
         (Some(_), None) => (">", "now"),
         (None, None) => (" ", "not reached"),
     };
-    format!("  [{mark}] {:12} {:>8}  {}", stage.to, Millis(stage.for_ms).to_string(), one_line(words))
+    format!(
+        "  [{mark}] {:12} {:>8}  {}",
+        stage.to,
+        Millis(stage.for_ms).to_string(),
+        one_line(words)
+    )
 }
 
 #[cfg(test)]
@@ -197,14 +248,15 @@ mod tests {
     }
 
     fn shown(release: ReleaseView) -> Shown {
-        let row = |version: &str, rate: f64, errors: Option<f64>, p95: Option<f64>| VersionTraffic {
-            version: version.into(),
-            requests_per_s: rate,
-            error_rate: errors,
-            p95_ms: p95,
-            requests: 100,
-            failures: 1,
-        };
+        let row =
+            |version: &str, rate: f64, errors: Option<f64>, p95: Option<f64>| VersionTraffic {
+                version: version.into(),
+                requests_per_s: rate,
+                error_rate: errors,
+                p95_ms: p95,
+                requests: 100,
+                failures: 1,
+            };
         Shown {
             release,
             traffic: vec![

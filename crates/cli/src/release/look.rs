@@ -16,7 +16,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Now, microseconds since 1970.
 pub(super) fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    })
 }
 
 pub(super) async fn status(
@@ -25,12 +27,17 @@ pub(super) async fn status(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let id = pick::release(client, which).await?;
-    let release: ReleaseView =
-        client.get(&format!("/api/v1/releases/{}", pick::path_part(&id))).await?;
+    let release: ReleaseView = client
+        .get(&format!("/api/v1/releases/{}", pick::path_part(&id)))
+        .await?;
     if output.json(&release) {
         return Ok(Exit::Done);
     }
-    let shown = Shown { release, traffic: Vec::new(), traffic_second: None };
+    let shown = Shown {
+        release,
+        traffic: Vec::new(),
+        traffic_second: None,
+    };
     for line in status_lines(&shown, now_us(), output.colour) {
         output.line(&line);
     }
@@ -59,12 +66,17 @@ pub(super) async fn history(
                 release.version.clone(),
                 rfc3339(Timestamp(release.requested_at_us)),
                 release.requested_by.clone(),
-                release.outcome.clone().unwrap_or_else(|| release.phase.clone()),
+                release
+                    .outcome
+                    .clone()
+                    .unwrap_or_else(|| release.phase.clone()),
                 release.reason.clone().unwrap_or_default(),
             ]
         })
         .collect();
-    let head = ["RELEASE", "SERVICE", "VERSION", "ASKED", "BY", "OUTCOME", "REASON"];
+    let head = [
+        "RELEASE", "SERVICE", "VERSION", "ASKED", "BY", "OUTCOME", "REASON",
+    ];
     for line in table(&head, &rows) {
         output.line(&line);
     }
@@ -79,7 +91,11 @@ pub(super) async fn can_return(
     let service = pick::service(client, of).await?.service;
     let path = format!("/api/v1/services/{}/can-return", pick::path_part(&service));
     let answer: CanReturn = client.get(&path).await?;
-    let done = if answer.can_return { Exit::Done } else { Exit::Outcome(Outcome::Refused) };
+    let done = if answer.can_return {
+        Exit::Done
+    } else {
+        Exit::Outcome(Outcome::Refused)
+    };
     if output.json(&answer) {
         return Ok(done);
     }
@@ -89,10 +105,19 @@ pub(super) async fn can_return(
 
 fn can_return_words(service: &str, answer: &CanReturn, colour: Colour) -> String {
     if answer.can_return {
-        let to = answer.to.as_ref().map_or_else(String::new, |to| format!(" to {}", to.name));
-        return format!("{}: {service} can go back{to} right now", colour.paint(Tone::Good, "yes"));
+        let to = answer
+            .to
+            .as_ref()
+            .map_or_else(String::new, |to| format!(" to {}", to.name));
+        return format!(
+            "{}: {service} can go back{to} right now",
+            colour.paint(Tone::Good, "yes")
+        );
     }
-    let because = answer.because.as_deref().unwrap_or("the server does not say why");
+    let because = answer
+        .because
+        .as_deref()
+        .unwrap_or("the server does not say why");
     format!("{}: {because}", colour.paint(Tone::Bad, "no"))
 }
 

@@ -11,19 +11,26 @@ pub(super) async fn release(client: &Client, which: &Which) -> Result<String, Fa
         return Ok(named.clone());
     }
     let service = service(client, &which.of).await?;
-    service.release.map(|release| release.release).ok_or_else(|| {
-        Failure::input(
-            "ESC-0503",
-            format!("service {} has no release yet", service.service),
-            "start one: `esclusa release start --version ...`",
-        )
-    })
+    service
+        .release
+        .map(|release| release.release)
+        .ok_or_else(|| {
+            Failure::input(
+                "ESC-0503",
+                format!("service {} has no release yet", service.service),
+                "start one: `esclusa release start --version ...`",
+            )
+        })
 }
 
 /// The service that is named, or the only one.
 pub(super) async fn service(client: &Client, of: &OfService) -> Result<ServiceView, Failure> {
     match &of.service {
-        Some(name) => client.get(&format!("/api/v1/services/{}", path_part(name))).await,
+        Some(name) => {
+            client
+                .get(&format!("/api/v1/services/{}", path_part(name)))
+                .await
+        }
         None => only(client.get("/api/v1/services").await?),
     }
 }
@@ -37,7 +44,10 @@ fn only(mut services: Vec<ServiceView>) -> Result<ServiceView, Failure> {
         )),
         1 => Ok(services.remove(0)),
         n => {
-            let names: Vec<String> = services.into_iter().map(|service| service.service).collect();
+            let names: Vec<String> = services
+                .into_iter()
+                .map(|service| service.service)
+                .collect();
             Err(Failure::input(
                 "ESC-0503",
                 format!("there are {n} services: {}", names.join(", ")),
@@ -85,7 +95,10 @@ mod tests {
             }))
             .expect("a view")
         };
-        assert_eq!(only(vec![view("shop")]).expect("the only one").service, "shop");
+        assert_eq!(
+            only(vec![view("shop")]).expect("the only one").service,
+            "shop"
+        );
         let two = only(vec![view("shop"), view("blog")]).expect_err("which");
         assert!(two.error.message.contains("shop, blog"));
         assert!(only(Vec::new()).is_err());

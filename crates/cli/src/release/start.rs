@@ -21,17 +21,21 @@ impl From<OnConflict> for Conflict {
     }
 }
 
-pub(super) async fn start(
-    client: &Client,
-    asked: Start,
-    output: &Output,
-) -> Result<Exit, Failure> {
+pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Result<Exit, Failure> {
     let plan = read_plan(&asked.plan)?;
     let version = VersionName::new(asked.version).map_err(|error| {
-        Failure::input("ESC-0507", error.to_string(), "give --version a name such as 2.4.1")
+        Failure::input(
+            "ESC-0507",
+            error.to_string(),
+            "give --version a name such as 2.4.1",
+        )
     })?;
     let base_dir = plan.base_dir.to_str().ok_or_else(|| {
-        Failure::input("ESC-0502", "the plan's folder is not UTF-8", "move the plan elsewhere")
+        Failure::input(
+            "ESC-0502",
+            "the plan's folder is not UTF-8",
+            "move the plan elsewhere",
+        )
     })?;
     let body = StartRelease {
         plan_name: plan.name.clone(),
@@ -62,7 +66,11 @@ pub(super) async fn start(
         }
         return Ok(Exit::Done);
     }
-    let show = if output.form == Form::Json { Show::Talk } else { Show::Lines };
+    let show = if output.form == Form::Json {
+        Show::Talk
+    } else {
+        Show::Lines
+    };
     if output.form == Form::People {
         output.say(&format!("release {}", started.release));
     }

@@ -9,7 +9,11 @@ use std::process::{Command, Output};
 /// The command without anything of this machine's environment that it reads.
 fn esclusa(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_esclusa"));
-    command.current_dir(dir).env_clear().env("HOME", dir).env("ESCLUSA_DATA", dir.join("data"));
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HOME", dir)
+        .env("ESCLUSA_DATA", dir.join("data"));
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
@@ -21,5 +25,9 @@ fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
 
 fn told(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
-    (output.status.code().expect("an exit code"), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code().expect("an exit code"),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }

@@ -48,17 +48,31 @@ fn a_wrong_plan_is_told_with_its_line_and_next_step() {
     }
     let (code, data, talk) = run(dir.path(), &["plan", "lint", "--json"]);
     let found: Value = serde_json::from_str(&data).expect("JSON");
-    assert_eq!((code, talk.as_str(), &found["accepted"]), (2, "", &Value::Bool(false)));
-    assert!(found["diagnostics"][0]["code"].as_str().is_some_and(|code| code.starts_with("ESC-")));
+    assert_eq!(
+        (code, talk.as_str(), &found["accepted"]),
+        (2, "", &Value::Bool(false))
+    );
+    assert!(
+        found["diagnostics"][0]["code"]
+            .as_str()
+            .is_some_and(|code| code.starts_with("ESC-"))
+    );
 }
 
 #[test]
 fn a_missing_plan_is_bad_input() {
     let dir = tempfile::tempdir().expect("a folder");
-    for args in [&["plan", "show"][..], &["check"], &["release", "start", "--version", "1"]] {
+    for args in [
+        &["plan", "show"][..],
+        &["check"],
+        &["release", "start", "--version", "1"],
+    ] {
         let (code, _, talk) = run(dir.path(), args);
         assert_eq!(code, 2, "{talk}");
-        assert!(talk.contains("ESC-0502") && talk.contains("esclusa.yaml"), "{talk}");
+        assert!(
+            talk.contains("ESC-0502") && talk.contains("esclusa.yaml"),
+            "{talk}"
+        );
     }
 }
 
@@ -67,7 +81,11 @@ fn the_schema_and_completions_are_printed() {
     let dir = tempfile::tempdir().expect("a folder");
     let (code, data, _) = run(dir.path(), &["plan", "schema"]);
     assert_eq!(code, 0);
-    assert!(serde_json::from_str::<Value>(&data).expect("JSON").is_object());
+    assert!(
+        serde_json::from_str::<Value>(&data)
+            .expect("JSON")
+            .is_object()
+    );
     for shell in ["bash", "zsh", "fish"] {
         let (code, data, _) = run(dir.path(), &["completions", shell]);
         assert!(code == 0 && data.contains("esclusa"), "{shell}");
@@ -76,24 +94,34 @@ fn the_schema_and_completions_are_printed() {
 
 fn check(dir: &Path) -> (i32, Value) {
     let (code, data, talk) = run(dir, &["check", "--json"]);
-    (code, serde_json::from_str(&data).unwrap_or_else(|_| panic!("JSON, not {data} {talk}")))
+    (
+        code,
+        serde_json::from_str(&data).unwrap_or_else(|_| panic!("JSON, not {data} {talk}")),
+    )
 }
 
 #[test]
 fn checks_pass_fail_or_are_unknown() {
-    let passes = with_checks("  - command: 'true'\n  - sign-off: { roles: [security] }\n");
+    let passes = with_checks("  - command: { run: 'true' }\n  - sign-off: { roles: [security] }\n");
     let (code, said) = check(passes.path());
-    assert_eq!((code, &said["go"], &said["asked"]), (0, &Value::Bool(true), &Value::from(1)));
+    assert_eq!(
+        (code, &said["go"], &said["asked"]),
+        (0, &Value::Bool(true), &Value::from(1))
+    );
     assert_eq!(said["checks"][1]["status"], "later");
 
-    let fails = with_checks("  - command: 'true'\n  - command: 'exit 3'\n");
+    let fails = with_checks("  - command: { run: 'true' }\n  - command: { run: 'exit 3' }\n");
     let (code, said) = check(fails.path());
     assert_eq!((code, &said["go"]), (6, &Value::Bool(false)));
     assert_eq!(said["checks"][1]["status"], "fail");
 
-    let unknown = with_checks("  - command: ./not-there-${version}\n");
+    let unknown = with_checks("  - command: { run: [./not-there] }\n");
     let (code, said) = check(unknown.path());
-    assert_eq!((code, &said["checks"][0]["status"]), (6, &Value::from("unknown")), "{said}");
+    assert_eq!(
+        (code, &said["checks"][0]["status"]),
+        (6, &Value::from("unknown")),
+        "{said}"
+    );
 }
 
 /// Zero checks is not a pass.
@@ -108,7 +136,10 @@ fn without_a_server_the_next_step_is_told() {
     let dir = tempfile::tempdir().expect("a folder");
     let (code, data, talk) = run(dir.path(), &["release", "status"]);
     assert_eq!((code, data.as_str()), (1, ""));
-    assert!(talk.contains("ESC-0501") && talk.contains("esclusa serve"), "{talk}");
+    assert!(
+        talk.contains("ESC-0501") && talk.contains("esclusa serve"),
+        "{talk}"
+    );
     let (code, _, talk) = run(dir.path(), &["release", "status", "--json"]);
     let error: Value = serde_json::from_str(&talk).expect("JSON");
     assert_eq!((code, &error["code"]), (1, &Value::from("ESC-0501")));
@@ -124,7 +155,10 @@ fn a_token_does_not_leave_the_machine_in_the_clear() {
         .expect("runs");
     let (code, _, talk) = super::told(&output);
     assert_eq!(code, 2);
-    assert!(talk.contains("ESC-0506") && !talk.contains("esclusa_x_1"), "{talk}");
+    assert!(
+        talk.contains("ESC-0506") && !talk.contains("esclusa_x_1"),
+        "{talk}"
+    );
 }
 
 #[test]

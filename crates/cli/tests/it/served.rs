@@ -72,16 +72,25 @@ fn json(dir: &Path, args: &[&str]) -> Value {
 #[test]
 fn tokens_are_made_used_and_taken_away() {
     let server = Server::start(&[]);
-    let admin = server.lines[0].rsplit(' ').next().expect("a token").to_owned();
+    let admin = server.lines[0]
+        .rsplit(' ')
+        .next()
+        .expect("a token")
+        .to_owned();
     assert!(admin.starts_with("esclusa_admin_"), "{:?}", server.lines);
 
-    let made = ["token", "create", "ci", "--role", "viewer", "--role", "security"];
+    let made = [
+        "token", "create", "ci", "--role", "viewer", "--role", "security",
+    ];
     let (code, token, talk) = run(server.path(), &made);
     assert_eq!(code, 0, "{talk}");
     let url = server.url();
     let remote = |token: &str, args: &[&str]| {
         let mut command = esclusa(server.path());
-        command.args(["--server", &url]).args(args).env("ESCLUSA_TOKEN", token);
+        command
+            .args(["--server", &url])
+            .args(args)
+            .env("ESCLUSA_TOKEN", token);
         told(&command.output().expect("runs"))
     };
     let (code, data, talk) = remote(token.trim(), &["release", "history", "--json"]);
@@ -95,7 +104,10 @@ fn tokens_are_made_used_and_taken_away() {
 
     let (code, data, _) = remote(&admin, &["token", "list"]);
     assert_eq!(code, 0);
-    assert!(data.contains("security,viewer") && !data.contains("esclusa_ci"), "{data}");
+    assert!(
+        data.contains("security,viewer") && !data.contains("esclusa_ci"),
+        "{data}"
+    );
     assert_eq!(run(server.path(), &["token", "revoke", "ci"]).0, 0);
     let (code, _, talk) = remote(token.trim(), &["release", "history"]);
     assert!(code == 2 && talk.contains("ESC-0401"), "{talk}");
@@ -116,7 +128,11 @@ stages:
 #[test]
 fn a_release_is_started_looked_at_and_aborted() {
     let server = Server::start(&["--dev"]);
-    assert!(server.lines.len() == 1, "no token in development: {:?}", server.lines);
+    assert!(
+        server.lines.len() == 1,
+        "no token in development: {:?}",
+        server.lines
+    );
     let dir = server.path();
     std::fs::write(dir.join("esclusa.yaml"), PLAN).expect("written");
 
@@ -128,7 +144,10 @@ fn a_release_is_started_looked_at_and_aborted() {
     assert!(code == 6 && talk.contains("ESC-0301"), "{talk}");
 
     let status = json(dir, &["release", "status", "--json"]);
-    assert_eq!((&status["release"], &status["service"]), (&id.clone().into(), &"shop".into()));
+    assert_eq!(
+        (&status["release"], &status["service"]),
+        (&id.clone().into(), &"shop".into())
+    );
     let (code, data, _) = run(dir, &["release", "status"]);
     assert!(code == 0 && data.contains("shop 2.4.1"), "{data}");
     // Its own deadline passes: held, and the release goes on.
@@ -161,5 +180,8 @@ fn a_refused_plan_exits_6_with_its_findings() {
     let start = ["release", "start", "--version", "1", "--plan", "bad.yaml"];
     let (code, _, talk) = run(dir, &start);
     assert_eq!(code, 6, "{talk}");
-    assert!(talk.contains("bad.yaml:9:") && talk.contains("ESC-0100"), "{talk}");
+    assert!(
+        talk.contains("bad.yaml:9:") && talk.contains("ESC-0100"),
+        "{talk}"
+    );
 }

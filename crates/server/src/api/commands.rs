@@ -46,15 +46,15 @@ macro_rules! command {
     ($name:ident, $path:literal, $ask:expr, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(
-            post, path = $path, tag = "releases",
-            params(("id" = String, Path, description = "The release's id")),
-            responses(
-                (status = 200, body = Asked),
-                (status = 404, body = ApiError),
-                (status = 409, description = "Not possible in this state", body = ApiError),
-                (status = 503, description = "It could not be recorded", body = ApiError),
-            )
-        )]
+                    post, path = $path, tag = "releases",
+                    params(("id" = String, Path, description = "The release's id")),
+                    responses(
+                        (status = 200, body = Asked),
+                        (status = 404, body = ApiError),
+                        (status = 409, description = "Not possible in this state", body = ApiError),
+                        (status = 503, description = "It could not be recorded", body = ApiError),
+                    )
+                )]
         pub(super) async fn $name(
             State(state): State<ApiState>,
             Extension(caller): Extension<Caller>,
@@ -70,15 +70,15 @@ macro_rules! return_command {
     ($name:ident, $path:literal, $ask:ident, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(
-            post, path = $path, tag = "releases", request_body = Reason,
-            params(("id" = String, Path, description = "The release's id")),
-            responses(
-                (status = 200, body = Asked),
-                (status = 404, body = ApiError),
-                (status = 409, description = "Not possible in this state", body = ApiError),
-                (status = 503, description = "It could not be recorded", body = ApiError),
-            )
-        )]
+                    post, path = $path, tag = "releases", request_body = Reason,
+                    params(("id" = String, Path, description = "The release's id")),
+                    responses(
+                        (status = 200, body = Asked),
+                        (status = 404, body = ApiError),
+                        (status = 409, description = "Not possible in this state", body = ApiError),
+                        (status = 503, description = "It could not be recorded", body = ApiError),
+                    )
+                )]
         pub(super) async fn $name(
             State(state): State<ApiState>,
             Extension(caller): Extension<Caller>,
@@ -91,12 +91,42 @@ macro_rules! return_command {
     };
 }
 
-command!(pause, "/api/v1/releases/{id}/pause", Ask::Pause, "Stops the advance; the judge goes on watching");
-command!(resume, "/api/v1/releases/{id}/resume", Ask::Resume, "Lets the release advance again");
-command!(skip, "/api/v1/releases/{id}/skip", Ask::Skip, "Passes what is left of the present stage");
-command!(promote, "/api/v1/releases/{id}/promote", Ask::Promote, "Goes to 100 % now");
-return_command!(abort, "/api/v1/releases/{id}/abort", Abort, "Returns everything that the release changed");
-return_command!(rollback, "/api/v1/releases/{id}/rollback", Rollback, "Returns everything, also after 100 %");
+command!(
+    pause,
+    "/api/v1/releases/{id}/pause",
+    Ask::Pause,
+    "Stops the advance; the judge goes on watching"
+);
+command!(
+    resume,
+    "/api/v1/releases/{id}/resume",
+    Ask::Resume,
+    "Lets the release advance again"
+);
+command!(
+    skip,
+    "/api/v1/releases/{id}/skip",
+    Ask::Skip,
+    "Passes what is left of the present stage"
+);
+command!(
+    promote,
+    "/api/v1/releases/{id}/promote",
+    Ask::Promote,
+    "Goes to 100 % now"
+);
+return_command!(
+    abort,
+    "/api/v1/releases/{id}/abort",
+    Abort,
+    "Returns everything that the release changed"
+);
+return_command!(
+    rollback,
+    "/api/v1/releases/{id}/rollback",
+    Rollback,
+    "Returns everything, also after 100 %"
+);
 
 /// Agrees in a role
 #[utoipa::path(
@@ -126,12 +156,17 @@ async fn ask(
     caller: &Caller,
 ) -> Result<Json<Asked>, ApiError> {
     state.app.ask(id, ask, &caller.actor).await?;
-    Ok(Json(Asked { release: id.to_string() }))
+    Ok(Json(Asked {
+        release: id.to_string(),
+    }))
 }
 
 fn check_words(words: &str) -> Result<(), ApiError> {
     if words.chars().count() <= MAX_WORDS {
         return Ok(());
     }
-    Err(bad_input("ESC-0408", format!("the words are longer than {MAX_WORDS} characters")))
+    Err(bad_input(
+        "ESC-0408",
+        format!("the words are longer than {MAX_WORDS} characters"),
+    ))
 }

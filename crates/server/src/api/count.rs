@@ -13,12 +13,16 @@ impl Count {
     /// Counts one answer of an endpoint.
     pub(super) fn add(&self, method: &Method, path: &str, status: StatusCode) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((path.to_owned(), method.to_string(), status.as_u16())).or_default() += 1;
+        *counts
+            .entry((path.to_owned(), method.to_string(), status.as_u16()))
+            .or_default() += 1;
     }
 
     /// Appends the counts as Prometheus text.
     pub(super) fn write(&self, out: &mut String) {
-        out.push_str("# HELP esclusa_api_requests_total Answers of the control plane's interface.\n");
+        out.push_str(
+            "# HELP esclusa_api_requests_total Answers of the control plane's interface.\n",
+        );
         out.push_str("# TYPE esclusa_api_requests_total counter\n");
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for ((path, method, status), count) in counts.iter() {

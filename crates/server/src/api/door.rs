@@ -37,17 +37,24 @@ impl Door {
     /// # Errors
     /// 403 when Host or Origin is not a loopback name with our port.
     pub(crate) fn check(self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let Self::Dev { port } = self else { return Ok(()) };
+        let Self::Dev { port } = self else {
+            return Ok(());
+        };
         let ours = |value: &str| {
             ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
                 value.strip_prefix(name).is_some_and(|rest| {
-                    rest.strip_prefix(':').map_or(rest.is_empty() && port == 80, |found| {
-                        found.parse() == Ok(port)
-                    })
+                    rest.strip_prefix(':')
+                        .map_or(rest.is_empty() && port == 80, |found| {
+                            found.parse() == Ok(port)
+                        })
                 })
             })
         };
-        let text = |name| headers.get(&name).map(|value| value.to_str().unwrap_or_default());
+        let text = |name| {
+            headers
+                .get(&name)
+                .map(|value| value.to_str().unwrap_or_default())
+        };
         let host = text(header::HOST).is_some_and(ours);
         let origin = text(header::ORIGIN)
             .is_none_or(|origin| origin.strip_prefix("http://").is_some_and(ours));
@@ -69,7 +76,10 @@ mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect()
     }
 
     #[test]
@@ -78,17 +88,36 @@ mod tests {
         let host = header::HOST;
         let origin = header::ORIGIN;
         for good in ["localhost:7300", "127.0.0.1:7300", "[::1]:7300"] {
-            assert!(dev.check(&headers(&[(host.clone(), good)])).is_ok(), "{good}");
+            assert!(
+                dev.check(&headers(&[(host.clone(), good)])).is_ok(),
+                "{good}"
+            );
         }
-        for bad in ["evil.example:7300", "localhost", "localhost:1", "localhost.evil.example:7300"] {
-            assert!(dev.check(&headers(&[(host.clone(), bad)])).is_err(), "{bad}");
+        for bad in [
+            "evil.example:7300",
+            "localhost",
+            "localhost:1",
+            "localhost.evil.example:7300",
+        ] {
+            assert!(
+                dev.check(&headers(&[(host.clone(), bad)])).is_err(),
+                "{bad}"
+            );
         }
         assert!(dev.check(&headers(&[])).is_err());
         let both = |value| {
-            dev.check(&headers(&[(host.clone(), "localhost:7300"), (origin.clone(), value)]))
+            dev.check(&headers(&[
+                (host.clone(), "localhost:7300"),
+                (origin.clone(), value),
+            ]))
         };
         assert!(both("http://localhost:7300").is_ok());
-        for bad in ["http://evil.example", "null", "https://localhost:7300", "http://localhost:1"] {
+        for bad in [
+            "http://evil.example",
+            "null",
+            "https://localhost:7300",
+            "http://localhost:1",
+        ] {
             assert!(both(bad).is_err(), "{bad}");
         }
         assert!(Door::Token.check(&headers(&[])).is_ok());

@@ -7,8 +7,8 @@
 
 mod answer;
 mod audit;
-mod count;
 mod commands;
+mod count;
 mod door;
 mod events;
 mod openapi;

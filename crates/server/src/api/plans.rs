@@ -58,7 +58,10 @@ pub(super) async fn check(
 }
 
 fn json(diagnostics: &[Diagnostic]) -> Vec<serde_json::Value> {
-    diagnostics.iter().filter_map(|found| serde_json::to_value(found).ok()).collect()
+    diagnostics
+        .iter()
+        .filter_map(|found| serde_json::to_value(found).ok())
+        .collect()
 }
 
 /// The JSON Schema of plans, with the drivers of this server

@@ -35,7 +35,13 @@ pub(super) async fn health() -> &'static str {
     responses((status = 200, body = Ready), (status = 503, body = Ready))
 )]
 pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
-    let store = state.app.shared.store.setting::<serde_json::Value>("ready").await.is_ok();
+    let store = state
+        .app
+        .shared
+        .store
+        .setting::<serde_json::Value>("ready")
+        .await
+        .is_ok();
     let proxy = {
         let contact = state.app.shared.dataplane.contact();
         let contact = contact.borrow();
@@ -45,9 +51,21 @@ pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
             (None, None) => CheckStatus::Unknown,
         }
     };
-    let status = if store { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = if store { CheckStatus::Pass } else { CheckStatus::Fail };
-    let body = Ready { ready: store, store: word.to_string(), proxy: proxy.to_string() };
+    let status = if store {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let word = if store {
+        CheckStatus::Pass
+    } else {
+        CheckStatus::Fail
+    };
+    let body = Ready {
+        ready: store,
+        store: word.to_string(),
+        proxy: proxy.to_string(),
+    };
     (status, Json(body))
 }
 
@@ -60,27 +78,67 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
     let services = state.app.services().await;
     let proxy = state.proxy.metrics().await;
     let mut out = String::new();
-    gauge(&mut out, "esclusa_services", "Services known.", services.len());
+    gauge(
+        &mut out,
+        "esclusa_services",
+        "Services known.",
+        services.len(),
+    );
     let running = services.iter().filter(|service| {
-        service.release.as_ref().is_some_and(|release| release.outcome.is_none())
+        service
+            .release
+            .as_ref()
+            .is_some_and(|release| release.outcome.is_none())
     });
-    gauge(&mut out, "esclusa_releases_running", "Releases under way.", running.count());
+    gauge(
+        &mut out,
+        "esclusa_releases_running",
+        "Releases under way.",
+        running.count(),
+    );
     let waiting = services.iter().map(|service| service.queue.len()).sum();
-    gauge(&mut out, "esclusa_releases_queued", "Releases in line.", waiting);
+    gauge(
+        &mut out,
+        "esclusa_releases_queued",
+        "Releases in line.",
+        waiting,
+    );
     let held = services.iter().filter(|service| {
-        service.release.as_ref().is_some_and(|release| release.hold.is_some())
+        service
+            .release
+            .as_ref()
+            .is_some_and(|release| release.hold.is_some())
     });
-    gauge(&mut out, "esclusa_releases_holding", "Releases that wait for something.", held.count());
+    gauge(
+        &mut out,
+        "esclusa_releases_holding",
+        "Releases that wait for something.",
+        held.count(),
+    );
     let help = "Whether the proxy's metrics follow.";
-    gauge(&mut out, "esclusa_proxy_scraped", help, usize::from(proxy.is_ok()));
+    gauge(
+        &mut out,
+        "esclusa_proxy_scraped",
+        help,
+        usize::from(proxy.is_ok()),
+    );
     state.count.write(&mut out);
     if let Ok(proxy) = proxy {
         out.push_str(&proxy);
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out)
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        out,
+    )
 }
 
 fn gauge(out: &mut String, name: &str, help: &str, value: usize) {
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+    let _ = writeln!(
+        out,
+        "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+    );
 }

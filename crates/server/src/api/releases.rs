@@ -116,7 +116,13 @@ pub(super) async fn start(
         Err(error) if error.kind == ErrorKind::NotFound => true,
         Err(error) => return Err(error),
     };
-    Ok((StatusCode::CREATED, Json(Started { release: id.to_string(), queued })))
+    Ok((
+        StatusCode::CREATED,
+        Json(Started {
+            release: id.to_string(),
+            queued,
+        }),
+    ))
 }
 
 /// Releases, newest first
@@ -130,9 +136,14 @@ pub(super) async fn list(
 ) -> Result<Json<Vec<ReleaseView>>, ApiError> {
     let limit = which.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(bad_input("ESC-0408", format!("limit is not 1 to {MAX_LIMIT}")));
+        return Err(bad_input(
+            "ESC-0408",
+            format!("limit is not 1 to {MAX_LIMIT}"),
+        ));
     }
-    Ok(Json(state.app.history(which.service.as_ref(), limit).await?))
+    Ok(Json(
+        state.app.history(which.service.as_ref(), limit).await?,
+    ))
 }
 
 /// One release

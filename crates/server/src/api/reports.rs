@@ -44,7 +44,10 @@ pub(super) async fn markdown(
     Named(id): Named<ReleaseId>,
 ) -> Result<impl IntoResponse, ApiError> {
     let text = report::markdown(&report(&state, &id).await?);
-    Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text))
+    Ok((
+        [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],
+        text,
+    ))
 }
 
 async fn report(state: &ApiState, id: &ReleaseId) -> Result<Report, ApiError> {
@@ -65,7 +68,10 @@ async fn report(state: &ApiState, id: &ReleaseId) -> Result<Report, ApiError> {
 /// What was counted while the release ran. Unreadable counts make the whole unknown.
 async fn traffic(store: &Store, release: &Release) -> TrafficReport {
     let from = release.requested_at.0.div_euclid(1_000_000);
-    let end = release.ended.as_ref().map_or_else(clock::now, |ended| ended.at);
+    let end = release
+        .ended
+        .as_ref()
+        .map_or_else(clock::now, |ended| ended.at);
     let to = end.0.div_euclid(1_000_000) + 1;
     if to - from > MAX_S {
         let days = MAX_S / 86_400;
@@ -76,7 +82,9 @@ async fn traffic(store: &Store, release: &Release) -> TrafficReport {
     while start < to {
         let stop = (start + CHUNK_S).min(to);
         match store.slices(&release.requested.service, start, stop).await {
-            Ok(slices) => slices.iter().for_each(|(_, stamped)| sums.add(&stamped.slice)),
+            Ok(slices) => slices
+                .iter()
+                .for_each(|(_, stamped)| sums.add(&stamped.slice)),
             Err(error) => return unknown(error.to_string()),
         }
         start = stop;
@@ -85,7 +93,12 @@ async fn traffic(store: &Store, release: &Release) -> TrafficReport {
 }
 
 fn unknown(because: String) -> TrafficReport {
-    TrafficReport { versions: Vec::new(), from: None, to: None, unknown_because: Some(because) }
+    TrafficReport {
+        versions: Vec::new(),
+        from: None,
+        to: None,
+        unknown_because: Some(because),
+    }
 }
 
 #[derive(Default)]
@@ -97,7 +110,10 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, slice: &esclusa_judge::Slice) {
-        self.first = Some(self.first.map_or(slice.second, |first| first.min(slice.second)));
+        self.first = Some(
+            self.first
+                .map_or(slice.second, |first| first.min(slice.second)),
+        );
         self.last = self.last.max(Some(slice.second));
         for cell in slice.cells.iter().filter(|cell| !cell.synthetic) {
             let sum = self.versions.entry(cell.intended).or_default();
@@ -113,19 +129,25 @@ impl Sums {
         };
         let parts = [release.requested.stable.as_ref(), release.version.as_ref()];
         let name = |digest: &Digest| {
-            let part = parts.iter().flatten().find(|version| version.digest == *digest);
+            let part = parts
+                .iter()
+                .flatten()
+                .find(|version| version.digest == *digest);
             part.map(|version| version.name.to_string())
         };
-        let versions = self.versions.iter().map(|(digest, (requests, failures, latency))| {
-            let p95 = latency.quantile_bucket(0.95);
-            VersionTotals {
-                digest: digest.to_string(),
-                name: name(digest),
-                requests: *requests,
-                failures: *failures,
-                p95_ms: p95.map(|bucket| upper_edge(bucket) as f64 / 1_000.0),
-            }
-        });
+        let versions = self
+            .versions
+            .iter()
+            .map(|(digest, (requests, failures, latency))| {
+                let p95 = latency.quantile_bucket(0.95);
+                VersionTotals {
+                    digest: digest.to_string(),
+                    name: name(digest),
+                    requests: *requests,
+                    failures: *failures,
+                    p95_ms: p95.map(|bucket| upper_edge(bucket) as f64 / 1_000.0),
+                }
+            });
         TrafficReport {
             versions: versions.collect(),
             from: Some(report::second(first)),

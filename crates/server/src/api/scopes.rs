@@ -53,7 +53,11 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
 /// What an endpoint asks of its caller; none for one that is not in the table.
 pub(super) fn scope_of(method: &str, path: &str) -> Option<Scope> {
     // A HEAD request shows what GET shows.
-    let method = if method.eq_ignore_ascii_case("head") { "get" } else { method };
+    let method = if method.eq_ignore_ascii_case("head") {
+        "get"
+    } else {
+        method
+    };
     SCOPES
         .iter()
         .find(|(known, at, _)| known.eq_ignore_ascii_case(method) && *at == path)
@@ -111,10 +115,17 @@ async fn caller(
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn peer(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(address)| address.ip())
 }

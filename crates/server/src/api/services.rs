@@ -34,7 +34,10 @@ pub struct CanReturn {
 /// Who the sent token is
 #[utoipa::path(get, path = "/api/v1/me", tag = "tokens", responses((status = 200, body = Me)))]
 pub(super) async fn me(Extension(caller): Extension<Caller>) -> Json<Me> {
-    Json(Me { actor: caller.actor.to_string(), roles: caller.roles() })
+    Json(Me {
+        actor: caller.actor.to_string(),
+        roles: caller.roles(),
+    })
 }
 
 /// All services, each with its running or last release and its traffic

@@ -36,12 +36,23 @@ impl ApiState {
     ) -> Self {
         let auth = Arc::new(Auth::new(app.shared.store.clone()));
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Self { app, auth, door, count: Arc::default(), proxy, ending, streams }
+        Self {
+            app,
+            auth,
+            door,
+            count: Arc::default(),
+            proxy,
+            ending,
+            streams,
+        }
     }
 
     /// The same behind another door.
     pub(crate) fn behind(&self, door: Door) -> Self {
-        Self { door, ..self.clone() }
+        Self {
+            door,
+            ..self.clone()
+        }
     }
 
     /// A place for one more stream.

@@ -27,7 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Messages that wait for a slow reader; then the stream waits too.
 const AHEAD: usize = 32;
 
-type Messages = Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
+type Messages =
+    Sse<axum::response::sse::KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
 
 /// How a release ended, the last message of its stream.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -88,17 +89,30 @@ pub(super) async fn release(
     {
         return Err(error);
     }
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let after = last.or(since.after).unwrap_or(0);
     Ok(stream(place, move |sender| async move {
-        let mut follow = Follow { state, id, after, sent: Sent::default(), out: sender };
+        let mut follow = Follow {
+            state,
+            id,
+            after,
+            sent: Sent::default(),
+            out: sender,
+        };
         // The end of the reader is the end of the stream.
         let _ = follow.run().await;
     }))
 }
 
 async fn is_queued(state: &ApiState, id: &ReleaseId) -> bool {
-    state.app.services().await.iter().any(|service| service.queue.iter().any(|q| q == id.as_str()))
+    state
+        .app
+        .services()
+        .await
+        .iter()
+        .any(|service| service.queue.iter().any(|q| q == id.as_str()))
 }
 
 fn stream<F, Fut>(place: OwnedSemaphorePermit, run: F) -> Messages
@@ -227,11 +241,15 @@ impl Follow {
             }
             let outcome = Outcome::Aborted.to_string();
             let reason = "it was taken out of the line".to_owned();
-            self.out.send("outcome", &EndView { outcome, reason }).await?;
+            self.out
+                .send("outcome", &EndView { outcome, reason })
+                .await?;
             return Ok(false);
         }
         if !self.sent.queued {
-            self.out.send("queued", &serde_json::json!({ "release": self.id })).await?;
+            self.out
+                .send("queued", &serde_json::json!({ "release": self.id }))
+                .await?;
             self.sent.queued = true;
         }
         Ok(true)
@@ -251,7 +269,9 @@ impl Follow {
             for event in events {
                 self.after = event.position;
                 let position = event.position;
-                self.out.send_at("event", &EventView::from(event), Some(position)).await?;
+                self.out
+                    .send_at("event", &EventView::from(event), Some(position))
+                    .await?;
             }
         }
         if let Some(traffic) = self.traffic(&view).await
@@ -278,7 +298,13 @@ impl Follow {
     async fn traffic(&self, view: &ReleaseView) -> Option<TrafficView> {
         let name = ServiceName::new(view.service.as_str()).ok()?;
         let service = self.state.app.service(&name).await.ok()?;
-        let ours = service.release.as_ref().is_some_and(|now| now.release == view.release);
-        ours.then_some(TrafficView { versions: service.traffic, second: service.traffic_second })
+        let ours = service
+            .release
+            .as_ref()
+            .is_some_and(|now| now.release == view.release);
+        ours.then_some(TrafficView {
+            versions: service.traffic,
+            second: service.traffic_second,
+        })
     }
 }

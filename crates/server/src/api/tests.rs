@@ -37,7 +37,7 @@ requires:
 stages:
   - to: 50%
     for: 5m
-  - to: 100%
+  - { to: 100%, watch: 10m }
 ";
 
 struct Server {
@@ -53,11 +53,20 @@ impl Server {
         let store = Store::open(&data, clock::now()).await.expect("opens");
         let client = ControlClient::new(data.join("no-proxy.sock"));
         let dataplane = DataPlane::start(client.clone(), store.clone());
-        let shim = ShimCommand { program: PathBuf::from("/bin/false"), args: Vec::new() };
+        let shim = ShimCommand {
+            program: PathBuf::from("/bin/false"),
+            args: Vec::new(),
+        };
         let drivers = Drivers::new(&RunSettings { shim });
-        let app = App::start(store, dataplane, data, drivers).await.expect("starts");
+        let app = App::start(store, dataplane, data, drivers)
+            .await
+            .expect("starts");
         let (ending, ended) = watch::channel(false);
-        Self { state: ApiState::new(app, Door::Token, client, ended), _ending: ending, _dir: dir }
+        Self {
+            state: ApiState::new(app, Door::Token, client, ended),
+            _ending: ending,
+            _dir: dir,
+        }
     }
 
     fn router(&self) -> Router {
@@ -66,7 +75,13 @@ impl Server {
 
     async fn token(&self, name: &str, roles: &[&str]) -> String {
         let roles: Vec<String> = roles.iter().map(|&role| role.to_owned()).collect();
-        self.state.auth.create(name, &roles).await.expect("made").reveal().to_owned()
+        self.state
+            .auth
+            .create(name, &roles)
+            .await
+            .expect("made")
+            .reveal()
+            .to_owned()
     }
 
     async fn call(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> Answer {
@@ -87,7 +102,9 @@ impl Server {
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let request = request
+            .body(Body::from(body.to_owned()))
+            .expect("a request");
         self.router().oneshot(request).await.expect("an answer")
     }
 }
@@ -99,8 +116,16 @@ struct Answer {
 
 async fn answer(response: Response<Body>) -> Answer {
     let status = response.status();
-    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
-    Answer { status, json: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    let bytes = response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
+    Answer {
+        status,
+        json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    }
 }
 
 /// All described endpoints: method, path with names filled in, scope.
@@ -125,14 +150,19 @@ fn the_description_is_checked_in() {
         std::fs::write(file, &now).expect("written");
     }
     let known = std::fs::read_to_string(file).expect("openapi/esclusa.json");
-    assert!(known == now, "openapi/esclusa.json is out of date: run this test with UPDATE=1");
+    assert!(
+        known == now,
+        "openapi/esclusa.json is out of date: run this test with UPDATE=1"
+    );
 }
 
 #[test]
 fn table_and_description_name_the_same_endpoints() {
     let described = described();
     for (method, path, _) in SCOPES {
-        let listed = described.iter().any(|(m, p, _, _)| m == method && p == path);
+        let listed = described
+            .iter()
+            .any(|(m, p, _, _)| m == method && p == path);
         assert_ne!(listed, UNDESCRIBED.contains(path), "{method} {path}");
     }
     assert_eq!(described.len() + UNDESCRIBED.len(), SCOPES.len());
@@ -150,7 +180,11 @@ async fn every_endpoint_asks_for_a_token_and_the_right_role() {
     let mut refused = 0;
     for (method, path, filled, scope) in described() {
         let name = format!("{method} {path}");
-        let body = if scope == Scope::SignOff { sign_off.as_str() } else { "{}" };
+        let body = if scope == Scope::SignOff {
+            sign_off.as_str()
+        } else {
+            "{}"
+        };
         let call = |token| server.send(&method, &filled, token, body);
         if scope == Scope::Public {
             assert_eq!(call(None).await.status(), StatusCode::OK, "{name}");
@@ -160,8 +194,15 @@ async fn every_endpoint_asks_for_a_token_and_the_right_role() {
             let answer = answer(call(wrong).await).await;
             // After ten failures it is 429: never let in either way.
             let expected = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
-            assert!(expected.contains(&answer.status), "{name} {wrong:?} {}", answer.status);
-            assert!(answer.json["code"].is_string() && answer.json["help"].is_string(), "{name}");
+            assert!(
+                expected.contains(&answer.status),
+                "{name} {wrong:?} {}",
+                answer.status
+            );
+            assert!(
+                answer.json["code"].is_string() && answer.json["help"].is_string(),
+                "{name}"
+            );
         }
         let too_small: &[&String] = match scope {
             Scope::Needs(Access::Viewer) => &[&only_signs],
@@ -195,10 +236,15 @@ async fn a_wrong_token_does_not_shut_out_a_right_one() {
     let viewer = server.token("viewer", &["viewer"]).await;
     let mut last = StatusCode::OK;
     for _ in 0..12 {
-        last = server.call("get", "/api/v1/services", Some("wrong"), "").await.status;
+        last = server
+            .call("get", "/api/v1/services", Some("wrong"), "")
+            .await
+            .status;
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
-    let right = server.call("get", "/api/v1/services", Some(&viewer), "").await;
+    let right = server
+        .call("get", "/api/v1/services", Some(&viewer), "")
+        .await;
     assert_eq!(right.status, StatusCode::OK);
 }
 
@@ -206,17 +252,23 @@ async fn a_wrong_token_does_not_shut_out_a_right_one() {
 async fn the_unix_socket_needs_no_token() {
     let server = Server::start().await;
     let local = router(server.state.behind(Door::Local));
-    let request = Request::get("/api/v1/me").body(Body::empty()).expect("a request");
+    let request = Request::get("/api/v1/me")
+        .body(Body::empty())
+        .expect("a request");
     let answer = answer(local.oneshot(request).await.expect("an answer")).await;
-    assert_eq!((answer.status, &answer.json["actor"]), (StatusCode::OK, &json!("local")));
+    assert_eq!(
+        (answer.status, &answer.json["actor"]),
+        (StatusCode::OK, &json!("local"))
+    );
 }
 
 #[tokio::test]
 async fn without_login_only_loopback_names_are_answered() {
     let server = Server::start().await;
-    for (host, expected) in
-        [("127.0.0.1:7300", StatusCode::OK), ("evil.example:7300", StatusCode::FORBIDDEN)]
-    {
+    for (host, expected) in [
+        ("127.0.0.1:7300", StatusCode::OK),
+        ("evil.example:7300", StatusCode::FORBIDDEN),
+    ] {
         let dev = router(server.state.behind(Door::Dev { port: 7300 }));
         let request = Request::get("/api/v1/services").header(header::HOST, host);
         let request = request.body(Body::empty()).expect("a request");
@@ -232,9 +284,27 @@ async fn wrong_input_is_refused_with_the_next_step() {
     let too_large = format!("{{\"name\":\"{}\"}}", "x".repeat(1 << 20));
     for (method, path, body, status, code) in [
         ("post", "/api/v1/tokens", "{", 400, "ESC-0408"),
-        ("post", "/api/v1/tokens", "{\"name\":\"a\",\"roles\":[],\"x\":1}", 400, "ESC-0408"),
-        ("post", "/api/v1/tokens", too_large.as_str(), 400, "ESC-0409"),
-        ("post", "/api/v1/tokens", "{\"name\":\"a b\",\"roles\":[\"viewer\"]}", 400, "ESC-0416"),
+        (
+            "post",
+            "/api/v1/tokens",
+            "{\"name\":\"a\",\"roles\":[],\"x\":1}",
+            400,
+            "ESC-0408",
+        ),
+        (
+            "post",
+            "/api/v1/tokens",
+            too_large.as_str(),
+            400,
+            "ESC-0409",
+        ),
+        (
+            "post",
+            "/api/v1/tokens",
+            "{\"name\":\"a b\",\"roles\":[\"viewer\"]}",
+            400,
+            "ESC-0416",
+        ),
         ("delete", "/api/v1/tokens/nobody", "", 404, "ESC-0411"),
         ("get", "/api/v1/releases?limit=0", "", 400, "ESC-0408"),
         ("get", "/api/v1/releases?limt=3", "", 400, "ESC-0408"),
@@ -246,9 +316,17 @@ async fn wrong_input_is_refused_with_the_next_step() {
         ("put", "/api/v1/services", "", 405, "ESC-0407"),
     ] {
         let answer = server.call(method, path, Some(&token), body).await;
-        assert_eq!(answer.status.as_u16(), status, "{method} {path} {}", answer.json);
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{method} {path} {}",
+            answer.json
+        );
         assert_eq!(answer.json["code"], code, "{method} {path}");
-        assert!(!answer.json["help"].as_str().unwrap_or_default().is_empty(), "{method} {path}");
+        assert!(
+            !answer.json["help"].as_str().unwrap_or_default().is_empty(),
+            "{method} {path}"
+        );
     }
 }
 
@@ -257,14 +335,29 @@ async fn browsers_are_told_what_the_page_may_do() {
     let server = Server::start().await;
     let page = server.send("get", "/", None, "").await;
     assert_eq!(page.status(), StatusCode::OK);
-    let text = |name| page.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let text = |name| {
+        page.headers()
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+    };
     let policy = text("content-security-policy");
-    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
-    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'sha256-"),
+        "{policy}"
+    );
+    assert!(
+        policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     assert_eq!(text("x-content-type-options"), "nosniff");
     assert_eq!(text("cache-control"), "no-store");
     let foreign = server.send("get", "/healthz", None, "").await;
-    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
+    assert!(
+        !foreign
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
 }
 
 #[tokio::test]
@@ -273,15 +366,30 @@ async fn a_plan_is_checked_and_shown() {
     let token = server.token("viewer", &["viewer"]).await;
     let check = async |plan: &str| {
         let body = json!({ "name": "esclusa.yaml", "plan": plan }).to_string();
-        server.call("post", "/api/v1/plans/check", Some(&token), &body).await.json
+        server
+            .call("post", "/api/v1/plans/check", Some(&token), &body)
+            .await
+            .json
     };
     let good = check(PLAN).await;
     assert_eq!(good["accepted"], true, "{good}");
-    assert!(good["show"].as_str().is_some_and(|show| show.contains("50%")), "{good}");
+    assert!(
+        good["show"]
+            .as_str()
+            .is_some_and(|show| show.contains("50%")),
+        "{good}"
+    );
     let bad = check("esclusa: 1\nstagess: []\n").await;
     assert_eq!(bad["accepted"], false);
-    assert!(bad["diagnostics"].as_array().is_some_and(|found| !found.is_empty()));
-    let schema = server.call("get", "/api/v1/plans/schema", Some(&token), "").await.json;
+    assert!(
+        bad["diagnostics"]
+            .as_array()
+            .is_some_and(|found| !found.is_empty())
+    );
+    let schema = server
+        .call("get", "/api/v1/plans/schema", Some(&token), "")
+        .await
+        .json;
     assert!(schema["properties"]["stages"].is_object() || schema["$defs"].is_object());
 }
 
@@ -289,14 +397,26 @@ async fn a_plan_is_checked_and_shown() {
 async fn probes_say_unknown_and_fail_as_such() {
     let server = Server::start().await;
     let ready = server.call("get", "/readyz", None, "").await;
-    assert_eq!((ready.status, &ready.json["store"]), (StatusCode::OK, &json!("pass")));
+    assert_eq!(
+        (ready.status, &ready.json["store"]),
+        (StatusCode::OK, &json!("pass"))
+    );
     assert_ne!(ready.json["proxy"], "pass", "no proxy is there");
     let token = server.token("viewer", &["viewer"]).await;
     let metrics = server.send("get", "/metrics", Some(&token), "").await;
-    let text = metrics.into_body().collect().await.expect("a body").to_bytes();
+    let text = metrics
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
     let text = String::from_utf8(text.to_vec()).expect("text");
     assert!(text.contains("esclusa_proxy_scraped 0"), "{text}");
-    assert!(text.contains("esclusa_api_requests_total{path=\"/readyz\",method=\"GET\",status=\"200\"} 1"));
+    assert!(
+        text.contains(
+            "esclusa_api_requests_total{path=\"/readyz\",method=\"GET\",status=\"200\"} 1"
+        )
+    );
 }
 
 /// Reads a stream until a message of this kind, whole.
@@ -318,7 +438,9 @@ async fn message(body: &mut Body, text: &mut String, kind: &str) -> Value {
             }
         }
     };
-    tokio::time::timeout(LIMIT, reading).await.unwrap_or_else(|_| panic!("no {kind} came"))
+    tokio::time::timeout(LIMIT, reading)
+        .await
+        .unwrap_or_else(|_| panic!("no {kind} came"))
 }
 
 /// One release through the interface: asked for, followed, signed off, taken back.
@@ -330,26 +452,45 @@ async fn a_release_is_started_followed_and_taken_back() {
     let start = json!({
         "plan_name": "esclusa.yaml", "plan": PLAN, "version": "2.4.1", "base_dir": "/tmp"
     });
-    let started =
-        server.call("post", "/api/v1/releases", Some(&operator), &start.to_string()).await;
+    let started = server
+        .call(
+            "post",
+            "/api/v1/releases",
+            Some(&operator),
+            &start.to_string(),
+        )
+        .await;
     assert_eq!(started.status, StatusCode::CREATED, "{}", started.json);
     assert_eq!(started.json["queued"], false);
     let id = started.json["release"].as_str().expect("an id").to_owned();
     let at = |rest: &str| format!("/api/v1/releases/{id}{rest}");
 
-    let mut body =
-        server.send("get", &at("/stream"), Some(&operator), "").await.into_body();
+    let mut body = server
+        .send("get", &at("/stream"), Some(&operator), "")
+        .await
+        .into_body();
     let mut text = String::new();
     let first = message(&mut body, &mut text, "event").await;
-    assert_eq!((&first["kind"], &first["actor"]), (&json!("requested"), &json!("ci")));
+    assert_eq!(
+        (&first["kind"], &first["actor"]),
+        (&json!("requested"), &json!("ci"))
+    );
     let view = message(&mut body, &mut text, "release").await;
     assert_eq!(view["missing_sign_offs"], json!(["security"]));
 
-    let second =
-        server.call("post", "/api/v1/releases", Some(&operator), &start.to_string()).await;
+    let second = server
+        .call(
+            "post",
+            "/api/v1/releases",
+            Some(&operator),
+            &start.to_string(),
+        )
+        .await;
     assert_eq!(second.status, StatusCode::CONFLICT);
     let agreed = json!({ "role": "security", "comment": "looked at it" }).to_string();
-    let signed = server.call("post", &at("/sign-offs"), Some(&security), &agreed).await;
+    let signed = server
+        .call("post", &at("/sign-offs"), Some(&security), &agreed)
+        .await;
     assert_eq!(signed.status, StatusCode::OK, "{}", signed.json);
     let signed = loop {
         let event = message(&mut body, &mut text, "event").await;
@@ -360,7 +501,9 @@ async fn a_release_is_started_followed_and_taken_back() {
     assert_eq!(signed["actor"], "eve");
 
     let why = json!({ "reason": "not today" }).to_string();
-    let aborted = server.call("post", &at("/abort"), Some(&operator), &why).await;
+    let aborted = server
+        .call("post", &at("/abort"), Some(&operator), &why)
+        .await;
     assert_eq!(aborted.status, StatusCode::OK, "{}", aborted.json);
     let decided = loop {
         let event = message(&mut body, &mut text, "event").await;
@@ -368,11 +511,24 @@ async fn a_release_is_started_followed_and_taken_back() {
             break event;
         }
     };
-    assert!(decided["payload"]["reason"].as_str().is_some_and(|r| r.contains("not today")));
+    assert!(
+        decided["payload"]["reason"]
+            .as_str()
+            .is_some_and(|r| r.contains("not today"))
+    );
 
-    let report = server.call("get", &at("/report"), Some(&operator), "").await.json;
-    assert_eq!((&report["verdict"], &report["requested_by"]), (&json!("rollback"), &json!("ci")));
+    let report = server
+        .call("get", &at("/report"), Some(&operator), "")
+        .await
+        .json;
+    assert_eq!(
+        (&report["verdict"], &report["requested_by"]),
+        (&json!("rollback"), &json!("ci"))
+    );
     assert_eq!(report["sign_offs"][0]["by"], "eve");
-    let audit = server.call("get", "/api/v1/audit/verify", Some(&operator), "").await.json;
+    let audit = server
+        .call("get", "/api/v1/audit/verify", Some(&operator), "")
+        .await
+        .json;
     assert_eq!(audit["intact"], true, "{audit}");
 }

@@ -55,7 +55,10 @@ pub(super) async fn create(
     Body(asked): Body<CreateToken>,
 ) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
     let token = state.auth.create(&asked.name, &asked.roles).await?;
-    let created = CreatedToken { name: asked.name, token: token.reveal().to_owned() };
+    let created = CreatedToken {
+        name: asked.name,
+        token: token.reveal().to_owned(),
+    };
     Ok((StatusCode::CREATED, Json(created)))
 }
 

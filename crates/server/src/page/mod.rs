@@ -20,7 +20,9 @@ const SCRIPT: &str = include_str!("page.js");
 pub(crate) fn html() -> Bytes {
     static PAGE: OnceLock<Bytes> = OnceLock::new();
     PAGE.get_or_init(|| {
-        let page = FRAME.replacen("/*style*/", STYLE, 1).replacen("/*script*/", SCRIPT, 1);
+        let page = FRAME
+            .replacen("/*style*/", STYLE, 1)
+            .replacen("/*script*/", SCRIPT, 1);
         Bytes::from(page)
     })
     .clone()
@@ -58,7 +60,13 @@ mod tests {
         for outside in ["http://", "https://", "src=", "@import", "url("] {
             assert!(!page.contains(outside), "{outside}");
         }
-        for unsafe_sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+        for unsafe_sink in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+        ] {
             assert!(!SCRIPT.contains(unsafe_sink), "{unsafe_sink}");
         }
         // The policy would block them.
@@ -68,7 +76,10 @@ mod tests {
     /// Checked against `openssl dgst -sha256 -binary | base64`.
     #[test]
     fn the_policy_names_the_inline_texts() {
-        assert_eq!(source("x"), "sha256-LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=");
+        assert_eq!(
+            source("x"),
+            "sha256-LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE="
+        );
         assert!(policy().contains(&source(SCRIPT)) && policy().contains("frame-ancestors 'none'"));
     }
 }

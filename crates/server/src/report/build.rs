@@ -63,7 +63,9 @@ fn version(release: &Release) -> ReportVersion {
 }
 
 fn status(release: &Release) -> Status {
-    let Some(ended) = &release.ended else { return Status::InProgress };
+    let Some(ended) = &release.ended else {
+        return Status::InProgress;
+    };
     match ended.outcome {
         Outcome::Promoted | Outcome::PromotedEarly => Status::Succeeded,
         Outcome::RolledBack | Outcome::Aborted => Status::Returned,
@@ -86,7 +88,11 @@ fn reason(release: &Release, view: &ReleaseView) -> String {
     if let Some(ended) = &release.ended {
         return ended.reason.clone();
     }
-    let because = view.returning_because.as_ref().or(view.hold.as_ref()).or(view.judged.as_ref());
+    let because = view
+        .returning_because
+        .as_ref()
+        .or(view.hold.as_ref())
+        .or(view.judged.as_ref());
     match because {
         Some(because) => format!("{}: {because}", view.phase),
         None => view.phase.clone(),
@@ -104,9 +110,10 @@ fn stages(release: &Release, view: &ReleaseView) -> Vec<StageReport> {
             entered_at: time(stage.entered_at_us),
             confirmed_at: time(stage.confirmed_at_us),
             left_at: time(stage.left_at_us),
-            took_ms: stage.entered_at_us.zip(stage.left_at_us).map(|(entered, left)| {
-                Timestamp(left).since(Timestamp(entered)).0
-            }),
+            took_ms: stage
+                .entered_at_us
+                .zip(stage.left_at_us)
+                .map(|(entered, left)| Timestamp(left).since(Timestamp(entered)).0),
             left_because: stage.left_because.clone(),
             over_budget: release
                 .stages
@@ -132,12 +139,15 @@ fn tasks(view: &ReleaseView) -> Vec<TaskReport> {
 
 /// Agreements that were given, then those that are missing.
 fn sign_offs(release: &Release, view: &ReleaseView) -> Vec<SignOffReport> {
-    let given = release.sign_offs.iter().map(|(role, (agreed, by, at))| SignOffReport {
-        role: role.clone(),
-        by: Some(by.to_string()),
-        at: Some(rfc3339(*at)),
-        comment: agreed.comment.clone(),
-    });
+    let given = release
+        .sign_offs
+        .iter()
+        .map(|(role, (agreed, by, at))| SignOffReport {
+            role: role.clone(),
+            by: Some(by.to_string()),
+            at: Some(rfc3339(*at)),
+            comment: agreed.comment.clone(),
+        });
     let missing = view.missing_sign_offs.iter().map(|role| SignOffReport {
         role: role.clone(),
         by: None,

@@ -7,7 +7,10 @@ use esclusa_release::{Event, Evidence, Phase};
 
 /// Everything that was decided, in order. `stages` are the plan's stages in words.
 pub(super) fn decisions(events: &[Envelope], stages: &[String]) -> Vec<Decision> {
-    events.iter().filter_map(|event| decision(event, stages)).collect()
+    events
+        .iter()
+        .filter_map(|event| decision(event, stages))
+        .collect()
 }
 
 fn decision(stored: &Envelope, stages: &[String]) -> Option<Decision> {
@@ -20,28 +23,38 @@ fn decision(stored: &Envelope, stages: &[String]) -> Option<Decision> {
     };
     let (what, why, evidence) = match &event {
         Event::Requested(asked) => (format!("asked for version {}", asked.version), "", None),
-        Event::Advanced { to, why, evidence } => {
-            (format!("went on to {}", phase(*to, stages)), why.as_str(), evidence.as_ref())
-        }
+        Event::Advanced { to, why, evidence } => (
+            format!("went on to {}", phase(*to, stages)),
+            why.as_str(),
+            evidence.as_ref(),
+        ),
         Event::Judged(evidence) => ("judged".to_owned(), "", Some(evidence)),
         Event::HoldBegan { reason } => ("held".to_owned(), reason.as_str(), None),
         Event::HoldEnded => ("held no longer".to_owned(), "", None),
-        Event::ReturnedByProxy { reason } => {
-            ("the proxy took the share back".to_owned(), reason.as_str(), None)
-        }
-        Event::OverBudget { stage } => {
-            (format!("{} is over its budget", phase(Phase::Stage(*stage), stages)), "", None)
-        }
-        Event::SignedOff(agreed) => {
-            (format!("signed off as {}", agreed.role), agreed.comment.as_str(), None)
-        }
+        Event::ReturnedByProxy { reason } => (
+            "the proxy took the share back".to_owned(),
+            reason.as_str(),
+            None,
+        ),
+        Event::OverBudget { stage } => (
+            format!("{} is over its budget", phase(Phase::Stage(*stage), stages)),
+            "",
+            None,
+        ),
+        Event::SignedOff(agreed) => (
+            format!("signed off as {}", agreed.role),
+            agreed.comment.as_str(),
+            None,
+        ),
         Event::Paused => ("paused".to_owned(), "", None),
         Event::Resumed => ("resumed".to_owned(), "", None),
         Event::Skipped => ("skipped the rest of the stage".to_owned(), "", None),
         Event::PromoteAsked => ("asked for 100% now".to_owned(), "", None),
-        Event::ReturnDecided(back) => {
-            ("decided to go back".to_owned(), back.reason.as_str(), back.evidence.as_ref())
-        }
+        Event::ReturnDecided(back) => (
+            "decided to go back".to_owned(),
+            back.reason.as_str(),
+            back.evidence.as_ref(),
+        ),
         Event::Ended { outcome, reason } => (format!("ended: {outcome}"), reason.as_str(), None),
         Event::Prepared { .. }
         | Event::TaskStarted { .. }

@@ -12,7 +12,12 @@ pub fn markdown(report: &Report) -> String {
     let end = report.outcome.as_deref().unwrap_or("under way");
     line(
         &mut out,
-        &format!("# {} {}: {}", text(&report.service), text(&report.version.name), text(end)),
+        &format!(
+            "# {} {}: {}",
+            text(&report.service),
+            text(&report.version.name),
+            text(end)
+        ),
     );
     line(&mut out, "");
     line(&mut out, &text(&report.reason));
@@ -60,17 +65,34 @@ fn facts(out: &mut String, report: &Report) {
     row(out, &["Plan", &format!("`{}`", report.plan_digest)]);
     row(out, &["Asked for by", &text(&report.requested_by)]);
     row(out, &["Started", &report.started_at]);
-    row(out, &["Ended", report.ended_at.as_deref().unwrap_or("not yet")]);
+    row(
+        out,
+        &["Ended", report.ended_at.as_deref().unwrap_or("not yet")],
+    );
     row(out, &["Duration", &duration(report.duration_ms)]);
     row(out, &["Acted", &text(&report.actors.join(", "))]);
 }
 
 fn stages(out: &mut String, stages: &[StageReport]) {
     heading(out, "Stages");
-    table(out, &["Stage", "Entered", "Confirmed", "Left", "Took", "Why it was left"]);
+    table(
+        out,
+        &[
+            "Stage",
+            "Entered",
+            "Confirmed",
+            "Left",
+            "Took",
+            "Why it was left",
+        ],
+    );
     for stage in stages {
         let why = stage.left_because.as_deref().unwrap_or("");
-        let budget = if stage.over_budget { " (over its budget)" } else { "" };
+        let budget = if stage.over_budget {
+            " (over its budget)"
+        } else {
+            ""
+        };
         row(
             out,
             &[
@@ -78,7 +100,12 @@ fn stages(out: &mut String, stages: &[StageReport]) {
                 stage.entered_at.as_deref().unwrap_or("not entered"),
                 stage.confirmed_at.as_deref().unwrap_or(""),
                 stage.left_at.as_deref().unwrap_or(""),
-                &format!("{}{budget}", stage.took_ms.map_or_else(String::new, |ms| Millis(ms).to_string())),
+                &format!(
+                    "{}{budget}",
+                    stage
+                        .took_ms
+                        .map_or_else(String::new, |ms| Millis(ms).to_string())
+                ),
                 &text(why),
             ],
         );
@@ -88,18 +115,23 @@ fn stages(out: &mut String, stages: &[StageReport]) {
 fn traffic(out: &mut String, traffic: &TrafficReport) {
     heading(out, "Traffic");
     if let Some(because) = &traffic.unknown_because {
+        line(out, "");
         line(out, &format!("Unknown: {}.", text(because)));
         return;
     }
-    table(out, &["Version", "Requests", "Failures", "Error rate", "p95"]);
+    table(
+        out,
+        &["Version", "Requests", "Failures", "Error rate", "p95"],
+    );
     for totals in &traffic.versions {
-        let name = totals.name.as_deref().map_or_else(
-            || format!("`{}`", totals.digest),
-            text,
+        let name = totals
+            .name
+            .as_deref()
+            .map_or_else(|| format!("`{}`", totals.digest), text);
+        let rate = totals.error_rate().map_or_else(
+            || "unknown".to_owned(),
+            |rate| format!("{:.2}%", rate * 100.0),
         );
-        let rate = totals
-            .error_rate()
-            .map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2}%", rate * 100.0));
         let p95 = totals
             .p95_ms
             .map_or_else(|| "unknown".to_owned(), |ms| format!("{ms:.1} ms"));
@@ -108,7 +140,10 @@ fn traffic(out: &mut String, traffic: &TrafficReport) {
     }
     if let (Some(from), Some(to)) = (&traffic.from, &traffic.to) {
         line(out, "");
-        line(out, &format!("Counted from {from} to {to}, without synthetic requests."));
+        line(
+            out,
+            &format!("Counted from {from} to {to}, without synthetic requests."),
+        );
     }
 }
 
@@ -123,7 +158,10 @@ fn sign_offs(out: &mut String, report: &Report) {
             out,
             &[
                 &text(&agreed.role),
-                &agreed.by.as_deref().map_or_else(|| "missing".to_owned(), text),
+                &agreed
+                    .by
+                    .as_deref()
+                    .map_or_else(|| "missing".to_owned(), text),
                 agreed.at.as_deref().unwrap_or(""),
                 &text(&agreed.comment),
             ],
@@ -216,7 +254,10 @@ mod tests {
 
     #[test]
     fn words_cannot_become_markup() {
-        assert_eq!(text("a|b\n*c* <x> `d` [e](f)"), r"a\|b \*c\* \<x\> \`d\` \[e\](f)");
+        assert_eq!(
+            text("a|b\n*c* <x> `d` [e](f)"),
+            r"a\|b \*c\* \<x\> \`d\` \[e\](f)"
+        );
         assert_eq!(text("bell\u{7}"), "bell");
     }
 }

@@ -41,7 +41,10 @@ impl Told {
         let by = Actor::new("ana").expect("valid");
         let at = Timestamp(START_S * 1_000_000);
         let release = Release::begin(requested, by.clone(), at);
-        let mut told = Self { release, events: Vec::new() };
+        let mut told = Self {
+            release,
+            events: Vec::new(),
+        };
         told.store(&event, by, at);
         told
     }
@@ -59,30 +62,70 @@ impl Told {
         let prev = self.events.last().map_or(GENESIS_HASH, |event| event.hash);
         let stream = StreamId::release(&self.release.requested.release);
         let position = self.events.len() as u64 + 1;
-        self.events.push(Envelope::seal(stream, position, at, by, kind, payload, prev));
+        self.events.push(Envelope::seal(
+            stream, position, at, by, kind, payload, prev,
+        ));
     }
 
     /// As far as the first stage, read back.
     fn exposed() -> Self {
         let mut told = Self::begin();
-        let on = |to: Phase, why: &str| Event::Advanced { to, why: why.into(), evidence: None };
-        let agreed = |role: &str, comment: &str| {
-            Event::SignedOff(SignOff { role: role.into(), comment: comment.into() })
+        let on = |to: Phase, why: &str| Event::Advanced {
+            to,
+            why: why.into(),
+            evidence: None,
         };
-        told.then(0, "engine", Event::TaskStarted { task: Task::Prepare, attempt: 1 })
-            .then(1, "engine", Event::Prepared { version: version("2.4.1"), components: [].into() })
-            .then(2, "engine", done(Task::Prepare, "stored"))
-            .then(2, "engine", on(Phase::Preflight, "the version is stored"))
-            .then(30, "eve", agreed("security", "looked | at it"))
-            .then(40, "tom", agreed("tech-lead", ""))
-            .then(41, "engine", on(Phase::Before, "all checks passed"))
-            .then(41, "engine", on(Phase::Deploying, "no steps"))
-            .then(42, "engine", Event::TaskStarted { task: Task::Deploy, attempt: 1 })
-            .then(45, "engine", Event::Deployed { instances: Vec::new() })
-            .then(45, "engine", done(Task::Deploy, "1 instance ready"))
-            .then(45, "engine", on(Phase::CanaryChecks, "all instances are ready"))
-            .then(46, "engine", on(Phase::Stage(0), "no checks"))
-            .then(47, "proxy", confirmed(500));
+        let agreed = |role: &str, comment: &str| {
+            Event::SignedOff(SignOff {
+                role: role.into(),
+                comment: comment.into(),
+            })
+        };
+        told.then(
+            0,
+            "engine",
+            Event::TaskStarted {
+                task: Task::Prepare,
+                attempt: 1,
+            },
+        )
+        .then(
+            1,
+            "engine",
+            Event::Prepared {
+                version: version("2.4.1"),
+                components: [].into(),
+            },
+        )
+        .then(2, "engine", done(Task::Prepare, "stored"))
+        .then(2, "engine", on(Phase::Preflight, "the version is stored"))
+        .then(30, "eve", agreed("security", "looked | at it"))
+        .then(40, "tom", agreed("tech-lead", ""))
+        .then(41, "engine", on(Phase::Before, "all checks passed"))
+        .then(41, "engine", on(Phase::Deploying, "no steps"))
+        .then(
+            42,
+            "engine",
+            Event::TaskStarted {
+                task: Task::Deploy,
+                attempt: 1,
+            },
+        )
+        .then(
+            45,
+            "engine",
+            Event::Deployed {
+                instances: Vec::new(),
+            },
+        )
+        .then(45, "engine", done(Task::Deploy, "1 instance ready"))
+        .then(
+            45,
+            "engine",
+            on(Phase::CanaryChecks, "all instances are ready"),
+        )
+        .then(46, "engine", on(Phase::Stage(0), "no checks"))
+        .then(47, "proxy", confirmed(500));
         told
     }
 }
@@ -102,20 +145,36 @@ fn requested(plan: Plan) -> Requested {
 
 fn version(name: &str) -> VersionRef {
     let digest = Digest::of(name.as_bytes());
-    VersionRef { name: name.parse().expect("valid"), digest, verified: false }
+    VersionRef {
+        name: name.parse().expect("valid"),
+        digest,
+        verified: false,
+    }
 }
 
 fn done(task: Task, note: &str) -> Event {
-    Event::TaskEnded { task, attempt: 1, end: TaskEnd::Done { note: note.into() } }
+    Event::TaskEnded {
+        task,
+        attempt: 1,
+        end: TaskEnd::Done { note: note.into() },
+    }
 }
 
 fn confirmed(share: u16) -> Event {
     let share = BasisPoints::new(share).expect("a share");
-    Event::DialConfirmed(DialEvidence { asked: share, achieved: share, generation: None })
+    Event::DialConfirmed(DialEvidence {
+        asked: share,
+        achieved: share,
+        generation: None,
+    })
 }
 
 fn evidence(code: &str, summary: &str) -> Evidence {
-    Evidence { code: code.into(), summary: summary.into(), verdict: serde_json::Value::Null }
+    Evidence {
+        code: code.into(),
+        summary: summary.into(),
+        verdict: serde_json::Value::Null,
+    }
 }
 
 fn traffic() -> TrafficReport {
@@ -127,7 +186,10 @@ fn traffic() -> TrafficReport {
         p95_ms,
     };
     TrafficReport {
-        versions: vec![totals("2.4.0", 9_512, 9, Some(41.5)), totals("2.4.1", 503, 21, None)],
+        versions: vec![
+            totals("2.4.0", 9_512, 9, Some(41.5)),
+            totals("2.4.1", 503, 21, None),
+        ],
         from: Some(second(START_S)),
         to: Some(second(START_S + 300)),
         unknown_because: None,
@@ -143,7 +205,10 @@ fn rolled_back() -> Report {
         outcome: Outcome::RolledBack,
         evidence: Some(harm.clone()),
     };
-    let ended = Event::Ended { outcome: Outcome::RolledBack, reason: back.reason.clone() };
+    let ended = Event::Ended {
+        outcome: Outcome::RolledBack,
+        reason: back.reason.clone(),
+    };
     told.then(290, "judge", Event::Judged(harm))
         .then(291, "judge", Event::ReturnDecided(back))
         .then(292, "proxy", confirmed(0))
@@ -154,7 +219,10 @@ fn rolled_back() -> Report {
 #[test]
 fn a_release_that_came_back() {
     let report = rolled_back();
-    assert_eq!((report.status, report.verdict), (Status::Returned, Verdict::Rollback));
+    assert_eq!(
+        (report.status, report.verdict),
+        (Status::Returned, Verdict::Rollback)
+    );
     assert_eq!(report.duration_ms, Some(300_000));
     insta::assert_snapshot!("rolled_back_markdown", markdown(&report));
     insta::assert_json_snapshot!("rolled_back", report);
@@ -163,7 +231,13 @@ fn a_release_that_came_back() {
 #[test]
 fn a_release_under_way_says_what_is_not_known() {
     let mut told = Told::exposed();
-    told.then(700, "engine", Event::HoldBegan { reason: "harmlessness is not proved".into() });
+    told.then(
+        700,
+        "engine",
+        Event::HoldBegan {
+            reason: "harmlessness is not proved".into(),
+        },
+    );
     let unknown = TrafficReport {
         versions: Vec::new(),
         from: None,
@@ -171,7 +245,10 @@ fn a_release_under_way_says_what_is_not_known() {
         unknown_because: Some("nothing was counted while it ran".into()),
     };
     let report = build(&told.release, &told.events, unknown);
-    assert_eq!((report.status, report.verdict), (Status::InProgress, Verdict::Hold));
+    assert_eq!(
+        (report.status, report.verdict),
+        (Status::InProgress, Verdict::Hold)
+    );
     assert_eq!((report.outcome.as_ref(), report.duration_ms), (None, None));
     insta::assert_snapshot!("under_way_markdown", markdown(&report));
 }
@@ -180,8 +257,11 @@ fn a_release_under_way_says_what_is_not_known() {
 fn a_missing_sign_off_is_listed() {
     let told = Told::begin();
     let report = build(&told.release, &told.events, traffic());
-    let missing: Vec<_> =
-        report.sign_offs.iter().map(|s| (s.role.as_str(), s.by.is_none())).collect();
+    let missing: Vec<_> = report
+        .sign_offs
+        .iter()
+        .map(|s| (s.role.as_str(), s.by.is_none()))
+        .collect();
     assert_eq!(missing, [("security", true), ("tech-lead", true)]);
 }
 
@@ -190,5 +270,8 @@ fn a_missing_sign_off_is_listed() {
 fn the_json_is_read_back() {
     let report = rolled_back();
     let text = serde_json::to_string(&report).expect("JSON");
-    assert_eq!(serde_json::from_str::<Report>(&text).expect("a report"), report);
+    assert_eq!(
+        serde_json::from_str::<Report>(&text).expect("a report"),
+        report
+    );
 }
