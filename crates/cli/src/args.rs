@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 
 /// What all verbs understand.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "For all verbs")]
 pub(crate) struct Global {
     /// Print data as JSON; talk still goes to standard error
     #[arg(long, global = true)]

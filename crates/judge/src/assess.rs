@@ -100,8 +100,11 @@ impl Judge {
     fn grounds_for_return(&self, t: i64, evidence: &Evidence) -> Option<(Reason, Vec<Cause>)> {
         self.stage.as_ref()?;
         let cluster = self.cluster(Metric::Errors);
-        let outage =
-            |paths: &FastPaths| paths.outage(t, cluster).or_else(|| paths.sparse_outage(t));
+        let outage = |paths: &FastPaths| {
+            paths
+                .outage(t, cluster)
+                .or_else(|| paths.sparse_outage(t, cluster))
+        };
         if let Some(window) = outage(&self.organic).or_else(|| outage(&self.synthetic)) {
             let causes = vec![
                 cause(Label::Errors, Some(Metric::Errors)),
@@ -351,7 +354,7 @@ impl Judge {
             log_ni,
             canary,
             baseline,
-            margins: self.margins(),
+            margins: self.margins.clone(),
             silent_s: self.silent_s,
         }
     }
@@ -401,7 +404,8 @@ impl Judge {
         (seconds.is_finite() && seconds < 1e9).then_some(libm::ceil(seconds) as u64)
     }
 
-    fn margins(&self) -> Vec<Margin> {
+    /// What is proved about the gate metrics in this stage.
+    pub(crate) fn proved_margins(&self) -> Vec<Margin> {
         let Some(stage) = self
             .stage
             .as_ref()

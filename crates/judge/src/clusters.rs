@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 const SCALES: [u32; 5] = [1, 2, 4, 8, 24];
 /// Blocks after which a window's weight has fallen to about a third.
 const MEMORY_BLOCKS: f64 = 360.0;
-/// Events that speak for independence before any data does.
-const PRIOR: f64 = 5.0;
+/// Events, and windows, that speak for independence before any data does. The largest
+/// of several noisy estimates is taken, and long scales have few windows.
+const PRIOR_EVENTS: f64 = 5.0;
+const PRIOR_WINDOWS: f64 = 8.0;
 
 /// One time scale.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -22,6 +24,7 @@ struct Scale {
     last: Option<(u64, u64)>,
     squares: f64,
     events: f64,
+    windows: f64,
 }
 
 impl Scale {
@@ -43,17 +46,20 @@ impl Scale {
             let kept = 1.0 - f64::from(length) / MEMORY_BLOCKS;
             self.squares = kept * self.squares + step * step / (n * before) / 2.0;
             self.events = kept * self.events + (self.bad + last_bad) as f64 / 2.0;
+            self.windows = kept * self.windows + 1.0;
         }
         *self = Self {
             last: Some(window),
             squares: self.squares,
             events: self.events,
+            windows: self.windows,
             ..Self::default()
         };
     }
 
     fn size(&self) -> f64 {
-        (self.squares + PRIOR) / (self.events + PRIOR)
+        let prior = PRIOR_EVENTS + PRIOR_WINDOWS * self.events / self.windows.max(1.0);
+        (self.squares + prior) / (self.events + prior)
     }
 }
 
@@ -91,7 +97,7 @@ mod tests {
             };
             clusters.absorb(bad, 400);
         }
-        assert!(clusters.size() > 15.0, "{}", clusters.size());
+        assert!(clusters.size() > 10.0, "{}", clusters.size());
     }
 
     #[test]

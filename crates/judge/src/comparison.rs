@@ -14,6 +14,10 @@ use std::collections::VecDeque;
 
 /// From here on a block counts as part of a burst.
 const BURSTY: f64 = 1.5;
+/// From this size of clusters on, an episode as short as a burst is one observation.
+const CLUSTERED: f64 = 3.0;
+/// Blocks that a burst lasts at most; a longer episode is more than one observation.
+const EPISODE_BLOCKS: u32 = 4;
 /// The least that a block of a burst may add.
 const SMALLEST_CAP: f64 = 0.3;
 /// Blocks from which the pace of a proof is read.
@@ -36,8 +40,29 @@ pub(crate) struct Comparison {
     dispersion: Dispersion,
     pace: VecDeque<f64>,
     open_baseline: (u64, u64),
+    episode: Episode,
     canary_bad: u64,
     canary_bad_seconds: u64,
+}
+
+/// Blocks in a row that speak for harm.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Episode {
+    blocks: u32,
+    /// Nats that they added, by the alternative that gained most.
+    nats: f64,
+}
+
+impl Episode {
+    fn after(self, nats: &[f64]) -> Self {
+        match nats.iter().copied().fold(0.0, f64::max) {
+            most if most > 0.0 => Self {
+                blocks: self.blocks + 1,
+                nats: self.nats + most,
+            },
+            _ => Self::default(),
+        }
+    }
 }
 
 impl Comparison {
@@ -69,6 +94,7 @@ impl Comparison {
             ),
             pace: VecDeque::new(),
             open_baseline: (0, 0),
+            episode: Episode::default(),
             canary_bad: 0,
             canary_bad_seconds: 0,
         }
@@ -130,7 +156,9 @@ impl Comparison {
             if harmless == Collect::Yes && self.entry.gate == Gate::Proof {
                 self.absorb_harmless(block);
             }
-            self.harm.absorb(&self.harm_nats(block));
+            let nats = self.harm_nats(block);
+            self.harm.absorb(&nats);
+            self.episode = self.episode.after(&nats);
         }
         let (bad, all) = std::mem::take(&mut self.open_baseline);
         self.dispersion.absorb(split(block), bad, all);
@@ -214,6 +242,12 @@ impl Comparison {
             log(bad / expected).clamp(SMALLEST_CAP, self.cap_nats.max(SMALLEST_CAP))
         } else {
             self.cap_nats
+        };
+        let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < EPISODE_BLOCKS {
+            // Up to the length of a burst, an episode is one observation.
+            (cap - self.episode.nats).max(0.0)
+        } else {
+            cap
         };
         Temper {
             phi_for: now,

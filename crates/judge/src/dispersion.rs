@@ -6,12 +6,14 @@
 //! not do: look at hosts or users one by one.
 
 use crate::clusters::Clusters;
-use libm::sqrt;
+use libm::{pow, sqrt};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// The Fano factor enters by its root, and no further than this.
-const MOST_FROM_COUNTS: f64 = 5.0;
+/// The size of clusters enters by this power (caps do the rest), and no further than
+/// the limit.
+const COUNTS_POWER: f64 = 0.65;
+const MOST_FROM_COUNTS: f64 = 8.0;
 
 /// Bad events of one block, pooled over strata.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ impl Dispersion {
     pub(crate) fn with(&self, open: Option<Split>) -> f64 {
         let residuals = residuals(self.splits.iter().copied().chain(open));
         let from_splits = phi_of_residuals(&residuals, self.prior_blocks);
-        let from_counts = sqrt(self.burstiness()).min(MOST_FROM_COUNTS);
+        let from_counts = pow(self.burstiness(), COUNTS_POWER).min(MOST_FROM_COUNTS);
         from_splits.max(from_counts).max(1.0)
     }
 

@@ -19,6 +19,7 @@ const OUTAGE_RATE: f64 = 0.5;
 const SPARSE_REQUESTS: u64 = 8;
 const SPARSE_SPAN_S: i64 = 5;
 const SPARSE_RATE: f64 = 0.75;
+const SPARSE_CLUSTER: f64 = 2.0;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;
 /// Bad events of both sides over some seconds.
@@ -107,28 +108,26 @@ impl FastPaths {
     ///
     /// Looks at every window of three to ten seconds that ends now, so an outage in
     /// the middle of a stage need not first outweigh the good seconds before it.
-    /// A shorter window than the longest counts failures in units of `cluster`, the
-    /// size in which the baseline's own come.
+    /// Failures are counted in units of `cluster`, the size in which the baseline's own
+    /// come: where bursts are known, one burst is no outage.
     pub(crate) fn outage(&self, t: i64, cluster: f64) -> Option<Window> {
         OUTAGE_WINDOWS
-            .map(|length| (length, self.window(t, length, |r| r.outage)))
-            .find_map(|(length, (window, seconds))| {
-                let failed = window.canary_bad as f64 >= OUTAGE_RATE * window.canary as f64;
+            .map(|length| self.window(t, length, |r| r.outage))
+            .find_map(|(window, seconds)| {
+                let bad = window.canary_bad as f64;
+                let failed = bad >= OUTAGE_RATE * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
-                let unit = if length == *OUTAGE_WINDOWS.end() {
-                    1.0
-                } else {
-                    cluster
-                };
-                let several =
-                    window.canary_bad as f64 >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * unit;
+                let several = bad >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * cluster;
                 (enough && failed && several && self.baseline_is_healthy(&window)).then_some(window)
             })
     }
 
     /// Three quarters of the last few canary requests failed, however long they took
-    /// to come.
-    pub(crate) fn sparse_outage(&self, t: i64) -> Option<Window> {
+    /// to come. Too few to tell a burst by, where the baseline's failures come in bursts.
+    pub(crate) fn sparse_outage(&self, t: i64, cluster: f64) -> Option<Window> {
+        if cluster >= SPARSE_CLUSTER {
+            return None;
+        }
         let (first, last) = (self.sparse.front()?, self.sparse.back()?);
         let canary: u64 = self.sparse.iter().map(|s| s.canary).sum();
         let canary_bad: u64 = self.sparse.iter().map(|s| s.canary_bad).sum();
@@ -235,7 +234,10 @@ mod tests {
     fn an_outage_of_both_is_nobodys_fault() {
         let each = vec![counts(25, 25, 40, 75); 10];
         let paths = seconds(&each);
-        assert_eq!((paths.outage(9, 1.0), paths.sparse_outage(9)), (None, None));
+        assert_eq!(
+            (paths.outage(9, 1.0), paths.sparse_outage(9, 1.0)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -245,7 +247,7 @@ mod tests {
             let canary = u64::from(t % 2 == 0);
             paths.push(second(t, counts(canary, canary, 0, 10)));
             assert_eq!(
-                paths.sparse_outage(t).is_some(),
+                paths.sparse_outage(t, 1.0).is_some(),
                 t == 14 || t == 16,
                 "at {t}"
             );

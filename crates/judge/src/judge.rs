@@ -9,7 +9,7 @@ use crate::evidence::Counts;
 use crate::fast::{FastPaths, Recent};
 use crate::metric::{Counting, Metric, entries};
 use crate::rails::Rail;
-use crate::report::Report;
+use crate::report::{Margin, Report};
 use crate::second::{Comparable, ProxyCell, Second, StageInfo};
 use crate::side::Side;
 use crate::slice::{Cell, OTHER_ROUTE};
@@ -56,6 +56,8 @@ pub struct Judge {
     pub(crate) witness: Witness,
     /// Set once, for good.
     pub(crate) returned: Option<(Reason, Vec<crate::verdict::Cause>)>,
+    /// What is proved, as of the last block.
+    pub(crate) margins: Vec<Margin>,
     verdict: Option<Verdict>,
 }
 
@@ -97,6 +99,7 @@ impl Judge {
             synthetic: FastPaths::default(),
             witness: Witness::default(),
             returned: None,
+            margins: Vec::new(),
             verdict: None,
             config,
         }
@@ -127,6 +130,7 @@ impl Judge {
             last_baseline: None,
         });
         // What was said of the last stage does not hold for this one.
+        self.margins.clear();
         self.verdict = None;
     }
 
@@ -393,6 +397,7 @@ impl Judge {
                 stratum.drop_open();
             }
         }
+        self.margins = self.proved_margins();
     }
 
     fn proof_is_stale(&self, t: i64) -> bool {

@@ -102,7 +102,7 @@ fn check(dir: &Path) -> (i32, Value) {
 
 #[test]
 fn checks_pass_fail_or_are_unknown() {
-    let passes = with_checks("  - command: 'true'\n  - sign-off: { roles: [security] }\n");
+    let passes = with_checks("  - command: { run: 'true' }\n  - sign-off: { roles: [security] }\n");
     let (code, said) = check(passes.path());
     assert_eq!(
         (code, &said["go"], &said["asked"]),
@@ -110,12 +110,12 @@ fn checks_pass_fail_or_are_unknown() {
     );
     assert_eq!(said["checks"][1]["status"], "later");
 
-    let fails = with_checks("  - command: 'true'\n  - command: 'exit 3'\n");
+    let fails = with_checks("  - command: { run: 'true' }\n  - command: { run: 'exit 3' }\n");
     let (code, said) = check(fails.path());
     assert_eq!((code, &said["go"]), (6, &Value::Bool(false)));
     assert_eq!(said["checks"][1]["status"], "fail");
 
-    let unknown = with_checks("  - command: ./not-there-${version}\n");
+    let unknown = with_checks("  - command: { run: [./not-there] }\n");
     let (code, said) = check(unknown.path());
     assert_eq!(
         (code, &said["checks"][0]["status"]),

@@ -1,7 +1,9 @@
 //! The interface's own description, checked in as `openapi/esclusa.json`.
 
+use super::events::EventView;
 use super::routes::endpoints;
 use super::scopes::scope_of;
+use super::stream::{EndView, TrafficView};
 use crate::auth::Scope;
 use crate::error::ApiError;
 use axum::Json;
@@ -18,7 +20,7 @@ use utoipa::openapi::OpenApi as Description;
                        sentence and the next step; codes are explained in docs/errors. Send a \
                        token as `Authorization: Bearer`; the Unix socket needs none.",
     ),
-    components(schemas(ApiError))
+    components(schemas(ApiError, EndView, EventView, TrafficView))
 )]
 struct About;
 
@@ -68,6 +70,7 @@ fn declare(operation: &mut Value, scope: Scope) {
         })
     };
     operation["responses"]["401"] = refusal("No valid token");
+    operation["responses"]["default"] = refusal("Whatever else went wrong, with the next step");
     if scope != Scope::AnyToken {
         let needed = match scope {
             Scope::SignOff => "the role that is signed off".to_owned(),

@@ -37,7 +37,7 @@ requires:
 stages:
   - to: 50%
     for: 5m
-  - to: 100%
+  - { to: 100%, watch: 10m }
 ";
 
 struct Server {

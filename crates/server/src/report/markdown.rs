@@ -115,6 +115,7 @@ fn stages(out: &mut String, stages: &[StageReport]) {
 fn traffic(out: &mut String, traffic: &TrafficReport) {
     heading(out, "Traffic");
     if let Some(because) = &traffic.unknown_because {
+        line(out, "");
         line(out, &format!("Unknown: {}.", text(because)));
         return;
     }

@@ -1,0 +1,7 @@
+//! The judge from outside: seconds in, verdicts out.
+
+mod absence;
+mod decisions;
+mod recording;
+mod resume;
+mod world;

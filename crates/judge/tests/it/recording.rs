@@ -1,0 +1,115 @@
+//! Recordings in the replay format.
+
+use crate::world::{Plant, World, canary};
+use esclusa_judge::{Decision, JudgeConfig, Label, replay};
+use std::fmt::Write as _;
+
+/// The world as a recording.
+fn record(world: &World) -> String {
+    let mut text = format!(
+        "{{\"kind\":\"meta\",\"format\":\"esclusa-judge/1\",\"id\":\"x\",\"routes\":[\"GET /item\",\"GET /search\",\"POST /cart\",\"GET /export\"],\
+         \"baseline\":\"v1\",\"canary\":\"v2\",\"canary_start_t\":0,\"stage\":{{\"weight\":{},\"next_weight\":{}}}}}\n",
+        world.share, world.next_share
+    );
+    let mut traffic = world.traffic();
+    for t in -world.pre_roll_s..world.duration_s {
+        let weight = if t < 0 { 0.0 } else { world.share };
+        writeln!(text, "{{\"kind\":\"tick\",\"t\":{t},\"w\":{weight}}}").expect("writes");
+        for (index, cell) in traffic.second(t).cells.iter().map(|c| &c.cell).enumerate() {
+            let version = if cell.intended == canary() {
+                "v2"
+            } else {
+                "v1"
+            };
+            let latency = serde_json::to_string(&cell.latency).expect("serialises");
+            let (n, e, r) = (cell.requests, cell.failures(), index % 4);
+            writeln!(
+                text,
+                "{{\"kind\":\"s\",\"t\":{t},\"v\":\"{version}\",\"r\":{r},\"n\":{n},\"e\":{e},\"h\":{latency},\"later\":1}}"
+            )
+            .expect("writes");
+        }
+    }
+    text
+}
+
+#[test]
+fn a_recording_is_judged_as_the_live_traffic_was() {
+    for plants in [
+        vec![],
+        vec![(90, Plant::Errors(0.6))],
+        vec![(20, Plant::Errors(0.03))],
+    ] {
+        let world = World {
+            plants,
+            duration_s: 150,
+            ..World::default()
+        };
+        let live = world.run(&JudgeConfig::default()).rollback;
+        let timeline =
+            replay::run(record(&world).lines(), JudgeConfig::default()).expect("a recording");
+        let replayed = timeline
+            .iter()
+            .find(|line| line.verdict == Decision::Rollback)
+            .map(|line| (line.t, line.reason.clone()));
+        assert_eq!(replayed, live);
+        let last = timeline.last().expect("a last line");
+        assert_eq!(last.t, world.duration_s - 1);
+    }
+}
+
+#[test]
+fn the_timeline_names_the_cause() {
+    let world = World {
+        plants: vec![(30, Plant::Errors(1.0))],
+        duration_s: 60,
+        ..World::default()
+    };
+    let timeline =
+        replay::run(record(&world).lines(), JudgeConfig::default()).expect("a recording");
+    let last = timeline.last().expect("a last line");
+    assert_eq!(last.causes[0].label, Label::Errors);
+    assert_eq!(last.causes[1].label, Label::Outage);
+}
+
+#[test]
+fn bad_recordings_are_refused_with_their_line() {
+    let meta = record(&World {
+        duration_s: 0,
+        pre_roll_s: 0,
+        ..World::default()
+    });
+    for (rest, what) in [
+        (
+            "{\"kind\":\"s\",\"v\":\"v1\",\"r\":0,\"n\":1}",
+            "before the first",
+        ),
+        (
+            "{\"kind\":\"tick\",\"t\":1}\n{\"kind\":\"tick\",\"t\":1}",
+            "backwards",
+        ),
+        (
+            "{\"kind\":\"tick\",\"t\":1}\n{\"kind\":\"s\",\"v\":\"v9\",\"r\":0,\"n\":1}",
+            "neither",
+        ),
+        (
+            "{\"kind\":\"tick\",\"t\":1}\n{\"kind\":\"s\",\"v\":\"v1\",\"r\":9,\"n\":1}",
+            "route",
+        ),
+        (
+            "{\"kind\":\"tick\",\"t\":1}\n{\"kind\":\"s\",\"v\":\"v1\",\"r\":0,\"n\":1,\"e\":2}",
+            "more errors",
+        ),
+        ("not json", "expected"),
+    ] {
+        let text = format!("{meta}{rest}");
+        let error = replay::run(text.lines(), JudgeConfig::default()).expect_err(rest);
+        assert!(error.to_string().contains(what), "{rest}: {error}");
+        assert!(error.line >= 2);
+    }
+    let error =
+        replay::run(["{\"kind\":\"tick\",\"t\":1}"], JudgeConfig::default()).expect_err("no meta");
+    assert_eq!(error.line, 1);
+    let unknown = format!("{meta}{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
+    assert!(replay::run(unknown.lines(), JudgeConfig::default()).is_ok());
+}
