@@ -5,7 +5,10 @@
 //! itself. `--scenario` and `--runs` repeat single cases and print what was measured;
 //! the exit code is 1 when any of them did not end as it must.
 
-#![expect(clippy::expect_used, reason = "a demonstration that cannot go on says so and ends")]
+#![expect(
+    clippy::expect_used,
+    reason = "a demonstration that cannot go on says so and ends"
+)]
 
 use clap::Parser;
 use esclusa_testkit::load::{Load, LoadConfig, LoadReport};
@@ -120,9 +123,18 @@ impl Shown {
 
     /// Failures that no version answers for: the change itself made them.
     fn failed_by_change(&self) -> u64 {
-        let answered: u64 = self.report.by_version.values().map(|version| version.failed).sum();
+        let answered: u64 = self
+            .report
+            .by_version
+            .values()
+            .map(|version| version.failed)
+            .sum();
         self.report.failed - answered
-            + self.report.by_version.get("").map_or(0, |unnamed| unnamed.failed)
+            + self
+                .report
+                .by_version
+                .get("")
+                .map_or(0, |unnamed| unnamed.failed)
     }
 
     fn is_right(&self) -> bool {
@@ -130,7 +142,9 @@ impl Shown {
         self.outcome == self.scenario.must_end()
             && self.failed_by_change() == 0
             && self.report.failed <= failed
-            && self.last_canary_after_s().is_none_or(|after| after <= seconds)
+            && self
+                .last_canary_after_s()
+                .is_none_or(|after| after <= seconds)
     }
 }
 
@@ -154,7 +168,11 @@ async fn main() -> ExitCode {
         }
     }
     summary(&all);
-    if all.iter().all(Shown::is_right) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all.iter().all(Shown::is_right) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 async fn show(scenario: Scenario, args: &Args) -> Shown {
@@ -171,8 +189,11 @@ async fn show(scenario: Scenario, args: &Args) -> Shown {
     let first = plane.release(&plan, STABLE).await;
     watch(&plane, &first, Scenario::Good, args.quiet).await;
     let target: SocketAddr = ([127, 0, 0, 1], port).into();
-    let load = Load::start(LoadConfig { rate: args.rate, ..LoadConfig::on(target) })
-        .expect("the load starts");
+    let load = Load::start(LoadConfig {
+        rate: args.rate,
+        ..LoadConfig::on(target)
+    })
+    .expect("the load starts");
     let began = std::time::Instant::now();
     let release = plane.release(&plan, CANARY).await;
     let ended = watch(&plane, &release, scenario, args.quiet).await;
@@ -182,7 +203,13 @@ async fn show(scenario: Scenario, args: &Args) -> Shown {
         println!("{report}");
     }
     let text = |key: &str| ended[key].as_str().unwrap_or_default().to_owned();
-    Shown { scenario, outcome: text("outcome"), reason: text("reason"), report, took }
+    Shown {
+        scenario,
+        outcome: text("outcome"),
+        reason: text("reason"),
+        report,
+        took,
+    }
 }
 
 /// Prints what changes until the release ends; breaks the version when it is time.
@@ -197,7 +224,9 @@ async fn watch(plane: &ControlPlane, release: &str, scenario: Scenario, quiet: b
             "{} at {}{}",
             view["phase"].as_str().unwrap_or("?"),
             view["share"].as_str().unwrap_or("?"),
-            view["hold"].as_str().map_or(String::new(), |hold| format!(", waits: {hold}")),
+            view["hold"]
+                .as_str()
+                .map_or(String::new(), |hold| format!(", waits: {hold}")),
         );
         let seconds = began.elapsed().as_secs_f64();
         let words: String = line.chars().filter(|c| !c.is_ascii_digit()).collect();
@@ -222,7 +251,10 @@ async fn watch(plane: &ControlPlane, release: &str, scenario: Scenario, quiet: b
                 println!("{seconds:7.1} s  the new version begins to fail");
             }
         }
-        assert!(began.elapsed() < RELEASE_LIMIT, "no end after {RELEASE_LIMIT:?}: {view:#}");
+        assert!(
+            began.elapsed() < RELEASE_LIMIT,
+            "no end after {RELEASE_LIMIT:?}: {view:#}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -268,7 +300,9 @@ fn indented(text: &str) -> String {
 }
 
 fn line(shown: &Shown) -> String {
-    let after = shown.last_canary_after_s().map_or("-".into(), |s| format!("{s:.2} s"));
+    let after = shown
+        .last_canary_after_s()
+        .map_or("-".into(), |s| format!("{s:.2} s"));
     let (bound_s, bound_failed) = shown.scenario.bounds();
     format!(
         "{} {:<10} {:<12} in {:5.1} s; users: {} sent, {} failed (at most {bound_failed}), \
@@ -289,9 +323,19 @@ fn summary(all: &[Shown]) {
     let right = all.iter().filter(|shown| shown.is_right()).count();
     println!("\n{right} of {} ended as they must", all.len());
     for scenario in [Scenario::Failing60, Scenario::Failing30] {
-        let of: Vec<&Shown> = all.iter().filter(|shown| shown.scenario == scenario).collect();
-        let worst_s = of.iter().filter_map(|s| s.last_canary_after_s()).fold(0.0, f64::max);
-        let worst_failed = of.iter().map(|shown| shown.report.failed).max().unwrap_or(0);
+        let of: Vec<&Shown> = all
+            .iter()
+            .filter(|shown| shown.scenario == scenario)
+            .collect();
+        let worst_s = of
+            .iter()
+            .filter_map(|s| s.last_canary_after_s())
+            .fold(0.0, f64::max);
+        let worst_failed = of
+            .iter()
+            .map(|shown| shown.report.failed)
+            .max()
+            .unwrap_or(0);
         if !of.is_empty() {
             println!(
                 "{}: at worst {worst_s:.2} s of canary traffic after its first failure, \
