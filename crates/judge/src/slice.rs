@@ -164,6 +164,73 @@ pub struct Slice {
 mod tests {
     use super::*;
 
+    const GOLDEN: &str = include_str!("../golden/slice-v1.json");
+
+    /// Every field set in the first cell, as few as allowed in the second.
+    fn every_field() -> Slice {
+        let canary = Digest::of(b"canary");
+        let full = Cell {
+            intended: canary,
+            served: Some(Digest::of(b"stable")),
+            route: "GET /item/:id".into(),
+            instance: Some(InstanceId::new("web-1").expect("valid")),
+            synthetic: true,
+            requests: 40,
+            events: BTreeMap::from([
+                (EventClass::ServerError, 1),
+                (EventClass::Connect, 2),
+                (EventClass::Reset, 3),
+                (EventClass::Timeout, 4),
+                (EventClass::ClientError, 5),
+                (EventClass::GrpcStatus, 6),
+                (EventClass::Cancelled, 7),
+                (EventClass::FeatureDisabled, 8),
+            ]),
+            latency: Histogram::try_from(vec![7, 1, 207, 2]).expect("pairs"),
+            pending: Histogram::try_from(vec![550, 3]).expect("pairs"),
+            units: vec![UnitCount {
+                unit: u64::MAX,
+                requests: 12,
+                failures: 3,
+            }],
+        };
+        let least = Cell {
+            intended: canary,
+            served: None,
+            route: OTHER_ROUTE.into(),
+            instance: None,
+            synthetic: false,
+            requests: 0,
+            events: BTreeMap::new(),
+            latency: Histogram::default(),
+            pending: Histogram::default(),
+            units: Vec::new(),
+        };
+        Slice {
+            v: SLICE_VERSION,
+            service: ServiceName::new("shop").expect("valid"),
+            second: 1_767_225_600,
+            uptime_s: 86_400,
+            generation: GenerationId {
+                epoch: esclusa_model::Epoch(3),
+                number: 17,
+            },
+            cells: vec![full, least],
+            client_faults: 2,
+            proxy_faults: 1,
+        }
+    }
+
+    /// Slices are stored and judged again by later programs; another shape is another
+    /// version.
+    #[test]
+    fn the_shape_is_a_contract() {
+        let text = serde_json::to_string_pretty(&every_field()).expect("JSON");
+        assert_eq!(format!("{text}\n"), GOLDEN);
+        let read: Slice = serde_json::from_str(GOLDEN).expect("reads what was agreed");
+        assert_eq!(read, every_field());
+    }
+
     #[test]
     fn only_the_versions_own_faults_are_failures() {
         use EventClass as E;

@@ -8,6 +8,7 @@
 )]
 
 mod artifacts;
+mod catalog;
 mod checks;
 mod dials;
 mod outlives;
