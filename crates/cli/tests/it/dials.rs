@@ -40,7 +40,7 @@ impl Outside {
 
     /// Brings v1, asks for v2.
     async fn release(&self, name: &str, set: &str, read: &str) -> String {
-        let plan = |app: &DemoApp| {
+        let plan = |app: &DemoApp, set: &str, read: &str| {
             format!(
                 "esclusa: 1\nservice: {name}\naddress: {{ url: 'http://{}' }}\n\
                  traffic: {{ command: {{ set: './{set}', read: './{read}', timeout: 3s }} }}\n\
@@ -49,8 +49,8 @@ impl Outside {
                 app.address()
             )
         };
-        first(&self.plane, &plan(&self.v1), "v1").await;
-        self.plane.release(&plan(&self.v2), "v2").await
+        first(&self.plane, &plan(&self.v1, "set", "read"), "v1").await;
+        self.plane.release(&plan(&self.v2, set, read), "v2").await
     }
 
     fn weight(&self, name: &str) -> String {
@@ -83,7 +83,7 @@ async fn honest(outside: &Outside) {
     let view = waits.await;
     assert_eq!(view["phase"], "stage 1", "{view:#}");
     promote(plane, &release).await;
-    ends(plane, &release, "promoted").await;
+    ends(plane, &release, "promoted_early").await;
     assert_eq!(outside.weight("honest"), "100");
 }
 

@@ -20,7 +20,7 @@ async fn after_promotion_rollback_is_one_generation() {
     let load = shop.load(60.0);
     let release = plane.release(&plan, "v2").await;
     promote(&plane, &release).await;
-    ends(&plane, &release, "promoted").await;
+    ends(&plane, &release, "promoted_early").await;
     let log = plane.work().join("log");
     assert_eq!(lines(&log), ["first", "second", "last"]);
 

@@ -1,6 +1,8 @@
 //! A second release of a service that has one under way.
 
 use crate::world::{BY_HAND, LONG, Shop, ask, ends, phase, plane, version};
+use esclusa_testkit::plane::ControlPlane;
+use esclusa_testkit::wait_until;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,13 +29,11 @@ async fn a_second_release_is_refused_queued_or_supersedes() {
     assert_eq!(status, 201, "{fourth:#}");
     let third = third["release"].as_str().unwrap().to_owned();
     let fourth = fourth["release"].as_str().unwrap().to_owned();
-    let (_, service) = plane.get("/api/v1/services/shop").await;
-    assert_eq!(service["queue"], json!([third, fourth]), "{service:#}");
+    line_is(&plane, &[&third, &fourth]).await;
 
     // Out of the line again, without anything having happened.
     ask(&plane, &fourth, "abort").await;
-    let (_, service) = plane.get("/api/v1/services/shop").await;
-    assert_eq!(service["queue"], json!([third]), "{service:#}");
+    line_is(&plane, &[&third]).await;
 
     // The end of the first begins the next.
     ask(&plane, &second, "abort").await;
@@ -52,4 +52,13 @@ async fn a_second_release_is_refused_queued_or_supersedes() {
         .await;
     ask(&plane, &fifth, "abort").await;
     ends(&plane, &fifth, "aborted").await;
+}
+
+async fn line_is(plane: &ControlPlane, wanted: &[&str]) {
+    let found = wait_until("the line", LONG, async || {
+        let (_, service) = plane.get("/api/v1/services/shop").await;
+        (service["queue"] == json!(wanted)).then_some(())
+    });
+    let (_, service) = (found.await, plane.get("/api/v1/services/shop").await.1);
+    assert_eq!(service["queue"], json!(wanted), "{service:#}");
 }

@@ -83,7 +83,7 @@ async fn singletons_are_handed_over() {
     crate::world::phase(&plane, &release, "stage 1").await;
     one_acts(&plane, "v1").await;
     promote(&plane, &release).await;
-    ends(&plane, &release, "promoted").await;
+    ends(&plane, &release, "promoted_early").await;
     one_acts(&plane, "v2").await;
     ask(&plane, &release, "rollback").await;
     ends(&plane, &release, "rolled_back").await;

@@ -57,7 +57,7 @@ async fn a_running_version_is_taken_over() {
     });
     both.await.unwrap();
     promote(&plane, &release).await;
-    ends(&plane, &release, "promoted").await;
+    ends(&plane, &release, "promoted_early").await;
     let load = load.stop().await;
     assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
     let (_, service) = plane.get("/api/v1/services/shop").await;
