@@ -1,6 +1,6 @@
 //! The control plane as one value: what the API, the command line and tests speak to.
 
-use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, read_all};
+use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, queue_key, read_all};
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
@@ -216,8 +216,7 @@ impl App {
     /// # Errors
     /// When it is not known, is over, or cannot do that now.
     pub async fn ask(&self, id: &ReleaseId, ask: Ask, by: &Actor) -> Result<(), ApiError> {
-        let release = self.release(id).await?;
-        let actor = self.actor(&release.requested.service).await?;
+        let actor = self.actor(&self.service_of(id).await?).await?;
         let asked = match ask {
             Ask::Pause => AskedCommand::Plain(Command::Pause),
             Ask::Resume => AskedCommand::Plain(Command::Resume),
@@ -236,6 +235,17 @@ impl App {
         )
         .await?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Whose release this is. One in line has no stream yet, only its request.
+    async fn service_of(&self, id: &ReleaseId) -> Result<ServiceName, ApiError> {
+        let unknown = match self.release(id).await {
+            Ok(release) => return Ok(release.requested.service),
+            Err(error) if error.kind == ErrorKind::NotFound => error,
+            Err(error) => return Err(error),
+        };
+        let waiting: Option<StartRequest> = self.shared.store.setting(&queue_key(id)).await?;
+        waiting.map(|request| request.plan.service).ok_or(unknown)
     }
 
     /// All services now.

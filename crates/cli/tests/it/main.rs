@@ -1,4 +1,8 @@
-//! The command as it is used: arguments in; data, talk and exit codes out.
+//! The program as its users meet it: the real binary, arguments in and exit codes out,
+//! real processes, real traffic.
+//!
+//! Each test has a control plane, ports and folders of its own. Nothing is asserted about
+//! how fast something is: outcomes and counts alone.
 
 #![allow(
     missing_docs,
@@ -7,8 +11,18 @@
     reason = "helpers of tests may panic"
 )]
 
+mod aborts;
+mod dials;
+mod exposure;
+mod gates;
+mod going_back;
+mod http_server;
+mod line;
 mod offline;
 mod served;
+mod singletons;
+mod survival;
+mod world;
 
 use std::path::Path;
 use std::process::{Command, Output};

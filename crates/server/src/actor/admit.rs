@@ -186,7 +186,7 @@ impl ServiceActor {
     }
 }
 
-fn queue_key(id: &ReleaseId) -> String {
+pub(crate) fn queue_key(id: &ReleaseId) -> String {
     format!("queue/{id}")
 }
 

@@ -22,6 +22,7 @@ use esclusa_model::{Actor, ReleaseId, ServiceName};
 use esclusa_release::{Service, Task};
 use run::Run;
 
+pub(crate) use admit::queue_key;
 pub(crate) use journal::{fold, read_all};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -16,10 +16,20 @@ pub(crate) struct DriverDial {
 }
 
 impl DriverDial {
-    /// A question; none while one of the two versions is not known.
+    /// A question; none while the canary is not known. On a first deployment both sides
+    /// are the one version there is.
     pub(crate) fn new(service: &Service, release: &Release, turn: bool) -> Option<Self> {
-        let stable = service.stable.as_ref()?;
-        let canary = release.version.as_ref()?;
+        let canary = DialVersion {
+            version: release.version.clone()?,
+            urls: urls(&release.instances),
+        };
+        let stable = service.stable.as_ref().map_or_else(
+            || canary.clone(),
+            |stable| DialVersion {
+                version: stable.version.clone(),
+                urls: urls(&stable.instances),
+            },
+        );
         let requested = &release.requested;
         Some(Self {
             traffic: requested.plan.traffic.clone(),
@@ -27,14 +37,8 @@ impl DriverDial {
                 service: requested.service.clone(),
                 release: requested.release.clone(),
                 step: format!("{}@{}", release.phase, release.phase_since.0),
-                stable: DialVersion {
-                    version: stable.version.clone(),
-                    urls: urls(&stable.instances),
-                },
-                canary: DialVersion {
-                    version: canary.clone(),
-                    urls: urls(&release.instances),
-                },
+                stable,
+                canary,
                 base_dir: PathBuf::from(&requested.base_dir),
             },
             turn,
