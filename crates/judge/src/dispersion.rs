@@ -69,7 +69,9 @@ impl Dispersion {
     pub(crate) fn absorb(&mut self, split: Option<Split>, baseline_bad: u64, baseline: u64) {
         push(&mut self.splits, split, self.window);
         self.phi = self.with(None);
-        push(&mut self.counts, Some(baseline_bad), self.count_window);
+        // A block in which nothing was counted says nothing about how bad events cluster.
+        let counted = (baseline > 0).then_some(baseline_bad);
+        push(&mut self.counts, counted, self.count_window);
         self.clusters.absorb(baseline_bad, baseline);
     }
 

@@ -22,7 +22,9 @@ const FLOOR_NATS: f64 = -50.0;
 const LARGEST: f64 = 1e200;
 
 /// Bad events and requests of both sides in one stratum of one block.
+/// Written as `[canary_bad, canary, baseline_bad, baseline]`: judges keep many of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "[u64; 4]", into = "[u64; 4]")]
 pub(crate) struct Counts {
     /// The canary's bad events.
     pub canary_bad: u64,
@@ -32,6 +34,28 @@ pub(crate) struct Counts {
     pub baseline_bad: u64,
     /// The baseline's requests.
     pub baseline: u64,
+}
+
+impl From<[u64; 4]> for Counts {
+    fn from([canary_bad, canary, baseline_bad, baseline]: [u64; 4]) -> Self {
+        Self {
+            canary_bad,
+            canary,
+            baseline_bad,
+            baseline,
+        }
+    }
+}
+
+impl From<Counts> for [u64; 4] {
+    fn from(counts: Counts) -> Self {
+        [
+            counts.canary_bad,
+            counts.canary,
+            counts.baseline_bad,
+            counts.baseline,
+        ]
+    }
 }
 
 impl Counts {

@@ -130,11 +130,13 @@ pub(crate) struct Entry {
 /// not use stays at evidence one, which keeps the combination valid.
 pub(crate) fn entries(config: &JudgeConfig) -> Vec<Entry> {
     const ALL: &[(Metric, f64, Gate)] = &[
-        (Metric::Errors, 0.54, Gate::Proof),
+        (Metric::Errors, 0.50, Gate::Proof),
         (Metric::ClientErrors, 0.02, Gate::HarmOnly),
         (Metric::GrpcStatus, 0.02, Gate::HarmOnly),
         (Metric::Cancelled, 0.02, Gate::HarmOnly),
-        (Metric::P95, 0.40, Gate::Proof),
+        (Metric::P50, 0.12, Gate::Proof),
+        (Metric::P95, 0.20, Gate::Proof),
+        (Metric::P99, 0.12, Gate::Proof),
     ];
     ALL.iter()
         .filter(|(metric, ..)| !metric.is_latency() || metric.margins(config).is_some())

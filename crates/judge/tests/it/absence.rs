@@ -1,4 +1,4 @@
-//! Absent data is neither guilt nor proof.
+//! Absent data is neither guilt nor proof (trap 3).
 
 use crate::world::{Plant, World, canary, stable};
 use esclusa_judge::{

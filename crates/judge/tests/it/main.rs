@@ -1,5 +1,11 @@
 //! The judge from outside: seconds in, verdicts out.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may panic"
+)]
+
 mod absence;
 mod decisions;
 mod recording;

@@ -1,0 +1,193 @@
+//! Where a second's cells belong: version, stratum, instance, stage.
+
+use crate::evidence::Counts;
+use crate::fast::Recent;
+use crate::judge::Judge;
+use crate::second::ProxyCell;
+use crate::side::Side;
+use crate::slice::{Cell, OTHER_ROUTE};
+use crate::stratum::{Stratum, StratumKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Routes that are told apart once the canary is exposed.
+const JUDGED_ROUTES: usize = 16;
+/// Canary instances that are told apart.
+const MOST_INSTANCES: usize = 64;
+
+/// What one stratum did in one second: baseline, canary.
+type Sides = [Side; 2];
+
+impl Judge {
+    /// Counts one second, wherever its counts belong.
+    pub(crate) fn count(&mut self, t: i64, cells: &[ProxyCell]) {
+        let sums = self.sort_cells(cells);
+        let mut fast =
+            [(); 2].map(|()| (Counts::default(), vec![Counts::default(); self.rails.len()]));
+        let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
+        let mut totals = vec![Counts::default(); entries.len()];
+        let none = Sides::default();
+        for index in 0..self.strata.len() {
+            let [baseline, canary] = sums.get(&index).unwrap_or(&none);
+            let stratum = &self.strata[index];
+            let organic = !stratum.key.synthetic;
+            let (outage, rails) = &mut fast[usize::from(!organic)];
+            add(outage, &stratum.outage_counts(baseline, canary));
+            for (sum, rail) in rails.iter_mut().zip(&self.rails) {
+                add(sum, &stratum.rail_counts(rail.edge_us, baseline, canary));
+            }
+            if organic {
+                self.warm_up.observe(t, index, baseline, canary);
+                let (slow, timed) = self
+                    .witness
+                    .edge(index)
+                    .map_or((0, 0), |e| stratum.baseline_slower(e, baseline));
+                self.witness
+                    .observe(baseline.failures, baseline.requests, slow, timed);
+                if let Some(stage) = &mut self.stage {
+                    stage.count(t, baseline, canary);
+                }
+            }
+            let counted = self.strata[index].observe(&entries, baseline, canary);
+            for (total, more) in totals.iter_mut().zip(&counted) {
+                add(total, more);
+            }
+        }
+        for (comparison, total) in self.comparisons.iter_mut().zip(&totals) {
+            comparison.count(total);
+        }
+        let [organic, synthetic] = self.count_instances(cells);
+        let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;
+        self.organic.push(Recent {
+            t,
+            outage,
+            rails,
+            instances: organic,
+        });
+        self.synthetic.push(Recent {
+            t,
+            outage: synthetic_outage,
+            rails: synthetic_rails,
+            instances: synthetic,
+        });
+    }
+
+    /// The canary's requests and failures by instance: organic, synthetic.
+    fn count_instances(&mut self, cells: &[ProxyCell]) -> [BTreeMap<u32, (u64, u64)>; 2] {
+        let mut sums = [BTreeMap::new(), BTreeMap::new()];
+        for ProxyCell { cell, .. } in cells {
+            let Some(instance) = cell
+                .instance
+                .as_ref()
+                .filter(|_| self.side_of(cell) == Some(1))
+            else {
+                continue;
+            };
+            let index = match self.instances.iter().position(|known| known == instance) {
+                Some(index) => index,
+                None if self.instances.len() < MOST_INSTANCES => {
+                    self.instances.push(instance.clone());
+                    self.instances.len() - 1
+                }
+                None => continue,
+            };
+            let sum: &mut (u64, u64) = sums[usize::from(cell.synthetic)]
+                .entry(index as u32)
+                .or_default();
+            sum.0 += cell.requests;
+            sum.1 += cell.failures();
+        }
+        sums
+    }
+
+    /// Sums cells by stratum and version; unknown versions take no part.
+    fn sort_cells(&mut self, cells: &[ProxyCell]) -> BTreeMap<usize, Sides> {
+        let mut sums: BTreeMap<usize, Sides> = BTreeMap::new();
+        for ProxyCell { proxy, cell } in cells {
+            let misrouted = self.is_misrouted(cell) && !cell.synthetic;
+            if let Some(stage) = self.stage.as_mut().filter(|_| misrouted) {
+                stage.misrouted += cell.requests;
+            }
+            let Some(side) = self.side_of(cell) else {
+                continue;
+            };
+            let key = StratumKey {
+                route: self.route_of(cell),
+                synthetic: cell.synthetic,
+                proxy: proxy.clone(),
+            };
+            let index = self.stratum(key);
+            sums.entry(index).or_default()[side].add(cell);
+        }
+        sums
+    }
+
+    /// 0 for the baseline, 1 for the canary. The version that answered is the one that
+    /// is observed; where none did, the one that should have.
+    fn side_of(&self, cell: &Cell) -> Option<usize> {
+        let version = cell.served.as_ref().unwrap_or(&cell.intended);
+        if self.is_misrouted(cell) {
+            None
+        } else if *version == self.canary {
+            Some(1)
+        } else {
+            (*version == self.baseline).then_some(0)
+        }
+    }
+
+    fn is_misrouted(&self, cell: &Cell) -> bool {
+        cell.intended == self.canary && cell.served.is_some_and(|served| served != self.canary)
+    }
+
+    fn route_of(&mut self, cell: &Cell) -> String {
+        if let Some(routes) = &mut self.routes {
+            if routes.len() < JUDGED_ROUTES {
+                routes.insert(cell.route.clone());
+            }
+            if !routes.contains(&cell.route) {
+                return OTHER_ROUTE.to_owned();
+            }
+        }
+        cell.route.clone()
+    }
+
+    fn stratum(&mut self, key: StratumKey) -> usize {
+        match self.strata.iter().position(|s| s.key == key) {
+            Some(index) => index,
+            None => {
+                self.strata.push(Stratum::new(key, self.comparisons.len()));
+                self.strata.len() - 1
+            }
+        }
+    }
+
+    /// From the first stage on the busiest routes are told apart, the rest pooled.
+    pub(crate) fn choose_routes(&mut self) {
+        let mut traffic: BTreeMap<&str, u64> = BTreeMap::new();
+        for stratum in &self.strata {
+            *traffic.entry(&stratum.key.route).or_default() += stratum.past_requests();
+        }
+        let mut routes: Vec<(&str, u64)> = traffic.into_iter().collect();
+        routes.sort_by_key(|(name, requests)| (std::cmp::Reverse(*requests), *name));
+        let kept: BTreeSet<String> = routes
+            .iter()
+            .take(JUDGED_ROUTES)
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        for stratum in std::mem::take(&mut self.strata) {
+            let mut key = stratum.key.clone();
+            if !kept.contains(&key.route) {
+                OTHER_ROUTE.clone_into(&mut key.route);
+            }
+            let index = self.stratum(key);
+            self.strata[index].absorb(stratum);
+        }
+        self.routes = Some(kept);
+    }
+}
+
+fn add(sum: &mut Counts, more: &Counts) {
+    sum.canary += more.canary;
+    sum.canary_bad += more.canary_bad;
+    sum.baseline += more.baseline;
+    sum.baseline_bad += more.baseline_bad;
+}
