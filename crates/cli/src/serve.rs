@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 const DRAIN: Duration = Duration::from_secs(25);
 
 /// Runs the control plane until it is told to end.
-pub(crate) fn serve(global: &Global, asked: Serve) -> Result<Exit, Failure> {
+pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
     start_log(&asked.log)?;
     let exe = std::env::current_exe()
         .map_err(|error| Failure::internal(format!("this program has no path: {error}")))?
@@ -39,7 +39,7 @@ pub(crate) fn serve(global: &Global, asked: Serve) -> Result<Exit, Failure> {
         let told = told_to_end()?;
         esclusa_server::serve(config, told)
             .await
-            .map_err(not_running)?;
+            .map_err(|error| not_running(&error))?;
         Ok(Exit::Done)
     })
 }
@@ -86,8 +86,8 @@ pub(crate) fn proxy(global: &Global, asked: Proxy) -> Result<Exit, Failure> {
     })
 }
 
-fn not_running(error: ServeError) -> Failure {
-    let (kind, code, help) = match &error {
+fn not_running(error: &ServeError) -> Failure {
+    let (kind, code, help) = match error {
         ServeError::Content(error) => return error.clone().into(),
         ServeError::Store(error) => (ErrorKind::Unavailable, "ESC-0902", error.next_step()),
         ServeError::Proxy(_) => (
