@@ -229,10 +229,13 @@ async fn watch(plane: &ControlPlane, release: &str, scenario: Scenario, quiet: b
                 .map_or(String::new(), |hold| format!(", waits: {hold}")),
         );
         let seconds = began.elapsed().as_secs_f64();
-        let words: String = line.chars().filter(|c| !c.is_ascii_digit()).collect();
-        if !quiet && words != printed {
+        // A hold's numbers move every second; only its words are news.
+        let (place, hold) = line.split_once(',').unwrap_or((&line, ""));
+        let hold: String = hold.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let news = format!("{place},{hold}");
+        if !quiet && news != printed {
             println!("{seconds:7.1} s  {line}");
-            printed = words;
+            printed = news;
         }
         if view["outcome"].is_string() {
             if !quiet {
