@@ -20,6 +20,7 @@ mod going_back;
 mod http_server;
 mod line;
 mod offline;
+mod parts;
 mod served;
 mod singletons;
 mod survival;

@@ -59,6 +59,7 @@ pub(crate) fn plan() -> Plan {
             Component {
                 kind: ComponentKind::Web,
                 instances: 2,
+                route: None,
                 artifact: Some("./dist/${version}".into()),
                 run: driver("process"),
             },

@@ -126,6 +126,16 @@ pub(crate) fn driver(shared: &Shared, component: &Component) -> Result<Arc<dyn R
         .ok_or_else(|| format!("this program has no run driver named {name}"))
 }
 
+/// Whether `${canary}` and `${stable}` mean this instance: of several web components, the
+/// one without requests of its own.
+fn answers_the_rest(plan: &Plan, record: &InstanceRecord) -> bool {
+    record.kind == ComponentKind::Web
+        && plan
+            .components
+            .get(&record.component)
+            .is_none_or(|component| component.route.is_none())
+}
+
 /// Values that plan templates may use about the two versions.
 pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
     let requested = &context.release.requested;
@@ -135,14 +145,16 @@ pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
     for record in &context.release.instances {
         if let Some(url) = &record.url {
             values = values.with(format!("canary.{}", record.component), url);
-            if record.kind == ComponentKind::Web {
+            if answers_the_rest(&requested.plan, record) {
                 values = values.with("canary", url);
             }
         }
     }
     if let Some(stable) = &context.service.stable {
         for record in &stable.instances {
-            if let (Some(url), ComponentKind::Web) = (&record.url, record.kind) {
+            if let Some(url) = &record.url
+                && answers_the_rest(&stable.plan, record)
+            {
                 values = values.with("stable", url);
             }
         }
