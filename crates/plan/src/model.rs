@@ -160,6 +160,12 @@ pub struct TakeOver {
     pub version: VersionName,
     /// Where its web component answers.
     pub url: String,
+    /// Sent to it as `Host` instead of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<String>,
+    /// PEM file of the private certificate authority that vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
 }
 
 /// A condition for the start.

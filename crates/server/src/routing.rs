@@ -150,10 +150,13 @@ fn wire_instance(record: &InstanceRecord) -> Option<Instance> {
         id: record.id.clone(),
         tls: tls.then(|| UpstreamTls {
             sni: host.clone(),
-            ca_file: None,
+            ca_file: record.ca_file.clone(),
         }),
         // A name was written because the server tells its sites apart by it.
-        host_header: (is_name && host != "localhost").then_some(host),
+        host_header: record
+            .host_header
+            .clone()
+            .or_else(|| (is_name && host != "localhost").then_some(host)),
         address,
         path_prefix,
     })

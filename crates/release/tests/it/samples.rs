@@ -138,6 +138,8 @@ fn instance() -> InstanceRecord {
         component: name("web"),
         kind: ComponentKind::Web,
         url: Some("http://127.0.0.1:9001".into()),
+        host_header: None,
+        ca_file: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{TaskContext, driver_reason};
 use crate::app::Shared;
-use esclusa_drivers::run::{Drain, InstanceSpec, RunDriver, Running};
+use esclusa_drivers::run::{Drain, InstanceAddress, InstanceSpec, RunDriver, Running};
 use esclusa_drivers::{Identity, Placeholders};
 use esclusa_model::{
     ComponentKind, ComponentName, Digest, InstanceId, ReleaseId, ServiceName, Track, VersionRef,
@@ -168,14 +168,14 @@ pub(crate) fn record(
     id: InstanceId,
     running: &Running,
 ) -> InstanceRecord {
+    let address = running.address.as_ref();
     InstanceRecord {
         id,
         component: name.clone(),
         kind: component.kind,
-        url: running
-            .address
-            .as_ref()
-            .map(esclusa_drivers::run::InstanceAddress::url),
+        url: address.map(InstanceAddress::url),
+        host_header: address.and_then(|address| address.host_header.clone()),
+        ca_file: address.and_then(|address| address.ca_file.clone()),
     }
 }
 
@@ -191,6 +191,8 @@ pub(crate) fn deployed(release: &Release) -> Option<Deployed> {
                 component: component_name,
                 kind: component.kind,
                 url: None,
+                host_header: None,
+                ca_file: None,
             });
         }
     }
