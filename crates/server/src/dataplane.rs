@@ -4,7 +4,9 @@
 //! gets it again as soon as it is back.
 
 use crate::clock;
-use esclusa_model::{BootId, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp};
+use esclusa_model::{
+    BootId, Digest, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp,
+};
 use esclusa_proxy::client::ControlClient;
 use esclusa_store::Store;
 use esclusa_wire::{
@@ -98,6 +100,18 @@ impl DataPlane {
                     .iter()
                     .any(|(returned, _)| returned == release)
             })
+    }
+
+    /// How many requests to a version are on their way, as the proxy says right now.
+    pub(crate) async fn in_flight(
+        &self,
+        service: &ServiceName,
+        version: &Digest,
+    ) -> Result<u64, PublishError> {
+        let status = self.status().await?;
+        let load = status.load.iter();
+        let ours = load.filter(|load| load.service == *service && load.version == *version);
+        Ok(ours.map(|load| load.in_flight).sum())
     }
 
     /// Puts a service's route in force. Returns once no request that begins later can
