@@ -299,8 +299,10 @@ pub(crate) enum TokenVerb {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
-    /// Check the hash chain of every stream; exits 1 when something was changed. Where no
-    /// server answers for the data folder, the folder itself is read, and nothing written
+    /// Check the hash chain of every stream; exits 1 when something was changed
+    ///
+    /// Where no server answers for the data folder, the folder itself is read and its
+    /// record left as it is.
     Verify,
 }
 

@@ -13,7 +13,7 @@ fn plan(shop: &Shop, more: &str) -> String {
     format!(
         "{}artifact: ./dist/${{version}}\nprocess:\n  \
          command: [\"${{dir}}/start\", \"${{port}}\"]\n  \
-         ready: {{ http: /health, within: 2m }}\n  drain: 30s\n  stop-signal: quit\n\
+         ready: {{ http: /health, within: 2m }}\n  drain: 30s\n  stop-signal: usr2\n\
          {ERRORS_ONLY}{more}",
         shop.head()
     )
