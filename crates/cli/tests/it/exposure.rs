@@ -4,6 +4,7 @@ use crate::world::{
     ERRORS_ONLY, LONG, Shop, address, answered, ask, break_version, ends, esclusa, events, listens,
     phase, plan_file, plane, url, version,
 };
+use esclusa_testkit::plane::ControlPlane;
 use esclusa_testkit::process::Running;
 use esclusa_testkit::wait_until;
 use serde_json::Value;
@@ -171,13 +172,13 @@ async fn warm_up_reaches_only_the_canary() {
     ask_abort(&plane, &release).await;
 }
 
-async fn phase_of_warm_up(plane: &esclusa_testkit::plane::ControlPlane, release: &str) {
+async fn phase_of_warm_up(plane: &ControlPlane, release: &str) {
     plane
         .until(release, LONG, |view| view["phase"] == "stage 1")
         .await;
 }
 
-async fn ask_abort(plane: &esclusa_testkit::plane::ControlPlane, release: &str) {
+async fn ask_abort(plane: &ControlPlane, release: &str) {
     ask(plane, release, "abort").await;
     ends(plane, release, "aborted").await;
 }
