@@ -26,11 +26,11 @@ impl Outside {
         };
         script(
             "set",
-            "echo \"$ESCLUSA_SHARE\" > \"weight-$ESCLUSA_SERVICE\"",
+            "echo \"$ESCLUSA_SHARE\" > \"weight-$ESCLUSA_SERVICE-$ESCLUSA_CANARY\"",
         );
         script(
             "read",
-            "cat \"weight-$ESCLUSA_SERVICE\" 2>/dev/null || echo 0",
+            "cat \"weight-$ESCLUSA_SERVICE-$ESCLUSA_CANARY\" 2>/dev/null || echo 0",
         );
         // Hang: above nobody, on the way back, after they did what they were asked.
         script(
@@ -84,8 +84,9 @@ impl Outside {
         std::fs::write(path, "").unwrap();
     }
 
+    /// The share of v2, as its router has it.
     fn weight(&self, name: &str) -> String {
-        let path = self.plane.work().join(format!("weight-{name}"));
+        let path = self.plane.work().join(format!("weight-{name}-v2"));
         std::fs::read_to_string(path)
             .unwrap_or_default()
             .trim()

@@ -73,7 +73,7 @@ async fn in_line(plane: &ControlPlane, release: &str, version: &str, place: u64)
     assert_eq!(view["phase"], "queued", "{view:#}");
     assert_eq!(view["place_in_line"], json!(place), "{view:#}");
     assert_eq!(view["version"], version, "{view:#}");
-    assert_eq!(view["requested_by"], "local", "{view:#}");
+    assert_eq!(view["requested_by"], "dev", "{view:#}");
     assert!(view["requested_at_us"].as_i64().unwrap() > 0, "{view:#}");
     let digest = view["plan_digest"].as_str().unwrap();
     assert!(digest.starts_with("sha256:"), "{view:#}");
