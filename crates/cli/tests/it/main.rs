@@ -18,6 +18,7 @@ mod exposure;
 mod gates;
 mod going_back;
 mod http_server;
+mod in_flight;
 mod line;
 mod offline;
 mod parts;
