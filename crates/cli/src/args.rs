@@ -88,6 +88,10 @@ pub(crate) struct Serve {
     /// Threads of the proxy that is started; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub proxy_workers: usize,
+    /// Leave starting the proxy to somebody else, such as a systemd unit of its own; its
+    /// folder is `proxy` in the data folder
+    #[arg(long)]
+    pub external_proxy: bool,
     #[command(flatten)]
     pub log: Log,
 }

@@ -33,6 +33,7 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
         listen: asked.listen,
         dev: asked.dev,
         proxy: words(&["proxy", "--id", "local", "--workers", &workers]),
+        external_proxy: asked.external_proxy,
         shim: words(&["shim"]),
     };
     runtime()?.block_on(async {

@@ -110,6 +110,22 @@ impl Known {
         ready.look(&view, patience).await
     }
 
+    /// Whether what is recorded here happened before the machine was started last.
+    pub(super) async fn of_an_earlier_boot(&self) -> bool {
+        let shim = self.folder.shim();
+        let boot = blocking(move || shim.boot()).await.ok().flatten();
+        boot.is_some_and(|boot| boot != esclusa_shim::procfs::boot_id())
+    }
+
+    /// Ends what a process that is gone has left behind.
+    pub(super) async fn clear(&self) -> Result<(), DriverError> {
+        let (shim, signal) = (self.folder.shim(), self.config.stop_signal());
+        let cleared = blocking(move || shim.stop(signal, Millis::ZERO)).await?;
+        cleared
+            .map(|_| ())
+            .map_err(|e| DriverError::us(e.to_string()).unsettled())
+    }
+
     /// What runs is what was kept, or nothing runs.
     async fn verify(&mut self) -> Result<(), DriverError> {
         if let Some(dir) = self.spec.dir.clone() {
