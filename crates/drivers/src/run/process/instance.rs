@@ -5,6 +5,7 @@ use super::config::Config;
 use crate::clock::now;
 use crate::error::{DriverError, blocking};
 use crate::fields::read;
+use crate::mask::Mask;
 use crate::probe::{Look, View};
 use crate::proc::resolved;
 use crate::run::folder::Folder;
@@ -85,8 +86,9 @@ impl Known {
 
     pub(super) async fn log_tail(&self) -> String {
         let path = self.folder.shim().log_path();
-        let read = blocking(move || esclusa_shim::tail(&path, TAIL)).await;
-        read.ok().and_then(Result::ok).unwrap_or_default()
+        let mask = Mask::of(&self.config.env);
+        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(text)));
+        read.await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// Looks at a process that runs.
