@@ -81,7 +81,11 @@ pub(crate) fn run(data: &Path) -> Result<Exit, Failure> {
         let began = Instant::now();
         let child = start()?;
         let ended = wait(child, &signals, &mut told).map_err(fail)?;
-        starts = if began.elapsed() >= STEADY { 0 } else { starts + 1 };
+        starts = if began.elapsed() >= STEADY {
+            0
+        } else {
+            starts + 1
+        };
         let code = match ended {
             Ended::Signal(signal) if !told && starts < MOST_STARTS => {
                 tracing::error!(%signal, starts, "The control plane was killed and is started again");

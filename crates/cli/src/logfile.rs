@@ -39,7 +39,10 @@ impl LogFile {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn open(path: &Path, limits: Limits) -> io::Result<Self> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             fs::create_dir_all(folder)?;
         }
         let file = append(path)?;
@@ -82,7 +85,10 @@ impl LogFile {
                 continue;
             };
             let written = meta.modified()?;
-            if now.duration_since(written).is_ok_and(|age| age > self.limits.age) {
+            if now
+                .duration_since(written)
+                .is_ok_and(|age| age > self.limits.age)
+            {
                 fs::remove_file(&path)?;
             }
         }
@@ -167,7 +173,10 @@ mod tests {
         write!(log, "ab").expect("writes");
         assert_eq!(read(&path), "line 5\nab");
         write!(log, "cd").expect("writes");
-        assert_eq!((read(&path).as_str(), read(&numbered(&path, 1)).as_str()), ("cd", "line 5\nab"));
+        assert_eq!(
+            (read(&path).as_str(), read(&numbered(&path, 1)).as_str()),
+            ("cd", "line 5\nab")
+        );
         // One line larger than the limit is whole all the same.
         writeln!(log, "a line that is longer than a file").expect("writes");
         assert_eq!(read(&path), "a line that is longer than a file\n");
@@ -184,7 +193,10 @@ mod tests {
         log.write_at(b"b\n", now + 6 * DAY).expect("writes");
         assert_eq!(read(&path), "a\nb\n");
         log.write_at(b"c\n", now + 8 * DAY).expect("writes");
-        assert_eq!((read(&path).as_str(), read(&numbered(&path, 1)).as_str()), ("c\n", "a\nb\n"));
+        assert_eq!(
+            (read(&path).as_str(), read(&numbered(&path, 1)).as_str()),
+            ("c\n", "a\nb\n")
+        );
         log.write_at(b"d\n", now + 50 * DAY).expect("writes");
         assert_eq!(read(&path), "d\n");
         assert!(!numbered(&path, 1).exists() && !numbered(&path, 2).exists());
@@ -195,12 +207,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("own.log");
         fs::create_dir_all(numbered(&path, 1).join("in the way")).expect("made");
-        let none = Limits { files: 1, ..limits() };
+        let none = Limits {
+            files: 1,
+            ..limits()
+        };
         let mut log = LogFile::open(&path, none).expect("opens");
         writeln!(log, "first line").expect("writes");
         writeln!(log, "second").expect("writes");
         let text = read(&path);
-        assert!(text.starts_with("first line\nthis log cannot be cut"), "{text}");
+        assert!(
+            text.starts_with("first line\nthis log cannot be cut"),
+            "{text}"
+        );
         assert!(text.ends_with("second\n"), "{text}");
     }
 }

@@ -147,7 +147,10 @@ mod tests {
                 "to postgres://app:s3cr3t@db:5432/x now",
                 "to postgres://app:***@db:5432/x now",
             ),
-            ("http://a:b@c http://d:p@ss@e\n", "http://a:***@c http://d:***@e\n"),
+            (
+                "http://a:b@c http://d:p@ss@e\n",
+                "http://a:***@c http://d:***@e\n",
+            ),
             ("http://host:80/a@b", "http://host:80/a@b"),
             ("git@host:x and user@host", "git@host:x and user@host"),
             ("ends with ://", "ends with ://"),
@@ -165,7 +168,10 @@ mod tests {
         mask.hide_in(&path).expect("none is fine");
         std::fs::write(&path, "one\nkey 0123456789\n").expect("written");
         mask.hide_in(&path).expect("hidden");
-        assert_eq!(std::fs::read_to_string(&path).expect("read"), "one\nkey ***\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("read"),
+            "one\nkey ***\n"
+        );
         std::fs::write(&path, b"\xff 0123456789").expect("written");
         mask.hide_in(&path).expect("left alone");
         assert_eq!(std::fs::read(&path).expect("read"), b"\xff 0123456789");

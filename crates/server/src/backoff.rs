@@ -48,7 +48,9 @@ mod tests {
             .collect();
         assert_eq!(
             pauses,
-            [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
+            [
+                0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000
+            ]
         );
         assert_eq!(backoff.pause_after(STEADY), Duration::ZERO);
         assert_eq!(backoff.pause_after(Duration::ZERO), FIRST);

@@ -30,4 +30,6 @@ pub use error::{ApiError, ErrorKind};
 pub use listen::socket_path;
 pub use live::VersionTraffic;
 pub use serve::{ServeConfig, ServeError, serve};
-pub use view::{InstanceView, ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};
+pub use view::{
+    InstanceView, ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView,
+};

@@ -96,12 +96,7 @@ pub(crate) struct ProxyKeeper {
 }
 
 impl ProxyKeeper {
-    pub(crate) fn new(
-        data: &Path,
-        words: Vec<String>,
-        shim: ShimCommand,
-        external: bool,
-    ) -> Self {
+    pub(crate) fn new(data: &Path, words: Vec<String>, shim: ShimCommand, external: bool) -> Self {
         Self {
             folder: data.join("proxy"),
             supervised: data.join("instances").join("proxy"),
@@ -211,7 +206,10 @@ impl ProxyKeeper {
             identity: "proxy".into(),
             words,
             env: BTreeMap::new(),
-            cwd: self.supervised.parent().map_or_else(|| "/".into(), Into::into),
+            cwd: self
+                .supervised
+                .parent()
+                .map_or_else(|| "/".into(), Into::into),
             log: LogLimits::default(),
             stop_signal: SIGTERM,
             stop_grace: GRACE,
@@ -248,7 +246,9 @@ impl ProxyKeeper {
         let look = self.look().await;
         match &look {
             Look::Good(hello, kept_by) => tracing::info!(
-                pid = hello.pid, kept_by = kept_by.as_str(), "The running proxy is adopted"
+                pid = hello.pid,
+                kept_by = kept_by.as_str(),
+                "The running proxy is adopted"
             ),
             Look::Foreign(why) => {
                 return Err(ServeError::Proxy(format!(
@@ -278,13 +278,19 @@ impl ProxyKeeper {
                     plane.admit(Ok(()));
                 }
                 Look::Foreign(why) => {
-                    tell(&mut care, format!("something else answers in its place: {why}"));
+                    tell(
+                        &mut care,
+                        format!("something else answers in its place: {why}"),
+                    );
                     plane.admit(Err(why));
                 }
                 Look::Silent(why) => tell(&mut care, why),
                 Look::Gone(why) if self.external => {
                     care.pid = None;
-                    tell(&mut care, format!("{why}; whoever keeps it has to start it"));
+                    tell(
+                        &mut care,
+                        format!("{why}; whoever keeps it has to start it"),
+                    );
                 }
                 Look::Gone(why) => {
                     let lasted = up_since.take().map_or(Duration::ZERO, |at| at.elapsed());
@@ -350,7 +356,9 @@ fn is_of(pid: u32, status: &esclusa_shim::Status) -> bool {
 /// a container.
 fn same_folder(bound: &Path, expected: &Path, external: bool) -> bool {
     let folder = |path: &Path| {
-        let seen = path.parent().and_then(|folder| std::fs::metadata(folder).ok());
+        let seen = path
+            .parent()
+            .and_then(|folder| std::fs::metadata(folder).ok());
         seen.map(|seen| (seen.dev(), seen.ino()))
     };
     match (folder(bound), folder(expected)) {

@@ -85,7 +85,16 @@ impl Unit {
         if self.user {
             args.push("--user".into());
         }
-        args.extend(["--scope", "--quiet", "--collect", "--slice=esclusa.slice", "--"].map(Into::into));
+        args.extend(
+            [
+                "--scope",
+                "--quiet",
+                "--collect",
+                "--slice=esclusa.slice",
+                "--",
+            ]
+            .map(Into::into),
+        );
         ShimCommand {
             program: "systemd-run".into(),
             args,
@@ -195,8 +204,14 @@ mod tests {
     #[test]
     fn the_unit_is_read_from_the_control_group() {
         let rows = [
-            ("0::/system.slice/esclusa.service\n", unit("esclusa.service", false)),
-            ("0::/system.slice/esclusa.service/main", unit("esclusa.service", false)),
+            (
+                "0::/system.slice/esclusa.service\n",
+                unit("esclusa.service", false),
+            ),
+            (
+                "0::/system.slice/esclusa.service/main",
+                unit("esclusa.service", false),
+            ),
             (
                 "9:name=systemd:/system.slice/a.service\n8:pids:/\n0::/\n",
                 unit("a.service", false),
@@ -206,7 +221,10 @@ mod tests {
                 unit("a.service", true),
             ),
             ("0::/user.slice/user-1000.slice/session-2.scope", None),
-            ("0::/user.slice/user-1000.slice/user@1000.service/init.scope", None),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/init.scope",
+                None,
+            ),
             ("0::/", None),
             ("", None),
         ];
@@ -219,12 +237,21 @@ mod tests {
     fn a_unit_that_would_end_versions_is_told_what_to_change() {
         let unit = unit("esclusa.service", false).expect("a unit");
         let judged = |shown| judge(&unit, shown);
-        assert_eq!(judged("KillMode=process\nOOMPolicy=continue\n"), (Spares::Versions, vec![]));
+        assert_eq!(
+            judged("KillMode=process\nOOMPolicy=continue\n"),
+            (Spares::Versions, vec![])
+        );
         let (spares, warnings) = judged("KillMode=control-group\nOOMPolicy=stop\n");
         assert_eq!(spares, Spares::Nobody);
-        assert!(warnings[0].contains("KillMode=process") && warnings[1].contains("OOMPolicy=continue"));
+        assert!(
+            warnings[0].contains("KillMode=process") && warnings[1].contains("OOMPolicy=continue")
+        );
         let (spares, warnings) = judged("");
-        assert_eq!((spares, warnings.len()), (Spares::Nobody, 1), "what is not known is not fine");
+        assert_eq!(
+            (spares, warnings.len()),
+            (Spares::Nobody, 1),
+            "what is not known is not fine"
+        );
     }
 
     #[test]

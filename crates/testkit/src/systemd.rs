@@ -20,8 +20,15 @@ use std::time::Duration;
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// What units of users stand on.
 const TARGETS: [&str; 9] = [
-    "basic", "sysinit", "shutdown", "umount", "multi-user", "rescue", "emergency",
-    "network-online", "network",
+    "basic",
+    "sysinit",
+    "shutdown",
+    "umount",
+    "multi-user",
+    "rescue",
+    "emergency",
+    "network-online",
+    "network",
 ];
 
 /// A machine with systemd as its first process.
@@ -61,7 +68,9 @@ impl Machine {
             fs::write(units.join(format!("{target}.target")), text).map_err(|e| e.to_string())?;
         }
         let probe = Command::new("unshare")
-            .args(["--pid", "--mount", "--cgroup", "--fork", "mount", "-t", "cgroup2", "none"])
+            .args([
+                "--pid", "--mount", "--cgroup", "--fork", "mount", "-t", "cgroup2", "none",
+            ])
             .arg(machine.folder.path().join("units"))
             .output()
             .map_err(|e| format!("unshare: {e}"))?;
@@ -148,7 +157,13 @@ impl Machine {
     pub fn systemctl(&self, args: &[&str]) -> Result<String, String> {
         let first = self.first().ok_or("the machine is off")?;
         let output = Command::new("nsenter")
-            .args(["--target", &first.to_string(), "--mount", "--pid", "--cgroup"])
+            .args([
+                "--target",
+                &first.to_string(),
+                "--mount",
+                "--pid",
+                "--cgroup",
+            ])
             .arg("systemctl")
             .args(args)
             .output()

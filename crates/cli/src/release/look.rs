@@ -8,9 +8,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Tone};
 use crate::table::table;
 use esclusa_model::{Outcome, Timestamp};
-use esclusa_server::{InstanceView, ReleaseView, ServiceView};
 use esclusa_server::body::CanReturn;
 use esclusa_server::report::{Report, rfc3339};
+use esclusa_server::{InstanceView, ReleaseView, ServiceView};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, microseconds since 1970.

@@ -30,9 +30,7 @@ pub(crate) async fn only(name: &str) -> u32 {
 pub(crate) async fn serves(shop: &Shop, version: &str) -> bool {
     let request = http::Request::get("/").body("").expect("a request");
     let answer = esclusa_testkit::fetch(shop.address(), request).await;
-    answer.is_ok_and(|answer| {
-        answer.status == 200 && answer.header("x-demo-version") == version
-    })
+    answer.is_ok_and(|answer| answer.status == 200 && answer.header("x-demo-version") == version)
 }
 
 pub(crate) async fn until_served(shop: &Shop, version: &str) {
@@ -76,7 +74,10 @@ async fn a_stable_version_that_dies_is_started_again_elsewhere_if_need_be() {
         one["state"] == "up" && one["restarts"].as_u64() >= Some(1)
     });
     let again = again.await;
-    assert_eq!(again["last_end"], "it ended with signal SIGKILL", "{again:#}");
+    assert_eq!(
+        again["last_end"], "it ended with signal SIGKILL",
+        "{again:#}"
+    );
     until_served(&shop, "care-v1").await;
 
     // A stranger takes the port as soon as it is free.
@@ -100,7 +101,10 @@ async fn a_stable_version_that_dies_is_started_again_elsewhere_if_need_be() {
     assert!(stranger.accept().is_err(), "a user was sent to a stranger");
     let (_, metrics) = plane.get("/metrics").await;
     let metrics = metrics.as_str().expect("text").to_owned();
-    assert!(metrics.contains("\nesclusa_instances_down 0\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nesclusa_instances_down 0\n"),
+        "{metrics}"
+    );
 }
 
 // RBK-10, CAN-04: without any traffic, with the process's own words.
@@ -129,7 +133,11 @@ async fn a_canary_that_ends_takes_its_release_back() {
         reason.contains("it ended with exit code 3") && reason.contains("no such column: price"),
         "{reason}"
     );
-    assert_eq!(processes_named("care-w2"), Vec::<u32>::new(), "started again");
+    assert_eq!(
+        processes_named("care-w2"),
+        Vec::<u32>::new(),
+        "started again"
+    );
     assert!(serves(&shop, "care-w1").await);
 }
 
@@ -157,7 +165,10 @@ async fn a_proxy_that_dies_is_started_again() {
     let first_pid = pid(&first).expect("small");
     kill_hard(first_pid);
     let second = ready(&plane, |ready| ready["proxy_restarts"] == 1).await;
-    assert_eq!(second["proxy_last_end"], "it ended with signal SIGKILL", "{second:#}");
+    assert_eq!(
+        second["proxy_last_end"], "it ended with signal SIGKILL",
+        "{second:#}"
+    );
     let second_pid = pid(&second).expect("small");
     assert_ne!(second_pid, first_pid);
     until_served(&shop, "care-x1").await;
@@ -171,7 +182,11 @@ async fn a_proxy_that_dies_is_started_again() {
     kill_hard(shim.pid.unsigned_abs());
     plane.restart();
     let third = ready(&plane, |ready| ready["proxy_pid"].is_number()).await;
-    assert_eq!(pid(&third).expect("small"), second_pid, "adopted: {third:#}");
+    assert_eq!(
+        pid(&third).expect("small"),
+        second_pid,
+        "adopted: {third:#}"
+    );
     assert!(serves(&shop, "care-x1").await);
     kill_hard(second_pid);
     ready(&plane, |ready| ready["proxy_restarts"] == 1).await;

@@ -46,7 +46,14 @@ impl Container {
         };
         let log = std::fs::File::create(dir.path().join("serve.log")).expect("a log");
         let child = command
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--proxy-workers", "1"])
+            .args([
+                "serve",
+                "--dev",
+                "--listen",
+                "127.0.0.1:0",
+                "--proxy-workers",
+                "1",
+            ])
             .arg("--data")
             .arg(dir.path().join("data"))
             .stdout(log.try_clone().expect("a log"))
@@ -153,10 +160,13 @@ async fn lives_as_the_first_process(isolated: bool) {
     // Told to end, it ends, and leaves nothing.
     kill(Pid::from_raw(first), Signal::SIGTERM).expect("told");
     let ended = wait_until("the end", LONG, async || container.child.try_wait().ok()?);
-    let ended = ended.await.unwrap_or_else(|error| panic!("{error}: {}", container.log()));
+    let ended = ended
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", container.log()));
     assert!(ended.success(), "{ended}: {}", container.log());
     assert_eq!(processes_of(&container.data()), []);
-    let log = std::fs::read_to_string(Path::new(&container.data()).join("instances/proxy/exit.json"));
+    let log =
+        std::fs::read_to_string(Path::new(&container.data()).join("instances/proxy/exit.json"));
     assert!(log.expect("ended in order").contains("\"asked\":true"));
 }
 

@@ -9,7 +9,10 @@ use esclusa_testkit::wait_until;
 fn census(plane: &ControlPlane) -> (usize, usize, Vec<String>) {
     let all = plane.processes();
     let shims = all.iter().filter(|one| one.is_shim()).count();
-    let proxies = all.iter().filter(|one| one.words.contains(" proxy --id ")).count();
+    let proxies = all
+        .iter()
+        .filter(|one| one.words.contains(" proxy --id "))
+        .count();
     let mut versions: Vec<String> = all
         .iter()
         .filter_map(|one| Some(one.words.split_once("--version-name ")?.1.trim().to_owned()))

@@ -45,7 +45,10 @@ async fn after_a_power_failure_users_are_served_and_the_release_ends() {
     let since = both.await.unwrap();
     ends(&plane, &release, "promoted").await;
     let load = load.stop().await;
-    assert_eq!(load.failed, since.failed, "failures after the recovery: {load}");
+    assert_eq!(
+        load.failed, since.failed,
+        "failures after the recovery: {load}"
+    );
     assert!(serves(&shop, "re-v3").await);
 }
 

@@ -22,10 +22,15 @@ fn machine() -> Option<Machine> {
 
 /// A shipped unit, for this binary and this data folder.
 fn unit(name: &str, plane: &ControlPlane, more: &str) -> String {
-    let path = format!("{}/../../packaging/systemd/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../../packaging/systemd/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let text = std::fs::read_to_string(path).expect("the unit");
     let own = ["User=", "StateDirectory", "AmbientCapabilities="];
-    let lines = text.lines().filter(|line| !own.iter().any(|own| line.starts_with(own)));
+    let lines = text
+        .lines()
+        .filter(|line| !own.iter().any(|own| line.starts_with(own)));
     lines
         .map(|line| match line.strip_prefix("ExecStart=") {
             Some(command) => {
@@ -54,11 +59,21 @@ async fn shipped_units_survive_a_restart_and_a_power_failure() {
     let shop = Shop::new("shop");
     version(&plane, "unit-v1", "");
     version(&plane, "unit-v2", "");
-    let serve = unit("esclusa.service", &plane, &format!("--dev --listen 127.0.0.1:{port}"));
+    let serve = unit(
+        "esclusa.service",
+        &plane,
+        &format!("--dev --listen 127.0.0.1:{port}"),
+    );
     machine.enable("esclusa.service", &serve);
-    machine.enable("esclusa-proxy.service", &unit("esclusa-proxy.service", &plane, ""));
+    machine.enable(
+        "esclusa-proxy.service",
+        &unit("esclusa-proxy.service", &plane, ""),
+    );
     machine.boot().await;
-    plane.until_ready().await.unwrap_or_else(|why| panic!("{why}\n{}", machine.console()));
+    plane
+        .until_ready()
+        .await
+        .unwrap_or_else(|why| panic!("{why}\n{}", machine.console()));
     shop.first(&plane, "unit-v1").await;
     let (_, ready) = plane.get("/readyz").await;
     assert_eq!(ready["proxy_kept_by"], "others", "{ready:#}");
@@ -75,7 +90,9 @@ async fn shipped_units_survive_a_restart_and_a_power_failure() {
     let before = (only("unit-v1").await, only("unit-v2").await);
     let units = || ["esclusa.service", "esclusa-proxy.service"].map(|u| main_pid(&machine, u));
     let [serve_before, proxy_before] = units();
-    machine.systemctl(&["restart", "esclusa.service"]).expect("restarted");
+    machine
+        .systemctl(&["restart", "esclusa.service"])
+        .expect("restarted");
     let [serve_after, proxy_after] = units();
     assert_ne!(serve_before, serve_after);
     assert_eq!(proxy_before, proxy_after);
@@ -90,7 +107,10 @@ async fn shipped_units_survive_a_restart_and_a_power_failure() {
     assert!(!serves(&shop, "unit-v1").await);
     machine.boot().await;
     until_served(&shop, "unit-v1").await;
-    plane.until_ready().await.unwrap_or_else(|why| panic!("{why}\n{}", machine.console()));
+    plane
+        .until_ready()
+        .await
+        .unwrap_or_else(|why| panic!("{why}\n{}", machine.console()));
     let alive = load.snapshot();
     let both = wait_until("both versions", LONG, async || {
         let now = load.snapshot();
@@ -100,7 +120,10 @@ async fn shipped_units_survive_a_restart_and_a_power_failure() {
     let since = both.await.unwrap();
     ends(&plane, &release, "promoted").await;
     let load = load.stop().await;
-    assert_eq!(load.failed, since.failed, "failures after the recovery: {load}");
+    assert_eq!(
+        load.failed, since.failed,
+        "failures after the recovery: {load}"
+    );
     assert!(load.by_version["unit-v2"].last_sent_ms > load.by_version["unit-v1"].last_sent_ms);
 }
 
@@ -117,9 +140,15 @@ async fn a_unit_that_would_end_versions_is_warned_of_and_does_not() {
         esclusa().display(),
         plane.data().display()
     );
-    machine.enable("plain.service", &format!("[Service]\nExecStart={command}\n"));
+    machine.enable(
+        "plain.service",
+        &format!("[Service]\nExecStart={command}\n"),
+    );
     machine.boot().await;
-    plane.until_ready().await.unwrap_or_else(|why| panic!("{why}\n{}", machine.console()));
+    plane
+        .until_ready()
+        .await
+        .unwrap_or_else(|why| panic!("{why}\n{}", machine.console()));
     shop.first(&plane, "plain-v1").await;
     let (_, ready) = plane.get("/readyz").await;
     let warnings = ready["warnings"].to_string();
@@ -128,7 +157,9 @@ async fn a_unit_that_would_end_versions_is_warned_of_and_does_not() {
         "{ready:#}"
     );
     let (version, proxy) = (only("plain-v1").await, ready["proxy_pid"].clone());
-    machine.systemctl(&["restart", "plain.service"]).expect("restarted");
+    machine
+        .systemctl(&["restart", "plain.service"])
+        .expect("restarted");
     plane.until_ready().await.expect("ready");
     assert_eq!(only("plain-v1").await, version);
     instance(&plane, "stable", |one| one["state"] == "up").await;

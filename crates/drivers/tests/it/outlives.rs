@@ -187,7 +187,11 @@ async fn a_crash_is_seen_and_the_instance_starts_again() {
 #[tokio::test]
 async fn a_steps_output_is_kept_without_its_secrets() {
     let root = tempfile::tempdir().expect("folder");
-    let mut step = step(root.path(), "echo \"key $API_KEY\"; echo bye; exit 1", PATIENCE);
+    let mut step = step(
+        root.path(),
+        "echo \"key $API_KEY\"; echo bye; exit 1",
+        PATIENCE,
+    );
     step.env.insert("API_KEY".into(), "k-0123456789".into());
     let end = step.run(&shim()).await.expect("known");
     let expected = LastingEnd::Known(StepEnd {

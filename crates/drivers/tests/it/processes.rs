@@ -294,10 +294,16 @@ async fn an_end_is_told_by_whose_doing_it_was() {
     let port = running.address.expect("address").host_port;
     let stranger = std::net::TcpListener::bind(&port).expect("free");
     let again = driver.start(&spec).await.expect("starts again");
-    assert_ne!(again.address.as_ref().map(|a| a.host_port.clone()), Some(port));
+    assert_ne!(
+        again.address.as_ref().map(|a| a.host_port.clone()),
+        Some(port)
+    );
     drop(stranger);
 
-    driver.stop(&spec, Drain::AsConfigured).await.expect("stops");
+    driver
+        .stop(&spec, Drain::AsConfigured)
+        .await
+        .expect("stops");
     assert!(matches!(driver.pulse(&spec).await, Pulse::Taken(_)));
 
     // Supervisor and process die together, and another process gets the number.
@@ -313,8 +319,14 @@ async fn an_end_is_told_by_whose_doing_it_was() {
     lie["pid"] = stranger.into();
     std::fs::write(&status_file, lie.to_string()).expect("writes");
     assert!(matches!(driver.pulse(&spec).await, Pulse::Taken(_)));
-    driver.stop(&spec, Drain::AsConfigured).await.expect("nothing to stop");
-    assert!(is_alive(i32::try_from(stranger).expect("small")), "it is ourselves");
+    driver
+        .stop(&spec, Drain::AsConfigured)
+        .await
+        .expect("nothing to stop");
+    assert!(
+        is_alive(i32::try_from(stranger).expect("small")),
+        "it is ourselves"
+    );
 }
 
 async fn eventually_async(

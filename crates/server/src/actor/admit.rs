@@ -157,10 +157,7 @@ impl ServiceActor {
         if let Some(release) = fold(&events)? {
             if release.requested.plan.traffic.driver != "proxy" {
                 // Its own dial shows it to users: our proxy is never asked.
-                self.shared
-                    .dataplane
-                    .asks_nothing(&self.service.name)
-                    .await;
+                self.shared.dataplane.asks_nothing(&self.service.name).await;
             }
             let judging = Judging::begin(&self.shared.store, &release).await;
             let position = events.last().map_or(0, |event| event.position);

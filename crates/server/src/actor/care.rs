@@ -83,19 +83,16 @@ impl Care {
         self.tended
             .retain(|id, _| kept.iter().any(|one| one.id == *id));
         for one in kept {
-            let known = self
-                .tended
-                .entry(one.id.clone())
-                .or_insert_with(|| Tended {
-                    role: one.role,
-                    version: one.version.clone(),
-                    state: State::Unseen,
-                    up_since: None,
-                    restarts: 0,
-                    failed: false,
-                    last_end: None,
-                    backoff: Backoff::default(),
-                });
+            let known = self.tended.entry(one.id.clone()).or_insert_with(|| Tended {
+                role: one.role,
+                version: one.version.clone(),
+                state: State::Unseen,
+                up_since: None,
+                restarts: 0,
+                failed: false,
+                last_end: None,
+                backoff: Backoff::default(),
+            });
             if known.role != one.role {
                 known.role = one.role;
                 // As evidence it was left; in any other role it has to run.
@@ -120,7 +117,9 @@ impl Care {
         let known = self.tended.get_mut(id)?;
         match pulse {
             Pulse::Runs { address, .. } => {
-                let url = address.as_ref().map(esclusa_drivers::run::InstanceAddress::url);
+                let url = address
+                    .as_ref()
+                    .map(esclusa_drivers::run::InstanceAddress::url);
                 if !matches!(known.state, State::Up { .. }) {
                     known.up_since = Some(now);
                     known.failed = false;
@@ -168,7 +167,10 @@ impl Care {
             self.accuse(release, &why);
             return Some(News::Evidence { why });
         }
-        let lasted = known.up_since.take().map_or(Duration::ZERO, |since| now - since);
+        let lasted = known
+            .up_since
+            .take()
+            .map_or(Duration::ZERO, |since| now - since);
         let pause = known.backoff.pause_after(lasted);
         known.state = State::Down { next: now + pause };
         Some(News::Again { why: told, pause })
@@ -277,7 +279,10 @@ impl Care {
             .iter()
             .filter(|(_, known)| known.role == Role::Warm)
             .find(|(_, known)| {
-                matches!(known.state, State::Down { .. } | State::Starting | State::Lost)
+                matches!(
+                    known.state,
+                    State::Down { .. } | State::Starting | State::Lost
+                )
             })
             .map(|(id, known)| {
                 let why = known.last_end.as_deref().unwrap_or("it does not run");
@@ -451,7 +456,13 @@ mod tests {
         let Some(News::Again { why, pause }) = news else {
             panic!("{news:?}");
         };
-        assert_eq!((why.as_str(), pause), ("it ended with exit code 3; its last lines: boom", Duration::ZERO));
+        assert_eq!(
+            (why.as_str(), pause),
+            (
+                "it ended with exit code 3; its last lines: boom",
+                Duration::ZERO
+            )
+        );
         assert!(care.is_gone(&id) && !care.is_settled());
         let now = Instant::now();
         assert_eq!(care.due(now), [id.clone()]);
@@ -477,7 +488,10 @@ mod tests {
         let (mut care, _, news) = after(Role::Canary, &[runs(80), ended(), ended()]);
         assert_eq!(news, None, "told once");
         let told = care.evidence(&release()).expect("evidence");
-        assert_eq!(told, "web-0 of version v1: it ended with exit code 3; its last lines: boom");
+        assert_eq!(
+            told,
+            "web-0 of version v1: it ended with exit code 3; its last lines: boom"
+        );
         assert_eq!(care.due(Instant::now() + Duration::from_secs(600)), []);
         let other: ReleaseId = "r-2".parse().expect("an id");
         assert_eq!(care.evidence(&other), None);
@@ -489,7 +503,10 @@ mod tests {
         assert!(matches!(news, Some(News::Again { .. })));
         // Not for ever.
         for _ in 0..CANARY_STARTS {
-            assert_eq!(care.due(Instant::now() + Duration::from_secs(60)), [id.clone()]);
+            assert_eq!(
+                care.due(Instant::now() + Duration::from_secs(60)),
+                [id.clone()]
+            );
             care.started(&id, Ok(None), None, Instant::now());
             assert_eq!(care.evidence(&release()), None);
             care.seen(&id, taken.clone(), Some(&release()), Instant::now());
@@ -499,9 +516,17 @@ mod tests {
         // A start that fails is its own doing again.
         let (mut care, id, _) = after(Role::Canary, &[taken]);
         care.due(Instant::now());
-        care.started(&id, Err("exit code 1".into()), Some(&release()), Instant::now());
+        care.started(
+            &id,
+            Err("exit code 1".into()),
+            Some(&release()),
+            Instant::now(),
+        );
         let told = care.evidence(&release()).expect("evidence");
-        assert!(told.ends_with("could not be started again: exit code 1"), "{told}");
+        assert!(
+            told.ends_with("could not be started again: exit code 1"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -510,7 +535,10 @@ mod tests {
         assert_eq!(care.warm_is_down(), None, "nobody has looked");
         let (mut care, id, _) = after(Role::Warm, &[runs(80), Pulse::Absent]);
         let why = care.warm_is_down().expect("down");
-        assert!(why.contains("web-0 of version v1, kept warm, is not running"), "{why}");
+        assert!(
+            why.contains("web-0 of version v1, kept warm, is not running"),
+            "{why}"
+        );
         care.due(Instant::now());
         assert!(care.warm_is_down().is_some(), "on its way is not there");
         care.started(&id, Ok(None), None, Instant::now());

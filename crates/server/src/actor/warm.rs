@@ -24,10 +24,7 @@ impl ServiceActor {
             return;
         }
         if self.service.stable.is_none() {
-            self.shared
-                .dataplane
-                .asks_nothing(&self.service.name)
-                .await;
+            self.shared.dataplane.asks_nothing(&self.service.name).await;
             self.published = true;
             return;
         }

@@ -68,9 +68,14 @@ pub(crate) fn kept(
         let mut canary = Vec::new();
         let only_web = changes_hands(release.phase);
         let wanted = |kind| kind == ComponentKind::Web || !only_web;
-        add(&mut canary, shared, &version, Role::Canary, wanted, |kind| {
-            (canary_track(kind), placeholders_of(release, service))
-        });
+        add(
+            &mut canary,
+            shared,
+            &version,
+            Role::Canary,
+            wanted,
+            |kind| (canary_track(kind), placeholders_of(release, service)),
+        );
         canary.retain(|one| {
             release.instances.iter().any(|record| record.id == one.id)
                 && runs_as_canary_by_id(&version, &one.id)

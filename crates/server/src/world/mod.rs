@@ -9,8 +9,8 @@ mod kept;
 mod steps;
 mod warm_up;
 
-pub(crate) use dial::DriverDial;
 pub(crate) use deploy::join_all;
+pub(crate) use dial::DriverDial;
 pub(crate) use instances::{deployed, stop_deployed};
 pub(crate) use kept::{Kept, Role, kept};
 
