@@ -141,22 +141,26 @@ pub(crate) fn rehearsal(title: &str, story: &Story) -> Rehearsal {
 
 fn played(story: &Story) -> World {
     let mut world = World::new(story);
-    let most = START.plus(Millis(longest(&story.plan).0 + story.downtime.0));
-    // People who asked and were not heard ask again.
-    world.run(most, World::over);
-    if world.release().is_none() && world.broken.is_none() {
-        let again = story.actions.first().map(|(_, action)| action.clone());
-        again.into_iter().for_each(|action| world.act(action));
-        world.run(most, World::over);
+    // People who asked for a release and were not heard ask again.
+    let heard = START.plus(Millis(story.downtime.0 + 1_000));
+    world.run(heard, |_| false);
+    let unheard = world.out.store.service.active.is_none();
+    if let Some((_, start)) = story.actions.first().filter(|_| unheard) {
+        world.act(start.clone());
     }
-    come_to_rest(&mut world);
+    let most = heard.plus(Millis(longest(&story.plan).0.saturating_mul(2)));
+    world.run(most, World::over);
+    if world.broken.is_none() {
+        come_to_rest(&mut world);
+    }
     world
 }
 
 impl World {
     /// Whether all that was asked for is over, as the service's own stream says.
     fn over(&self) -> bool {
-        self.release().is_some_and(|release| release.ended.is_some()) && self.rests()
+        let ended = self.release().is_some_and(|release| release.ended.is_some());
+        ended && self.rests() && self.quiet()
     }
 }
 

@@ -19,7 +19,7 @@ use esclusa_release::{Phase, Task};
 
 const MINUTE: u64 = 60_000;
 /// Somewhere a controller's boundaries of a usual story end.
-const BOUNDARIES: u64 = 220;
+const BOUNDARIES: u64 = 130;
 
 /// The story of a seed.
 pub(crate) fn story(dice: &mut Dice) -> Story {
@@ -52,7 +52,7 @@ pub(crate) fn story(dice: &mut Dice) -> Story {
         let when = Trigger::When(Place::Ended, after);
         drawn.actions.push((when, by_ana));
     }
-    let crash = if dice.percent(50) {
+    let crash = if dice.percent(60) {
         Crash::At(dice.between(1, BOUNDARIES))
     } else {
         Crash::Never

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// How long an answer of the proxy takes.
 const PROXY_ANSWERS: Millis = Millis(5);
+/// How often the controller asks the proxy how it is.
+const PULSE: Millis = Millis(500);
 
 /// The controller died; nothing after it happens.
 #[derive(Debug)]
@@ -256,9 +258,10 @@ impl Outside {
         name: (u64, u64),
         route: Option<Route>,
     ) -> Result<Millis, String> {
-        let answer = self.proxy.publish(name, route);
-        self.note_shown();
-        answer.map(|()| PROXY_ANSWERS)
+        self.proxy.publish(name, route)?;
+        // It is asked twice a second how it is; that matters only after a change.
+        self.soon(PULSE, Due::Pulse(name.0));
+        Ok(PROXY_ANSWERS)
     }
 
     /// Nobody speaks to the proxy from now on.

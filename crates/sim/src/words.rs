@@ -6,13 +6,19 @@ use esclusa_model::Timestamp;
 use esclusa_release::{Event, ReturnCause, ServiceEvent};
 use std::fmt::Write as _;
 
-/// Facts as lines, times since the beginning. Readings and repetitions are left out.
+/// Facts as lines, times since the beginning. Readings are left out, and a line that says
+/// once more what the one before it says.
 pub(crate) fn transcript(facts: &[(Timestamp, Fact)], since: Timestamp) -> String {
     let mut text = String::new();
+    let mut last = String::new();
     for (at, fact) in facts {
         if let Some((who, what)) = line(fact) {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "{:>10}  {who:<8} {what}", when(*at, since));
+            let said = format!("{who:<8} {what}");
+            if said != last {
+                // Writing to a string does not fail.
+                let _ = writeln!(text, "{:>10}  {said}", when(*at, since));
+                last = said;
+            }
         }
     }
     text
@@ -39,7 +45,10 @@ fn line(fact: &Fact) -> Option<(String, String)> {
         Fact::ServiceRecorded { event, .. } => said("service", say_service(event)),
         Fact::Refused { what, why, .. } => said("store", format!("refuses {what}: {why}")),
         Fact::InForce { event, .. } => said("engine", format!("{} (in force, not yet recorded)", say(event))),
-        Fact::Turned { asked, answer, .. } => match answer {
+        Fact::Turned {
+            asked, was, answer, ..
+        } => match answer {
+            Ok(()) if asked == was => None,
             Ok(()) => said("dial", format!("asked for {}", exposure(asked))),
             Err(why) => said("dial", format!("asked for {}: {why}", exposure(asked))),
         },

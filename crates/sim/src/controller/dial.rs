@@ -140,6 +140,7 @@ impl Controller {
                 durable,
                 answer: answer.clone().map(|_| ()),
             });
+            out.note_shown();
             answer
         };
         let at = out.clock_at(out.now.plus(Millis(5)));
@@ -224,6 +225,7 @@ impl Controller {
             self.number += 1;
             let answer = out.publish((self.epoch, self.number), self.route.clone());
             self.acknowledged = answer.is_ok().then_some((self.number, out.proxy.boot));
+            out.note_shown();
         }
         self.contact = out.proxy.heartbeat(self.epoch);
     }

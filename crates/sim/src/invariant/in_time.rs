@@ -48,7 +48,9 @@ impl Rule for InTime {
         let free = out.now.since(self.free_since);
         let now = out.clock();
         let over = |since: Timestamp, limit: Millis| {
-            let most = Millis(limit.0.saturating_add(LATE.0));
+            // A clock that was moved moves deadlines with it.
+            let moved = LATE.0.saturating_add(out.jumped.0);
+            let most = Millis(limit.0.saturating_add(moved));
             now.since(since) > most && free > most
         };
         let rule = release.requested.plan.hold;

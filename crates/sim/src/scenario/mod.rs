@@ -115,7 +115,7 @@ fn played(script: &Script, world: &World) -> Played {
 
 impl World {
     /// Whether nothing of the script is still on its way.
-    fn quiet(&self) -> bool {
+    pub(crate) fn quiet(&self) -> bool {
         let coming = |due: &Due| matches!(due, Due::Act(_) | Due::Restart);
         !self.out.queue.values().any(coming) && self.out.crash == Crash::Never
     }
