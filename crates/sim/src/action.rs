@@ -154,9 +154,7 @@ pub(crate) fn describe(action: &Action) -> String {
 }
 
 fn describe_dial(mood: DialMood) -> String {
-    let share = |bp: u16| {
-        BasisPoints::new(bp).map_or_else(|_| bp.to_string(), |bp| bp.to_string())
-    };
+    let share = |bp: u16| BasisPoints::new(bp).map_or_else(|_| bp.to_string(), |bp| bp.to_string());
     match mood {
         DialMood::Obeys => "obeys".into(),
         DialMood::Coarse => "coarse".into(),

@@ -64,7 +64,12 @@ impl Crashes {
 /// Rehearses a user's plan: a good version, and one that the judge finds harmful half-way,
 /// each with a controller that dies at every boundary and is away for `downtime`.
 #[must_use]
-pub fn rehearse(plan: &Plan, version: &VersionName, first: bool, downtime: Millis) -> Vec<Rehearsal> {
+pub fn rehearse(
+    plan: &Plan,
+    version: &VersionName,
+    first: bool,
+    downtime: Millis,
+) -> Vec<Rehearsal> {
     let good = stories(plan, version, first, downtime, Vec::new());
     let mut all = vec![rehearsal("a good version", &good)];
     let half = plan
@@ -159,7 +164,9 @@ fn played(story: &Story) -> World {
 impl World {
     /// Whether all that was asked for is over, as the service's own stream says.
     fn over(&self) -> bool {
-        let ended = self.release().is_some_and(|release| release.ended.is_some());
+        let ended = self
+            .release()
+            .is_some_and(|release| release.ended.is_some());
         ended && self.rests() && self.quiet()
     }
 }
@@ -187,7 +194,9 @@ fn course(world: &World) -> Vec<String> {
 
 fn death(boundary: u64, world: &World, whole: &World) -> Option<Death> {
     let (at, point) = world.out.facts.0.iter().find_map(|(at, fact)| match fact {
-        Fact::Died { at: Some(point), .. } => Some((*at, point.to_string())),
+        Fact::Died {
+            at: Some(point), ..
+        } => Some((*at, point.to_string())),
         _ => None,
     })?;
     let (goes, went) = (course(world), course(whole));
@@ -220,7 +229,11 @@ impl std::fmt::Display for Death {
         let end = self
             .outcome
             .map_or_else(|| "no end".to_owned(), |outcome| outcome.to_string());
-        write!(f, "{:>4}  {at:>10}  {:<60} {end}", self.boundary, self.place)?;
+        write!(
+            f,
+            "{:>4}  {at:>10}  {:<60} {end}",
+            self.boundary, self.place
+        )?;
         match &self.differs {
             Some(differs) => write!(f, ", but {differs}"),
             None => Ok(()),

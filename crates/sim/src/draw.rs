@@ -28,7 +28,11 @@ pub(crate) fn story(dice: &mut Dice) -> Story {
     let mut drawn = Drawn {
         external: plan.traffic.driver != "proxy",
         stages: plan.stages.len(),
-        actions: vec![start("2.4.1", OnConflict::Refuse, Trigger::At(Millis::ZERO))],
+        actions: vec![start(
+            "2.4.1",
+            OnConflict::Refuse,
+            Trigger::At(Millis::ZERO),
+        )],
     };
     for _ in 0..dice.below(5) {
         drawn.fault(dice);
@@ -199,7 +203,11 @@ impl Drawn {
                 self.actions.push((when, Action::CrashAt(kind)));
             }
             4 | 5 => self.judge(dice),
-            6 => self.pair(dice, Action::Counts(Flow::Stops), Action::Counts(Flow::Flows)),
+            6 => self.pair(
+                dice,
+                Action::Counts(Flow::Stops),
+                Action::Counts(Flow::Flows),
+            ),
             7 if self.external => {
                 let mood = dial_mood(dice);
                 self.pair(dice, Action::Dial(mood), Action::Dial(DialMood::Obeys));
@@ -265,7 +273,8 @@ impl Drawn {
             answers.push(Answer::new(AnswerEnd::Done));
         }
         let now = Trigger::At(Millis::ZERO);
-        self.actions.insert(0, (now, Action::Answers(task, answers)));
+        self.actions
+            .insert(0, (now, Action::Answers(task, answers)));
     }
 
     fn person(&mut self, dice: &mut Dice) {
@@ -284,7 +293,8 @@ impl Drawn {
             }),
         };
         let when = self.moment(dice);
-        self.actions.push((when, Action::Person("ben".into(), verb)));
+        self.actions
+            .push((when, Action::Person("ben".into(), verb)));
     }
 }
 

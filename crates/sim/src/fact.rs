@@ -77,7 +77,10 @@ pub(crate) enum Fact {
         by: Actor,
     },
     /// Durable in the service's stream.
-    ServiceRecorded { epoch: u64, event: Box<ServiceEvent> },
+    ServiceRecorded {
+        epoch: u64,
+        event: Box<ServiceEvent>,
+    },
     /// The store refused.
     Refused {
         epoch: u64,

@@ -109,7 +109,9 @@ pub(crate) fn run_seed(seed: u64, mutant: Option<Mutant>) -> World {
 pub(crate) fn both_phases(world: &mut World, story: &Story) {
     let most = Millis(longest(&story.plan).0.min(8 * 24 * 3_600_000));
     world.run(START.plus(most), |world| {
-        world.release().is_some_and(|release| release.ended.is_some())
+        world
+            .release()
+            .is_some_and(|release| release.ended.is_some())
     });
     let later = world.out.now.plus(AFTERWARDS);
     world.run(later, |_| false);

@@ -64,19 +64,14 @@ impl Proxy {
     }
 
     /// Puts a generation in force, or says why not.
-    pub(crate) fn publish(
-        &mut self,
-        name: (u64, u64),
-        route: Option<Route>,
-    ) -> Result<(), String> {
+    pub(crate) fn publish(&mut self, name: (u64, u64), route: Option<Route>) -> Result<(), String> {
         if !self.linked {
             return Err("the proxy did not answer in time".into());
         }
         if self.fenced && name < self.name {
-            let (epoch, number) = self.name;
             return Err(format!(
-                "generation {}.{} is older than {epoch}.{number}",
-                name.0, name.1
+                "refused, epoch {} is over: epoch {} is in charge",
+                name.0, self.name.0
             ));
         }
         self.name = name;

@@ -7,17 +7,18 @@ use esclusa_release::{Event, ReturnCause, ServiceEvent};
 use std::fmt::Write as _;
 
 /// Facts as lines, times since the beginning. Readings are left out, and a line that says
-/// once more what the one before it says.
+/// once more what one just before it says.
 pub(crate) fn transcript(facts: &[(Timestamp, Fact)], since: Timestamp) -> String {
     let mut text = String::new();
-    let mut last = String::new();
+    let mut last = [String::new(), String::new(), String::new()];
     for (at, fact) in facts {
         if let Some((who, what)) = line(fact) {
             let said = format!("{who:<8} {what}");
-            if said != last {
+            if !last.contains(&said) {
                 // Writing to a string does not fail.
                 let _ = writeln!(text, "{:>10}  {said}", when(*at, since));
-                last = said;
+                last.rotate_left(1);
+                last[2] = said;
             }
         }
     }
@@ -39,12 +40,18 @@ fn line(fact: &Fact) -> Option<(String, String)> {
         },
         Fact::Recorded { event, by, .. } => match &**event {
             // The person's own line says it.
-            Event::Paused { .. } | Event::Resumed { .. } | Event::Skipped { .. } | Event::PromoteAsked { .. } => None,
+            Event::Paused { .. }
+            | Event::Resumed { .. }
+            | Event::Skipped { .. }
+            | Event::PromoteAsked { .. } => None,
             event => said(by.as_str(), say(event)),
         },
         Fact::ServiceRecorded { event, .. } => said("service", say_service(event)),
         Fact::Refused { what, why, .. } => said("store", format!("refuses {what}: {why}")),
-        Fact::InForce { event, .. } => said("engine", format!("{} (in force, not yet recorded)", say(event))),
+        Fact::InForce { event, .. } => said(
+            "engine",
+            format!("{} (in force, not yet recorded)", say(event)),
+        ),
         Fact::Turned {
             asked, was, answer, ..
         } => match answer {
@@ -54,7 +61,10 @@ fn line(fact: &Fact) -> Option<(String, String)> {
         },
         Fact::Shows(share) => said("users", format!("{share} see the new version")),
         Fact::Read { .. } | Fact::Began { .. } => None,
-        Fact::ProxyReturned(_) => said("proxy", "nobody controls it: everybody to the stable version".into()),
+        Fact::ProxyReturned(_) => said(
+            "proxy",
+            "nobody controls it: everybody to the stable version".into(),
+        ),
         Fact::Cancelled(task) => said("engine", format!("{task} is cancelled")),
         Fact::Died { at, .. } => match at {
             Some(point) => said("crash", format!("the controller dies {point}")),
@@ -107,7 +117,10 @@ const fn cause(cause: ReturnCause) -> &'static str {
 pub(crate) fn say_service(event: &ServiceEvent) -> String {
     match event {
         ServiceEvent::TakenOver(deployed) => {
-            format!("version {} is stable, as it was found", deployed.version.name)
+            format!(
+                "version {} is stable, as it was found",
+                deployed.version.name
+            )
         }
         ServiceEvent::ReleaseAdmitted { release } => format!("release {release} is under way"),
         ServiceEvent::ReleaseQueued { release } => format!("release {release} waits in line"),

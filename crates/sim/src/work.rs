@@ -262,8 +262,16 @@ fn deployed(release: &Release) -> Completion {
 }
 
 /// When the end of a run that was begun or found reaches somebody, if it ever does: a
-/// process that ended while nobody looked has its end told at once.
+/// process that ended while nobody looked has its end told to whoever asks.
 pub(crate) fn lasting_end(run: &WorkRun, now: Timestamp) -> Option<Timestamp> {
     let ends_at = run.ends_at?;
-    (run.active || run.ended).then(|| ends_at.max(now.plus(Millis(1))))
+    // One that could not be recorded is not asked again in a loop.
+    let told_again = now.plus(Millis(5_000));
+    (run.active || run.ended).then(|| {
+        if run.ended {
+            ends_at.max(told_again)
+        } else {
+            ends_at.max(now.plus(Millis(1)))
+        }
+    })
 }

@@ -154,7 +154,10 @@ impl World {
                 task,
                 attempt,
                 completion,
-            } => self.tell(epoch, Message::Completed(release, task, attempt, completion)),
+            } => self.tell(
+                epoch,
+                Message::Completed(release, task, attempt, completion),
+            ),
             Due::Gone {
                 epoch,
                 release,

@@ -49,7 +49,10 @@ fn a_script_is_played_and_judged_by_what_it_expects() {
     let script = dir.path().join("harm.txt");
     let play = |text: &str| {
         std::fs::write(&script, text).expect("written");
-        run(dir.path(), &["sim", "run", "harm.txt", "--plan", "esclusa.yaml"])
+        run(
+            dir.path(),
+            &["sim", "run", "harm.txt", "--plan", "esclusa.yaml"],
+        )
     };
     let harm = "start 2.4.1\nwhen stage 1 confirmed +10s judge rollback \"it hurts\"\n";
     let (code, data, talk) = play(&format!("{harm}expect rolled_back\n"));
@@ -57,10 +60,16 @@ fn a_script_is_played_and_judged_by_what_it_expects() {
     assert!(data.contains("the judge found harm: it hurts"), "{data}");
     let (code, _, talk) = play(&format!("{harm}expect promoted\n"));
     assert_eq!(code, 1, "{talk}");
-    assert!(talk.contains("expected promoted, and it was rolled_back"), "{talk}");
+    assert!(
+        talk.contains("expected promoted, and it was rolled_back"),
+        "{talk}"
+    );
     let (code, _, talk) = play("start 2.4.1\nwhen stage 1 dance\n");
     assert_eq!(code, 2, "{talk}");
-    assert!(talk.contains("ESC-0601") && talk.contains("line 2"), "{talk}");
+    assert!(
+        talk.contains("ESC-0601") && talk.contains("line 2"),
+        "{talk}"
+    );
 }
 
 #[test]

@@ -166,6 +166,7 @@ impl Controller {
         let event = Event::Requested(Box::new(requested.clone()));
         let what = format!("the request for version {}", request.version);
         out.boundary(self.epoch, Point::BeforeRecord(what.clone()))?;
+        // A life before this one may have come so far and no further.
         let known = out.store.streams.contains_key(id);
         if !known && let Err(why) = out.append(self.epoch, id, 0, &[(event, by.clone(), at)]) {
             return Ok(Err(self.refused(out, what, why)));
@@ -177,7 +178,10 @@ impl Controller {
         if let Err(why) = self.commit_service(out, admitted, &by)? {
             return Ok(Err(why));
         }
-        self.run = Some(Run::new(Release::begin(requested, by, at), 1, out));
+        let stored = out.store.streams.get(id);
+        let begun = stored.and_then(|stream| replay(&stream.entries).ok());
+        let release = begun.unwrap_or_else(|| Release::begin(requested, by, at));
+        self.run = Some(Run::new(release, 1, out));
         Ok(Ok(()))
     }
 

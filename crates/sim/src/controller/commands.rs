@@ -77,9 +77,10 @@ impl Controller {
     pub(super) fn can_return(&self, out: &Outside) -> Result<(), String> {
         match &self.service.warm {
             None => Err("no version before this one is kept warm".into()),
-            Some(warm) if out.clock() >= warm.until => {
-                Err(format!("version {} is being stopped", warm.deployed.version.name))
-            }
+            Some(warm) if out.clock() >= warm.until => Err(format!(
+                "version {} is being stopped",
+                warm.deployed.version.name
+            )),
             Some(_) => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! Makes the dial show what the state asks for, and reads it back.
 
-use super::{Controller, Run};
+use super::{Controller, Run, TRY_AGAIN};
 use crate::dial::Call;
 use crate::fact::{Fact, Point};
 use crate::outside::{Died, Due, Mutant, Outside};
@@ -59,14 +59,18 @@ impl Controller {
                 && reading.at > run.release.exposure_since
         });
         let repeated = run.dial.told.as_ref() == Some(&exposure)
-            && run.dial.reading.as_ref().is_some_and(|r| r.asked == exposure)
-            && now.since(run.dial.asked_at) < READ_EVERY;
-        if fresh || repeated && run.dial.asked_at > run.release.exposure_since {
+            && run
+                .dial
+                .reading
+                .as_ref()
+                .is_some_and(|r| r.asked == exposure)
+            && out.now.since(run.dial.asked_at) < TRY_AGAIN;
+        if fresh || repeated {
             return Ok(());
         }
         let was = run.dial.told.replace(exposure.clone());
         run.dial.asking = Some(exposure.clone());
-        run.dial.asked_at = now;
+        run.dial.asked_at = out.now;
         let turns = was.as_ref() != Some(&exposure)
             || run
                 .dial
@@ -174,12 +178,7 @@ impl Controller {
         let (achieved, state, generation, detail) = match answer {
             Ok(()) if !asked.is_nobody() && self.returned(release) => {
                 let detail = "the proxy has taken the share back by itself".to_owned();
-                (
-                    Some(crate::proxy::NOBODY),
-                    DialState::Pending,
-                    None,
-                    detail,
-                )
+                (Some(crate::proxy::NOBODY), DialState::Pending, None, detail)
             }
             Ok(()) => {
                 let detail = format!("generation {name} is in force");

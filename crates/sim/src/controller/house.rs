@@ -27,7 +27,10 @@ impl Controller {
                 release: run.id().clone(),
                 outcome: ended.outcome,
             };
-            if self.commit_service(out, event, &literal("engine"))?.is_err() {
+            if self
+                .commit_service(out, event, &literal("engine"))?
+                .is_err()
+            {
                 return Ok(());
             }
         }

@@ -61,6 +61,10 @@ impl Controller {
     /// Notes beside the dial what is in force from now on: the store may be away.
     fn note(&mut self, out: &mut Outside, entries: &[Entry]) -> Result<(), Died> {
         let Some(run) = &self.run else { return Ok(()) };
+        // Whoever was replaced notes nothing: the fence there is the same.
+        if self.epoch < out.store.epoch && !out.is(Mutant::ForgetsFence) {
+            return Ok(());
+        }
         let id = run.id().clone();
         let first = run.position
             + u64::try_from(run.pending.len().saturating_sub(entries.len())).unwrap_or(0);

@@ -43,6 +43,7 @@ pub(crate) struct Dial {
     pub asking: Option<Exposure>,
     /// What it was told last.
     pub told: Option<Exposure>,
+    /// When, in truth.
     pub asked_at: Timestamp,
 }
 
@@ -99,6 +100,8 @@ pub(crate) struct Controller {
 /// How often something that failed is tried again. The server looks ten times a second;
 /// nothing here depends on which.
 const TRY_AGAIN: Millis = Millis(5_000);
+/// The least time between two looks without a message.
+const GRAIN: Millis = Millis(1);
 /// The same for a dial that was read back once: nothing follows from its silence.
 const READ_AGAIN: Millis = Millis(600_000);
 
@@ -149,7 +152,8 @@ impl Controller {
                 } else {
                     TRY_AGAIN
                 };
-                first = first.min(out.now.plus(again));
+                // Never before a turn would ask.
+                first = first.min(run.dial.asked_at.plus(again).max(out.now.plus(GRAIN)));
             }
             if !self.stuck {
                 first = self.next_decision(out, run, first).unwrap_or(first);

@@ -102,7 +102,10 @@ impl Controller {
 
     /// When counts arrived last, by the clock; nothing before the first did.
     fn heard_at(&self, out: &Outside, truth: Timestamp) -> Option<Timestamp> {
-        let until = out.watch.blind_since.map_or(truth, |since| since.min(truth));
+        let until = out
+            .watch
+            .blind_since
+            .map_or(truth, |since| since.min(truth));
         (until >= self.began.plus(FIRST_COUNTS)).then(|| out.clock_at(until))
     }
 

@@ -165,4 +165,3 @@ fn deployed(release: &Release) -> Option<Deployed> {
         instances: release.instances.clone(),
     })
 }
-

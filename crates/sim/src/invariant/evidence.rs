@@ -75,12 +75,11 @@ impl Known {
             Event::SignedOff(sign_off) => {
                 self.signed.insert(sign_off.role.clone());
             }
-            Event::Resumed { .. } => self.confirmed = None,
+            Event::ReturnedByProxy { .. } => self.confirmed = None,
             Event::DialConfirmed(dial) => {
                 let seen = self.read.as_ref().is_some_and(|(asked, achieved)| {
-                    let near = |a: BasisPoints| {
-                        a.get().abs_diff(dial.asked.get()) <= DIAL_TOLERANCE_BP
-                    };
+                    let near =
+                        |a: BasisPoints| a.get().abs_diff(dial.asked.get()) <= DIAL_TOLERANCE_BP;
                     asked.share == dial.asked && achieved.is_some_and(near)
                 });
                 if !seen {

@@ -20,7 +20,9 @@ impl Rule for Executable {
             return Ok(());
         };
         let Some(stream) = out.store.streams.get(release) else {
-            return Err(format!("{task} of {release} begins, which nobody asked for"));
+            return Err(format!(
+                "{task} of {release} begins, which nobody asked for"
+            ));
         };
         match task_limit(&stream.fold, *task) {
             None | Some(Millis::ZERO) => Err(format!("the plan has no {task}")),

@@ -59,7 +59,10 @@ impl Rule for InTime {
             && !hold.reason.contains("sign-off")
             && over(hold.since, rule.for_)
         {
-            return Err(format!("held for longer than {}: {}", rule.for_, hold.reason));
+            return Err(format!(
+                "held for longer than {}: {}",
+                rule.for_, hold.reason
+            ));
         }
         for (task, state) in &release.tasks {
             if state.end.is_none()
@@ -73,7 +76,9 @@ impl Rule for InTime {
             && !release.dial_confirmed()
             && over(release.exposure_since, DIAL_LIMIT)
         {
-            return Err(format!("the dial is on its way for longer than {DIAL_LIMIT}"));
+            return Err(format!(
+                "the dial is on its way for longer than {DIAL_LIMIT}"
+            ));
         }
         Ok(())
     }

@@ -9,7 +9,14 @@ use esclusa_model::{BasisPoints, Outcome, ReleaseId, Timestamp};
 use esclusa_release::{Event, Task};
 
 /// Words that say what would not go back.
-const NAMED: &[&str] = &["dial", "cancelled", "undo", "stopping", "handing", "recording"];
+const NAMED: &[&str] = &[
+    "dial",
+    "cancelled",
+    "undo",
+    "stopping",
+    "handing",
+    "recording",
+];
 
 #[derive(Debug, Default)]
 pub(super) struct WholeWayBack {
@@ -62,7 +69,9 @@ impl WholeWayBack {
                     return Err(format!("{release} is promoted, and not stable"));
                 }
                 if !out.work.done.contains(&(release.clone(), Task::HandOver)) {
-                    return Err(format!("{release} is promoted, and its workers never moved"));
+                    return Err(format!(
+                        "{release} is promoted, and its workers never moved"
+                    ));
                 }
                 Ok(())
             }
@@ -86,7 +95,9 @@ impl WholeWayBack {
             return Err(format!("{release} ended and {shows} of users still see it"));
         }
         if out.store.service.stable_is_of(release) {
-            return Err(format!("{release} went back and is still recorded as stable"));
+            return Err(format!(
+                "{release} went back and is still recorded as stable"
+            ));
         }
         let plan = &out.plan;
         let undone = |task: Task| match task {

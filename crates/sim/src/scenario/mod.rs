@@ -81,7 +81,9 @@ fn played(script: &Script, world: &World) -> Played {
     }
     let release = world.release();
     let outcome = release.and_then(|r| r.ended.as_ref()).map(|e| e.outcome);
-    let held = release.and_then(|r| r.hold.as_ref()).map(|h| h.reason.clone());
+    let held = release
+        .and_then(|r| r.hold.as_ref())
+        .map(|h| h.reason.clone());
     let got = match (outcome, &held) {
         (Some(outcome), _) => outcome.to_string(),
         (None, Some(_)) => "held".into(),

@@ -59,7 +59,10 @@ pub(super) fn read(text: &str, plan: Option<&Plan>) -> Result<Script, ScenarioEr
         words.map_err(|message| ScenarioError {
             line: index + 1,
             message,
-            help: format!("settings: {SETTINGS}; times: at 5s ..., when stage 2 confirmed +30s ...; {}", verb_help()),
+            help: format!(
+                "settings: {SETTINGS}; times: at 5s ..., when stage 2 confirmed +30s ...; {}",
+                verb_help()
+            ),
         })?;
     }
     let Some(plan) = reader.plan else {
@@ -147,8 +150,9 @@ impl Reader {
         if self.brought {
             return Err("a plan was brought with --plan, so the script names none".into());
         }
-        let named = Template::named(template)
-            .ok_or_else(|| format!("{template:?} is no template: minutes, days, flags, blue-green"))?;
+        let named = Template::named(template).ok_or_else(|| {
+            format!("{template:?} is no template: minutes, days, flags, blue-green")
+        })?;
         self.plan = Some(match how {
             [] => bare(named),
             ["full"] => full(named),
@@ -205,7 +209,11 @@ fn set(plan: &mut Plan, said: &[&str]) -> Result<(), String> {
             route.lost_control.then = match *then {
                 "return" => HoldOrReturn::Return,
                 "hold" => HoldOrReturn::Hold,
-                other => return Err(format!("lost control leads to return or hold, not {other:?}")),
+                other => {
+                    return Err(format!(
+                        "lost control leads to return or hold, not {other:?}"
+                    ));
+                }
             };
         }
         ["keep-warm", time] => plan.keep_warm = duration(time)?,
@@ -237,7 +245,9 @@ fn expected(end: &str) -> Result<Expected, String> {
     if end == "held" {
         return Ok(Expected::Held);
     }
-    let found = outcomes.into_iter().find(|outcome| outcome.to_string() == end);
+    let found = outcomes
+        .into_iter()
+        .find(|outcome| outcome.to_string() == end);
     found
         .map(Expected::Ended)
         .ok_or_else(|| format!("{end:?} is no outcome"))
