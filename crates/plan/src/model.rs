@@ -47,6 +47,18 @@ pub struct Plan {
     pub on_conflict: OnConflict,
     /// Longest time for all instances of the canary to become ready.
     pub deploy_timeout: Millis,
+    /// Longest time for the dial to show what was asked of it, either way.
+    #[serde(default = "dial_limit")]
+    pub dial_timeout: Millis,
+}
+
+/// The time of a dial unless a plan says otherwise. A DNS record with a minute's
+/// time-to-live fits; with much more nobody could call the release under control.
+pub const DIAL_LIMIT: Millis = Millis(120_000);
+
+/// For plans that were stored before they could say it.
+const fn dial_limit() -> Millis {
+    DIAL_LIMIT
 }
 
 /// A driver and its checked, normalised configuration.
@@ -131,11 +143,25 @@ pub struct Component {
     pub kind: ComponentKind,
     /// How many copies run.
     pub instances: u16,
+    /// Which of the service's requests a web component answers beside another; absent
+    /// for the one that answers the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<PartRoute>,
     /// File, folder or tar that is the version, as a template; `None` for drivers
     /// that only name it.
     pub artifact: Option<String>,
     /// What starts and stops it.
     pub run: DriverUse,
+}
+
+/// Requests that one of several web components answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRoute {
+    /// Host name, lower case, without port; any when absent.
+    pub host: Option<String>,
+    /// Path prefix on segment borders; any when absent.
+    pub path: Option<String>,
 }
 
 /// A version that runs already, to be taken over as stable without touching it.
@@ -146,6 +172,12 @@ pub struct TakeOver {
     pub version: VersionName,
     /// Where its web component answers.
     pub url: String,
+    /// Sent to it as `Host` instead of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<String>,
+    /// PEM file of the private certificate authority that vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
 }
 
 /// A condition for the start.
@@ -275,12 +307,30 @@ pub enum OnConflict {
     Supersede,
 }
 
+impl Component {
+    /// Whether a running instance is told that its track has changed, by hook or by
+    /// signal, and can therefore stand by before it acts.
+    #[must_use]
+    pub fn is_told_its_track(&self) -> bool {
+        let says = |key: &&str| {
+            let value = self.run.config.get(key);
+            value.is_some_and(|value| !value.is_null())
+        };
+        ["track-hook", "track-signal"].iter().any(says)
+    }
+}
+
 impl Plan {
-    /// The component that the route leads to, if any.
+    /// The web component that answers whatever no other one does, if there is any.
     #[must_use]
     pub fn web(&self) -> Option<(&ComponentName, &Component)> {
+        self.webs().min_by_key(|(_, c)| c.route.is_some())
+    }
+
+    /// All web components.
+    pub fn webs(&self) -> impl Iterator<Item = (&ComponentName, &Component)> {
         self.components
             .iter()
-            .find(|(_, c)| c.kind == ComponentKind::Web)
+            .filter(|(_, c)| c.kind == ComponentKind::Web)
     }
 }

@@ -21,6 +21,12 @@ pub struct InstanceRecord {
     pub kind: ComponentKind,
     /// Base URL where it answers requests; absent for workers.
     pub url: Option<String>,
+    /// Sent to it as `Host` instead of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<String>,
+    /// PEM file of the private certificate authority that vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
 }
 
 /// A version as it runs.
@@ -141,6 +147,8 @@ pub struct Service {
     pub active: Option<ReleaseId>,
     /// Releases that wait, first in line first.
     pub queue: Vec<ReleaseId>,
+    /// The release that began last, over or not.
+    pub last: Option<ReleaseId>,
 }
 
 impl Service {
@@ -154,6 +162,7 @@ impl Service {
             retiring: Vec::new(),
             active: None,
             queue: Vec::new(),
+            last: None,
         }
     }
 
@@ -181,6 +190,7 @@ impl Service {
                 }
                 self.queue.retain(|waiting| waiting != release);
                 self.active = Some(release.clone());
+                self.last = Some(release.clone());
             }
             ServiceEvent::ReleaseQueued { release } => {
                 if self.queue.contains(release) || self.active.as_ref() == Some(release) {

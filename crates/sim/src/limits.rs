@@ -1,7 +1,7 @@
 //! How long a story may take at most once nothing goes wrong any more.
 
 use crate::outside::Outside;
-use esclusa_engine::{CANCEL_LIMIT, DIAL_LIMIT};
+use esclusa_engine::CANCEL_LIMIT;
 use esclusa_model::Millis;
 use esclusa_plan::{Plan, Requirement, Stage};
 
@@ -14,7 +14,8 @@ const RECORDS: Millis = Millis(2 * 24 * 60_000);
 
 /// The longest way forward and all the way back.
 pub(crate) fn longest(plan: &Plan) -> Millis {
-    let mut sum = FIXED.0 + RECORDS.0 + CANCEL_LIMIT.0 + 2 * DIAL_LIMIT.0 + plan.deploy_timeout.0;
+    let mut sum =
+        FIXED.0 + RECORDS.0 + CANCEL_LIMIT.0 + 2 * plan.dial_timeout.0 + plan.deploy_timeout.0;
     let mut add = |millis: Millis| sum = sum.saturating_add(millis.0).saturating_add(SLACK.0);
     for requirement in &plan.requires {
         match requirement {
@@ -32,7 +33,7 @@ pub(crate) fn longest(plan: &Plan) -> Millis {
             Stage::WarmUp(warm_up) => add(warm_up.for_),
             Stage::Expose(expose) => {
                 add(expose.for_);
-                add(DIAL_LIMIT);
+                add(plan.dial_timeout);
                 add(plan.judge.blind.hold);
                 add(plan.hold.for_);
             }

@@ -3,8 +3,8 @@
 use esclusa_judge::JudgeConfig;
 use esclusa_model::{ComponentKind, Digest, Millis, VersionRef};
 use esclusa_plan::{
-    Component, DriverUse, Hold, HoldOrReturn, HoldThen, LostControl, OnConflict, Plan, Requirement,
-    Route, Stage, Step, Sticky, Template, Undo, WarmUp,
+    Component, DIAL_LIMIT, DriverUse, Hold, HoldOrReturn, HoldThen, LostControl, OnConflict, Plan,
+    Requirement, Route, Stage, Step, Sticky, Template, Undo, WarmUp,
 };
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -33,6 +33,7 @@ fn component(kind: ComponentKind) -> Component {
         instances: 1,
         artifact: Some("./dist/${version}".into()),
         run: driver("process"),
+        route: None,
     }
 }
 
@@ -72,6 +73,7 @@ pub(crate) fn bare(template: Template) -> Plan {
         },
         on_conflict: OnConflict::Refuse,
         deploy_timeout: Millis(2 * MINUTE.0),
+        dial_timeout: DIAL_LIMIT,
     }
 }
 

@@ -256,6 +256,8 @@ fn deployed(release: &Release) -> Completion {
                 kind: component.kind,
                 url: (component.kind == ComponentKind::Web)
                     .then(|| "http://127.0.0.1:9001".to_owned()),
+                host_header: None,
+                ca_file: None,
             })
             .collect(),
     }

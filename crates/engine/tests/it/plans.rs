@@ -84,6 +84,7 @@ pub(crate) fn full() -> Plan {
     let component = |kind| Component {
         kind,
         instances: 1,
+        route: None,
         artifact: Some("./dist/${version}".into()),
         run: driver("process"),
     };
@@ -126,6 +127,7 @@ pub(crate) fn full() -> Plan {
         },
         on_conflict: OnConflict::Refuse,
         deploy_timeout: Millis(2 * 60_000),
+        dial_timeout: Millis(120_000),
     }
 }
 

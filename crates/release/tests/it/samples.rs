@@ -10,8 +10,8 @@ use esclusa_plan::{
     Step, Undo, WarmUp,
 };
 use esclusa_release::{
-    Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, Phase, Requested,
-    ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
+    Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, Phase,
+    Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
 };
 use std::collections::BTreeMap;
 
@@ -59,6 +59,7 @@ pub(crate) fn plan() -> Plan {
             Component {
                 kind: ComponentKind::Web,
                 instances: 2,
+                route: None,
                 artifact: Some("./dist/${version}".into()),
                 run: driver("process"),
             },
@@ -107,6 +108,7 @@ pub(crate) fn plan() -> Plan {
         },
         on_conflict: OnConflict::Queue,
         deploy_timeout: Millis(120_000),
+        dial_timeout: Millis(120_000),
     }
 }
 
@@ -137,6 +139,8 @@ fn instance() -> InstanceRecord {
         component: name("web"),
         kind: ComponentKind::Web,
         url: Some("http://127.0.0.1:9001".into()),
+        host_header: None,
+        ca_file: None,
     }
 }
 
@@ -210,10 +214,14 @@ pub(crate) fn events() -> Vec<Event> {
         Event::HoldEnded,
         Event::ReturnedByProxy { reason: reason() },
         Event::OverBudget { stage: 2 },
-        Event::Paused,
-        Event::Resumed,
-        Event::Skipped,
-        Event::PromoteAsked,
+        Event::Paused(None),
+        Event::Resumed(None),
+        Event::Skipped(None),
+        Event::PromoteAsked(None),
+        Event::Paused(Because::said("lunch")),
+        Event::Resumed(Because::said("back from lunch")),
+        Event::Skipped(Because::said("seen enough")),
+        Event::PromoteAsked(Because::said("the fix is urgent")),
         returned(Outcome::RolledBack),
         Event::Ended {
             outcome: Outcome::RollbackFailed,

@@ -68,7 +68,7 @@ impl ServiceActor {
     }
 }
 
-fn observe(run: &Run, shared: &crate::app::Shared) -> Observed {
+fn observe(run: &mut Run, shared: &crate::app::Shared) -> Observed {
     let now = clock::now();
     let observes = shared.observes(&run.release.requested.plan);
     let contact = shared.dataplane.contact();

@@ -5,6 +5,7 @@ mod deploy;
 mod dial;
 mod hand_over;
 mod instances;
+mod quiet;
 mod steps;
 mod warm_up;
 

@@ -5,7 +5,7 @@ use super::Rule;
 use crate::controller::Controller;
 use crate::fact::Fact;
 use crate::outside::Outside;
-use esclusa_engine::{DIAL_LIMIT, task_limit};
+use esclusa_engine::task_limit;
 use esclusa_model::{Millis, Timestamp};
 use esclusa_plan::HoldThen;
 
@@ -72,13 +72,9 @@ impl Rule for InTime {
                 return Err(format!("{task} runs for longer than {limit}"));
             }
         }
-        if release.was_exposed
-            && !release.dial_confirmed()
-            && over(release.exposure_since, DIAL_LIMIT)
-        {
-            return Err(format!(
-                "the dial is on its way for longer than {DIAL_LIMIT}"
-            ));
+        let dial = release.requested.plan.dial_timeout;
+        if release.was_exposed && !release.dial_confirmed() && over(release.exposure_since, dial) {
+            return Err(format!("the dial is on its way for longer than {dial}"));
         }
         Ok(())
     }
