@@ -20,11 +20,9 @@ const TELL_EVERY: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimVerb {
-    /// Play a script and print what happens; without one, rehearse a plan with a
-    /// controller that dies at every boundary, and print how each ends
+    /// Play a script, or rehearse a plan with a controller that dies at every boundary
     Run(Run),
-    /// Draw plans, faults and people's commands from seeds; exits 0 only if every rule
-    /// held, else prints the command that replays what broke
+    /// Try worlds drawn from seeds; exits 0 only if every rule held
     Fuzz(Fuzz),
 }
 
@@ -115,11 +113,11 @@ fn many(asked: &Fuzz, output: &Output) -> Exit {
         output.line(&format!("replay: {}\n", replay_of(failure.seed)));
     }
     output.line(&summary(&all));
-    output.say(&match exit {
-        Exit::Done => output.talk_colour.paint(Tone::Good, "every rule held"),
-        _ => output
-            .talk_colour
-            .paint(Tone::Bad, &format!("{} seeds broke a rule", all.broken)),
+    output.say(&if all.broken == 0 {
+        output.talk_colour.paint(Tone::Good, "every rule held")
+    } else {
+        let words = format!("{} seeds broke a rule", all.broken);
+        output.talk_colour.paint(Tone::Bad, &words)
     });
     exit
 }
