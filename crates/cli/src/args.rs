@@ -68,6 +68,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: AuditVerb,
     },
+    /// Rehearse releases in a simulated world; needs no server and changes nothing
+    Sim {
+        #[command(subcommand)]
+        verb: crate::sim::SimVerb,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -323,7 +328,7 @@ pub(crate) enum AuditVerb {
     Verify,
 }
 
-fn duration(text: &str) -> Result<esclusa_model::Millis, String> {
+pub(crate) fn duration(text: &str) -> Result<esclusa_model::Millis, String> {
     esclusa_model::Millis::parse(text).map_err(|error| error.to_string())
 }
 

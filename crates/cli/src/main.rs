@@ -17,6 +17,7 @@ mod place;
 mod plan;
 mod release;
 mod serve;
+mod sim;
 mod sse;
 mod table;
 mod token;
@@ -47,6 +48,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Serve(asked) => serve::serve(&global, &asked),
         Command::Proxy(asked) => serve::proxy(&global, asked),
         Command::Completions { shell } => Ok(completions::print(shell)),
+        Command::Sim { verb } => sim::run(verb, output),
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),

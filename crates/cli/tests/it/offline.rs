@@ -22,6 +22,69 @@ fn folder(plan: &str) -> tempfile::TempDir {
     dir
 }
 
+// RBK-10, trap 16: anybody may ask what a crash would do to a plan of theirs.
+#[test]
+fn a_plan_is_rehearsed_with_a_crash_at_every_boundary() {
+    let dir = folder(GOOD);
+    let rehearse = ["sim", "run", "--plan", "esclusa.yaml", "--version", "2.4.1"];
+    let (code, data, talk) = run(dir.path(), &rehearse);
+    assert_eq!(code, 0, "{data}\n{talk}");
+    for part in [
+        "a good version, with a controller that dies at each of",
+        "a version that does harm half-way, with a controller that dies at each of",
+        "after asking the dial for 5%",
+        "before recording -> promoted",
+    ] {
+        assert!(data.contains(part), "{part} in {data}");
+    }
+    assert!(talk.contains("ends the same"), "{talk}");
+    let (code, data, _) = run(dir.path(), &[&rehearse[..], &["--json"]].concat());
+    let told: Value = serde_json::from_str(&data).expect("JSON");
+    let deaths = told[0]["crashes"]["deaths"].as_array().expect("a list");
+    assert_eq!(code, 0);
+    assert!(deaths.iter().all(|death| death["outcome"] == "promoted"));
+}
+
+#[test]
+fn a_script_is_played_and_judged_by_what_it_expects() {
+    let dir = folder(GOOD);
+    let script = dir.path().join("harm.txt");
+    let play = |text: &str| {
+        std::fs::write(&script, text).expect("written");
+        run(
+            dir.path(),
+            &["sim", "run", "harm.txt", "--plan", "esclusa.yaml"],
+        )
+    };
+    let harm = "start 2.4.1\nwhen stage 1 confirmed +10s judge rollback \"it hurts\"\n";
+    let (code, data, talk) = play(&format!("{harm}expect rolled_back\n"));
+    assert_eq!(code, 0, "{data}\n{talk}");
+    assert!(data.contains("the judge found harm: it hurts"), "{data}");
+    let (code, _, talk) = play(&format!("{harm}expect promoted\n"));
+    assert_eq!(code, 1, "{talk}");
+    assert!(
+        talk.contains("expected promoted, and it was rolled_back"),
+        "{talk}"
+    );
+    let (code, _, talk) = play("start 2.4.1\nwhen stage 1 dance\n");
+    assert_eq!(code, 2, "{talk}");
+    assert!(
+        talk.contains("ESC-0601") && talk.contains("line 2"),
+        "{talk}"
+    );
+}
+
+#[test]
+fn seeds_are_tried_and_counted() {
+    let dir = folder(GOOD);
+    let (code, data, talk) = run(dir.path(), &["sim", "fuzz", "--seed", "7", "--runs", "25"]);
+    assert_eq!(code, 0, "{data}\n{talk}");
+    assert!(data.contains("25 seeds"), "{data}");
+    let (code, data, _) = run(dir.path(), &["sim", "fuzz", "--runs", "5", "--json"]);
+    let told: Value = serde_json::from_str(&data).expect("JSON");
+    assert_eq!((code, &told["result"]["runs"]), (0, &Value::from(5)));
+}
+
 fn with_checks(checks: &str) -> tempfile::TempDir {
     folder(&format!("{GOOD}requires:\n{checks}"))
 }

@@ -78,7 +78,9 @@ fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<Stri
         .release
         .stage_record()
         .and_then(|record| record.confirmed_at)
-        .unwrap_or(now);
+        .unwrap_or(now)
+        // Whoever began a moment ago has not been blind for longer than that.
+        .max(run.watching_since);
     let silent_since = heard_at.map_or(watched_since, |heard| heard.max(watched_since));
     Observed {
         now,

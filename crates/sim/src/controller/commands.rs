@@ -1,0 +1,87 @@
+//! What people ask of a release.
+
+use super::Controller;
+use crate::fact::Fact;
+use crate::outside::{Died, Outside};
+use crate::words::say_command;
+use esclusa_engine::{Command, command};
+use esclusa_model::Actor;
+use esclusa_release::{Phase, ServiceEvent};
+
+impl Controller {
+    /// Carries out a command and says what came of it.
+    pub(super) fn command(
+        &mut self,
+        out: &mut Outside,
+        asked: Command,
+        by: &Actor,
+    ) -> Result<(), Died> {
+        let answer = self.carry_out(out, &asked, by)?;
+        out.fact(Fact::Asked {
+            by: by.clone(),
+            what: say_command(&asked),
+            answer,
+        });
+        Ok(())
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        out: &mut Outside,
+        asked: &Command,
+        by: &Actor,
+    ) -> Result<Result<(), String>, Died> {
+        let Some(run) = &self.run else {
+            return Ok(Err("no release is under way".into()));
+        };
+        let events = match command(&run.release, asked) {
+            Ok(events) => events,
+            Err(refused) => return Ok(Err(refused.message)),
+        };
+        if events.is_empty() {
+            return Ok(Ok(()));
+        }
+        let undone = run.release.phase == Phase::Promoted;
+        let committed = self.commit(out, events, by)?;
+        if undone {
+            self.admit_again(out)?;
+        }
+        let in_force = self.run.as_ref().is_some_and(|run| !run.pending.is_empty());
+        // It is in force: the store learns of it later.
+        Ok(committed.or_else(|why| if in_force { Ok(()) } else { Err(why) }))
+    }
+
+    /// A promoted release that goes back is under way again: the service must know, or a
+    /// new life would not look after it once its warm version is restored.
+    pub(super) fn admit_again(&mut self, out: &mut Outside) -> Result<(), Died> {
+        let Some(run) = &self.run else { return Ok(()) };
+        if self.service.active.is_some()
+            || !run.release.phase.is_returning()
+            || run.release.ended.is_some()
+        {
+            return Ok(());
+        }
+        let event = ServiceEvent::ReleaseAdmitted {
+            release: run.id().clone(),
+        };
+        let by = run
+            .release
+            .returning
+            .as_ref()
+            .map_or_else(|| crate::plans::literal("engine"), |r| r.by.clone());
+        let _ = self.commit_service(out, event, &by)?;
+        Ok(())
+    }
+
+    /// Whether the version before could take over all users right now.
+    pub(super) fn can_return(&self, out: &Outside) -> Result<(), String> {
+        match &self.service.warm {
+            None => Err("no version before this one is kept warm".into()),
+            Some(warm) if out.clock() >= warm.until => Err(format!(
+                "version {} is being stopped",
+                warm.deployed.version.name
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+}
