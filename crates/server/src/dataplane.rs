@@ -312,8 +312,9 @@ impl DataPlane {
             .acknowledged
             .as_ref()
             .is_some_and(|(id, boot)| *id == status.generation && *boot == status.hello.boot);
-        let untouched = plan.number == 0;
-        if !in_force && !untouched && plan.number == current.number {
+        let untouched = plan.number == 0 && plan.routes.is_empty();
+        let waiting = !plan.awaited.is_empty() && Instant::now() < plan.awaited_until;
+        if !in_force && !untouched && !waiting && plan.number == current.number {
             self.push(&mut plan).await?;
             return self.status().await;
         }

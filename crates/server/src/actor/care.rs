@@ -250,6 +250,12 @@ impl Care {
         !self.starting.is_empty()
     }
 
+    /// Whether nothing is to be started soon.
+    pub(super) fn is_calm(&self) -> bool {
+        let mut all = self.tended.values();
+        all.all(|known| !matches!(known.state, State::Down { .. } | State::Starting))
+    }
+
     /// Whether each instance is known to run, or has been tried.
     pub(super) fn is_settled(&self) -> bool {
         self.looked_at.is_some()

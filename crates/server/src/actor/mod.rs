@@ -187,7 +187,8 @@ impl ServiceActor {
     /// How long nothing need be looked at if nothing happens.
     fn tick(&self) -> Duration {
         let at_rest = self.run.as_ref().is_none_or(Run::is_at_rest);
-        if at_rest && self.service.active.is_none() && self.service.queue.is_empty() {
+        let nothing_waits = self.service.active.is_none() && self.service.queue.is_empty();
+        if at_rest && nothing_waits && self.care.is_calm() {
             REST_TICK
         } else {
             TICK

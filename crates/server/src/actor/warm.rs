@@ -115,13 +115,11 @@ impl ServiceActor {
                 || self.service.active.as_ref() == Some(&release.requested.release)
                 || release.ended.is_some()
         });
-        let mut view = ServiceView {
-            instances: self.care.views(Instant::now()),
-            ..ServiceView::new(&self.service, shown, &self.traffic, self.can_return())
-        };
+        let mut view = ServiceView::new(&self.service, shown, &self.traffic, self.can_return());
         if let (Some(release), Some(words)) = (&mut view.release, judged) {
             release.judged = Some(words);
         }
+        view.instances = self.care.views(Instant::now());
         view
     }
 }
