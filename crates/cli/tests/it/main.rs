@@ -23,6 +23,7 @@ mod offline;
 mod served;
 mod singletons;
 mod survival;
+mod torture;
 mod world;
 
 use std::path::Path;
