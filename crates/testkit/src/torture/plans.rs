@@ -82,7 +82,7 @@ impl Shop {
         let _ = write!(
             text,
             "hold: {{ for: 1m, then: rollback }}\nkeep-warm: {{ for: 30m }}\n\
-             judge: {{ floor: {{ min-requests: 1 }}, latency: {latency} }}\n\
+             judge: {{ floor: {{ min-requests: 1 }}, bake: {{ min-requests: 1 }}, latency: {latency} }}\n\
              before: [ {{ name: gate, command: 'true', undo: {{ command: '{undo}', timeout: 10m }} }} ]\n\
              after: [ {{ name: gate, command: '{after}', undo: none, timeout: 10m }} ]\nstages:\n"
         );
