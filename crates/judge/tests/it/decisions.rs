@@ -216,6 +216,26 @@ fn a_fault_of_both_versions_holds() {
     }
 }
 
+/// A slow machine is no fault to somebody who turned the comparison of latency off.
+#[test]
+fn latency_that_is_not_compared_holds_nobody() {
+    let world = World {
+        plants: vec![(60, Plant::Shared(0.0, 3.0))],
+        ..base()
+    };
+    let mut config = JudgeConfig::default();
+    let held = |config: &JudgeConfig| {
+        let outcome = world.run(config);
+        assert_eq!(outcome.rollback, None);
+        outcome.reasons.get("shared_dependency").copied()
+    };
+    assert!(held(&config) > Some(60));
+    config.latency.p50 = None;
+    config.latency.p95 = None;
+    config.latency.p99 = None;
+    assert_eq!(held(&config), None);
+}
+
 #[test]
 fn bursts_on_single_hosts_do_not_return_a_healthy_canary() {
     let bursts = Some(Bursts {

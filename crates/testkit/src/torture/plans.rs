@@ -71,7 +71,7 @@ impl Shop {
     pub fn plan(&self, gates: &Gates, script: &Script, pace: &Pace) -> String {
         let mut text = self.head(script.lost_control_ms);
         let latency = if matches!(script.kind, Kind::Slow) {
-            "{ p50: { worse-by: 50% }, p95: off, p99: off }, warm-up: { arm-s: 1, max-s: 2 }"
+            "{ p50: { worse-by: 50% }, p95: off, p99: off }"
         } else {
             // The machine of a test is no place for comparing milliseconds.
             "{ p50: off, p95: off, p99: off }"
@@ -82,7 +82,8 @@ impl Shop {
         let _ = write!(
             text,
             "hold: {{ for: 1m, then: rollback }}\nkeep-warm: {{ for: 30m }}\n\
-             judge: {{ floor: {{ min-requests: 1 }}, bake: {{ min-requests: 1 }}, latency: {latency} }}\n\
+             judge:\n  floor: {{ min-requests: 1 }}\n  bake: {{ min-requests: 1 }}\n  \
+             warm-up: {{ arm-s: 1, max-s: 2 }}\n  latency: {latency}\n\
              before: [ {{ name: gate, command: 'true', undo: {{ command: '{undo}', timeout: 10m }} }} ]\n\
              after: [ {{ name: gate, command: '{after}', undo: none, timeout: 10m }} ]\nstages:\n"
         );

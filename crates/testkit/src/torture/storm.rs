@@ -17,6 +17,8 @@ pub enum ProxyHarm {
     Halt,
     /// It is killed too.
     Kill,
+    /// It is also asked to end, which may cost nobody a request.
+    Restart,
 }
 
 /// How hard it blows.
@@ -76,8 +78,9 @@ async fn one(world: &World, weather: &Weather, random: &mut Random) -> io::Resul
         }
         50..65 => halt_serve(world, 200 + random.below(3_000)).await?,
         65..78 => restart_serve(world).await?,
-        78..90 => halt_proxy(world, 50 + random.below(700)).await?,
-        _ if weather.proxy == ProxyHarm::Kill => kill_proxy(world).await?,
+        78..86 => halt_proxy(world, 50 + random.below(700)).await?,
+        86..93 if weather.proxy == ProxyHarm::Restart => restart_proxy(world).await?,
+        93.. if weather.proxy != ProxyHarm::Halt => kill_proxy(world).await?,
         _ => strike(world, Duration::ZERO).await?,
     }
     Ok(())
@@ -162,17 +165,27 @@ async fn halt_proxy(world: &World, ms: u64) -> io::Result<()> {
 
 /// Kills the proxy; whose work it is to bring it back does that.
 async fn kill_proxy(world: &World) -> io::Result<()> {
+    replace_proxy(world, Signal::SIGKILL, "the proxy is killed").await
+}
+
+/// Asks the proxy to end. What it has counted by then is written down.
+async fn restart_proxy(world: &World) -> io::Result<()> {
+    replace_proxy(world, Signal::SIGTERM, "the proxy is asked to end").await
+}
+
+async fn replace_proxy(world: &World, signal: Signal, what: &str) -> io::Result<()> {
     let Some(pid) = world.watcher.proxy_pid().await else {
         return Err(io::Error::other("the proxy does not answer"));
     };
     let since = Instant::now();
     let note = world.note_blow(Blow {
         at_ms: now_us() / 1_000,
-        what: "the proxy is killed".into(),
-        killed_proxy: true,
+        what: what.into(),
+        killed_proxy: signal == Signal::SIGKILL,
         back_ms: None,
     });
-    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    // It may end at any moment.
+    let _ = kill(Pid::from_raw(pid), signal);
     let back = wait_until("another proxy", LONG, async || {
         let now = world.watcher.proxy_pid().await?;
         (now != pid).then_some(())
