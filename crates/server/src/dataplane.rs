@@ -4,15 +4,16 @@
 //! gets it again as soon as it is back.
 
 use crate::clock;
+use crate::proxy_keeper::ProxyCare;
 use esclusa_model::{BootId, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp};
 use esclusa_proxy::client::ControlClient;
 use esclusa_store::Store;
 use esclusa_wire::{
     Generation, Heartbeat, ProxyStatus, ServiceRoute, SliceAck, StampedSlice, WIRE_VERSION,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, broadcast, watch};
 
 /// How often a proxy hears from us.
@@ -21,6 +22,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// How long a proxy may keep a question for slices open.
 const SLICE_WAIT: Duration = Duration::from_millis(1_500);
+/// How long a service may leave the others waiting when the control plane begins.
+const FIRST_ROUTES: Duration = Duration::from_secs(5);
 
 /// A slice and the proxy that counted it.
 pub(crate) type Counted = Arc<(ProxyId, StampedSlice)>;
@@ -39,6 +42,8 @@ pub(crate) struct Contact {
     pub slices_at: Option<Timestamp>,
     /// What went wrong last, if it still does.
     pub trouble: Option<String>,
+    /// How it is kept running.
+    pub care: ProxyCare,
 }
 
 /// The data plane as the control plane sees it. First cut: one local proxy.
@@ -48,10 +53,17 @@ pub(crate) struct DataPlane {
     plan: Mutex<Desired>,
     contact: watch::Sender<Contact>,
     slices: broadcast::Sender<Counted>,
+    /// Why nothing is said to what answers, if it is not our proxy.
+    refused: std::sync::Mutex<Option<String>>,
 }
 
 struct Desired {
     routes: BTreeMap<ServiceName, ServiceRoute>,
+    /// Services that have not said yet what they ask for, and until when they are waited
+    /// for. A generation is whole: one that knows only some services would take the
+    /// others from their users.
+    awaited: BTreeSet<ServiceName>,
+    awaited_until: Instant,
     number: u64,
     /// What was acknowledged last, by which life of the proxy.
     acknowledged: Option<(GenerationId, BootId)>,
@@ -65,15 +77,59 @@ impl DataPlane {
             epoch: store.epoch(),
             plan: Mutex::new(Desired {
                 routes: BTreeMap::new(),
+                awaited: BTreeSet::new(),
+                awaited_until: Instant::now(),
                 number: 0,
                 acknowledged: None,
             }),
             contact: watch::channel(Contact::default()).0,
             slices: broadcast::channel(4_096).0,
+            refused: std::sync::Mutex::new(None),
         });
         tokio::spawn(Arc::clone(&plane).keep_touch());
         tokio::spawn(Arc::clone(&plane).collect(store));
         plane
+    }
+
+    /// Publishes nothing before each of these services has said what it asks for.
+    pub(crate) async fn wait_for(&self, services: impl IntoIterator<Item = ServiceName>) {
+        let mut plan = self.plan.lock().await;
+        plan.awaited.extend(services);
+        plan.awaited_until = Instant::now() + FIRST_ROUTES;
+    }
+
+    /// A service has no route.
+    pub(crate) async fn asks_nothing(&self, service: &ServiceName) {
+        self.plan.lock().await.awaited.remove(service);
+    }
+
+    /// Whether what answers is our proxy. Nothing is said to it otherwise.
+    pub(crate) fn admit(&self, outcome: Result<(), String>) {
+        *self
+            .refused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = outcome.err();
+    }
+
+    /// How the proxy is kept, for people.
+    pub(crate) fn note(&self, care: &ProxyCare) {
+        self.contact.send_if_modified(|contact| {
+            let changed = contact.care != *care;
+            contact.care.clone_from(care);
+            changed
+        });
+    }
+
+    /// The proxy, if it is ours.
+    fn client(&self) -> Result<&ControlClient, PublishError> {
+        let refused = self
+            .refused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &*refused {
+            Some(why) => Err(PublishError(format!("not our proxy: {why}"))),
+            None => Ok(&self.client),
+        }
     }
 
     /// Slices as they arrive, each after it was stored.
@@ -119,6 +175,12 @@ impl DataPlane {
             Some(route) => plan.routes.insert(service.clone(), route),
             None => plan.routes.remove(service),
         };
+        plan.awaited.remove(service);
+        if !plan.awaited.is_empty() && Instant::now() < plan.awaited_until {
+            return Err(PublishError(
+                "other services have not said yet what they ask for".into(),
+            ));
+        }
         self.push(&mut plan).await
     }
 
@@ -134,14 +196,15 @@ impl DataPlane {
             id,
             services: plan.routes.values().cloned().collect(),
         };
-        let published = limited(self.client.publish(&generation)).await?;
-        let hello = limited(self.client.hello()).await?;
+        let client = self.client()?;
+        let published = limited(client.publish(&generation)).await?;
+        let hello = limited(client.hello()).await?;
         plan.acknowledged = Some((published.generation, hello.boot));
         Ok(published.generation)
     }
 
     async fn status(&self) -> Result<ProxyStatus, PublishError> {
-        limited(self.client.status()).await
+        limited(self.client()?.status()).await
     }
 
     /// Heartbeats, and the generation again for a proxy that came back without it.
@@ -166,10 +229,10 @@ impl DataPlane {
             epoch: self.epoch,
             number: self.plan.lock().await.number,
         };
-        let status = limited(self.client.heartbeat(&Heartbeat {
+        let heartbeat = Heartbeat {
             generation: current,
-        }))
-        .await?;
+        };
+        let status = limited(self.client()?.heartbeat(&heartbeat)).await?;
         let mut plan = self.plan.lock().await;
         let in_force = plan
             .acknowledged
@@ -197,7 +260,8 @@ impl DataPlane {
 
     async fn collect_once(&self, store: &Store) -> Result<(), PublishError> {
         // What is acknowledged is gone from the proxy, so everything left is news.
-        let answer = self.client.slices(0, SLICE_WAIT);
+        let client = self.client()?;
+        let answer = client.slices(0, SLICE_WAIT);
         let batch = tokio::time::timeout(SLICE_WAIT + CALL_LIMIT, answer)
             .await
             .map_err(|_| PublishError("the proxy did not answer in time".into()))?
@@ -215,7 +279,7 @@ impl DataPlane {
             *slot = (*slot).max(stamped.sequence);
         }
         for (boot, sequence) in newest {
-            limited(self.client.ack(&SliceAck { boot, sequence })).await?;
+            limited(client.ack(&SliceAck { boot, sequence })).await?;
         }
         self.contact
             .send_modify(|contact| contact.slices_at = Some(clock::now()));

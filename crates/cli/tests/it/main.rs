@@ -13,17 +13,22 @@
 )]
 
 mod aborts;
+mod care;
 mod dials;
 mod exposure;
+mod first;
 mod gates;
 mod going_back;
 mod http_server;
 mod line;
 mod offline;
+mod orphans;
+mod reboot;
 mod served;
 mod singletons;
 mod survival;
 mod torture;
+mod units;
 mod world;
 
 use std::path::Path;

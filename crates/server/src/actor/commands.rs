@@ -97,6 +97,9 @@ impl ServiceActor {
                 warm.deployed.version.name
             ));
         }
+        if let Some(down) = self.care.warm_is_down() {
+            return Err(down);
+        }
         Ok(())
     }
 }

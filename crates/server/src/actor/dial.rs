@@ -25,14 +25,20 @@ impl ServiceActor {
     }
 
     fn turn_dial(&mut self, exposure: &Exposure) {
+        let Some(run) = &self.run else { return };
+        let (service, release) = (self.placed_service(), self.placed_release(&run.release));
+        let route = service_route(&service, Some(&release), exposure, &self.cookie_key);
+        let built_in = run.release.requested.plan.traffic.driver == "proxy";
+        // What was set is only read again; a dial that cannot tell is set again.
+        let turn = run.dial.reading.as_ref().is_none_or(|reading| {
+            reading.asked != *exposure || reading.state == DialState::Unknown
+        });
+        let ask = if built_in {
+            None
+        } else {
+            DriverDial::new(&service, &release, turn)
+        };
         let Some(run) = &mut self.run else { return };
-        let plan = &run.release.requested.plan;
-        let route = service_route(
-            &self.service,
-            Some(&run.release),
-            exposure,
-            &self.cookie_key,
-        );
         if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
             return;
         }
@@ -61,7 +67,7 @@ impl ServiceActor {
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
-        if plan.traffic.driver == "proxy" {
+        if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {
                 let reading = ask_proxy(&shared, &service, &release, route, asked).await;
@@ -69,13 +75,7 @@ impl ServiceActor {
             });
             return;
         }
-        // What was set is only read again; a dial that cannot tell is set again.
-        let turn = run.dial.reading.as_ref().is_none_or(|reading| {
-            reading.asked != *exposure || reading.state == DialState::Unknown
-        });
-        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else {
-            return;
-        };
+        let Some(ask) = ask else { return };
         tokio::spawn(async move {
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;

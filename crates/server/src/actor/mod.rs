@@ -5,20 +5,23 @@
 //! else after.
 
 mod admit;
+mod care;
 mod commands;
 mod dial;
 mod journal;
 mod observe;
 mod run;
 mod tasks;
+mod tend;
 mod warm;
 
 use crate::app::{Shared, StartRequest};
 use crate::dataplane::Counted;
 use crate::error::ApiError;
 use crate::view::ServiceView;
+use esclusa_drivers::run::Pulse;
 use esclusa_engine::{Command, Completion, DialReading};
-use esclusa_model::{Actor, ReleaseId, ServiceName};
+use esclusa_model::{Actor, InstanceId, ReleaseId, ServiceName};
 use esclusa_release::{Service, Task};
 use run::Run;
 
@@ -54,6 +57,10 @@ pub(crate) enum Message {
     Dialled(ReleaseId, DialReading),
     /// Instances of a warm version are stopped, or not.
     WarmStopped(esclusa_model::Digest, Result<(), String>),
+    /// Instances were looked at.
+    Seen(Vec<(InstanceId, Pulse)>),
+    /// An instance was started again, and where it answers; or why it does not run.
+    Started(InstanceId, Result<Option<String>, String>),
 }
 
 /// A command as people give it; whether going back is possible is found out here.
@@ -73,6 +80,8 @@ pub(crate) enum AskedCommand {
 pub(crate) struct ActorHandle {
     pub inbox: mpsc::Sender<Message>,
     pub view: watch::Receiver<Arc<ServiceView>>,
+    /// Whether each instance that has to run does, or has been tried.
+    pub settled: watch::Receiver<bool>,
 }
 
 /// The actor's own state.
@@ -93,8 +102,13 @@ pub(crate) struct ServiceActor {
     traffic: crate::live::Live,
     /// Whether the warm version is being stopped right now.
     stopping_warm: bool,
-    /// What the data plane was last asked to do for the service outside a release.
+    /// Whether the route that follows from all this is in force outside a release.
     published: bool,
+    /// Why it is not yet, as it was told last.
+    rest_trouble: Option<String>,
+    /// What is known of the service's instances.
+    care: care::Care,
+    settled: watch::Sender<bool>,
 }
 
 impl ServiceActor {
@@ -108,9 +122,11 @@ impl ServiceActor {
         let (service, position) = journal::load_service(&shared.store, &name).await?;
         let traffic = crate::live::Live::default();
         let view = watch::channel(Arc::new(ServiceView::unknown(&name))).0;
+        let settled = watch::channel(false).0;
         let handle = ActorHandle {
             inbox: own.clone(),
             view: view.subscribe(),
+            settled: settled.subscribe(),
         };
         let mut actor = Self {
             slices: shared.dataplane.slices(),
@@ -126,6 +142,9 @@ impl ServiceActor {
             traffic,
             stopping_warm: false,
             published: false,
+            rest_trouble: None,
+            care: care::Care::default(),
+            settled,
         };
         actor.resume().await?;
         tokio::spawn(actor.live());
@@ -166,6 +185,8 @@ impl ServiceActor {
             Message::Gone(release, task) => self.gone(&release, task),
             Message::Dialled(release, reading) => self.dialled(&release, reading),
             Message::WarmStopped(version, outcome) => self.warm_stopped(version, outcome).await,
+            Message::Seen(seen) => self.seen(seen),
+            Message::Started(id, outcome) => self.started(&id, outcome),
         }
     }
 
@@ -194,6 +215,7 @@ impl ServiceActor {
         self.reconcile();
         self.keep_records().await;
         self.keep_house().await;
+        self.tend();
         let view = Arc::new(self.make_view());
         self.view.send_if_modified(|known| {
             let changed = **known != *view;
