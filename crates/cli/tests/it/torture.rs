@@ -48,8 +48,8 @@ async fn ten_releases_in_a_storm() {
         releases: 10,
         services: 3,
         pace: pace(25.0),
-        harms: Harms::Gentle,
-        proxy: ProxyHarm::Halt,
+        harms: Harms::All,
+        proxy: ProxyHarm::Kill,
         pause_ms: (3_000, 9_000),
     };
     let session = torture(esclusa(), &plan, |ran| {

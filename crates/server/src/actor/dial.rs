@@ -39,6 +39,7 @@ impl ServiceActor {
             DriverDial::new(&service, &release, turn)
         };
         let Some(run) = &mut self.run else { return };
+        let turns = &mut self.turns;
         if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
             return;
         }
@@ -67,9 +68,11 @@ impl ServiceActor {
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
+        let turn = turns.next();
         if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {
+                let Some(_turn) = turn.take().await else { return };
                 let reading = ask_proxy(&shared, &service, &release, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
@@ -77,6 +80,7 @@ impl ServiceActor {
         }
         let Some(ask) = ask else { return };
         tokio::spawn(async move {
+            let Some(_turn) = turn.take().await else { return };
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;
         });
@@ -107,7 +111,7 @@ async fn ask_proxy(
     let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
     {
         // Its own return is not undone by telling it the same again.
-        Ok(_) if share.get() > 0 && shared.dataplane.returned(release) => {
+        Ok(_) | Err(_) if share.get() > 0 && shared.dataplane.returned(release) => {
             let detail = "the proxy has taken the share back by itself".to_owned();
             (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
         }

@@ -8,6 +8,7 @@
 
 pub mod agreement;
 mod books;
+mod closing;
 mod control;
 pub mod counts;
 mod kill_serve;

@@ -1,7 +1,6 @@
 //! One release under torture, from the request to the closed books.
 
-use super::agreement::{compare, settled};
-use super::counts::{Account, Counted, Excuses, Seen, reconcile};
+use super::counts::{Account, Counted, Seen};
 use super::plans::{Gates, Shop};
 use super::script::{Harm, Script, Timed, Verb, Whose};
 use super::traffic::Traffic;
@@ -18,10 +17,6 @@ use tokio::sync::watch;
 
 /// Pause between two looks at a release.
 const LOOK: Duration = Duration::from_millis(30);
-/// Longest wait for the last slices of a release.
-const BOOKS: Duration = Duration::from_secs(60);
-/// For so long the counts must stay as they are before a loss is believed.
-const SETTLED: Duration = Duration::from_millis(2_500);
 
 /// A release to run.
 #[derive(Debug, Clone)]
@@ -117,23 +112,23 @@ impl Ran {
 }
 
 /// A release under way.
-struct Run<'a> {
-    world: &'a World,
-    job: &'a Job,
-    reins: &'a mut Reins,
-    gates: Gates,
-    random: Random,
-    release: String,
-    asked_at_us: i64,
-    began: Option<Instant>,
-    traffic: Option<Traffic>,
-    asks: Vec<Timed<Verb>>,
-    harms: Vec<Timed<Harm>>,
-    granted: Vec<Verb>,
-    killed: Vec<Whose>,
-    returned_by_proxy: bool,
-    regretted: bool,
-    wrong: Vec<String>,
+pub(super) struct Run<'a> {
+    pub(super) world: &'a World,
+    pub(super) job: &'a Job,
+    pub(super) reins: &'a mut Reins,
+    pub(super) gates: Gates,
+    pub(super) random: Random,
+    pub(super) release: String,
+    pub(super) asked_at_us: i64,
+    pub(super) began: Option<Instant>,
+    pub(super) traffic: Option<Traffic>,
+    pub(super) asks: Vec<Timed<Verb>>,
+    pub(super) harms: Vec<Timed<Harm>>,
+    pub(super) granted: Vec<Verb>,
+    pub(super) killed: Vec<Whose>,
+    pub(super) returned_by_proxy: bool,
+    pub(super) regretted: bool,
+    pub(super) wrong: Vec<String>,
 }
 
 /// Runs a release to its end and closes its books.
@@ -366,157 +361,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn quiet(&mut self) {
+    pub(super) async fn quiet(&mut self) {
         if let Some(traffic) = &mut self.traffic {
             traffic.stop().await;
-        }
-    }
-
-    /// Compares everything that is known of the release.
-    async fn close(mut self, last: &Value, took: Duration) -> Ran {
-        self.quiet().await;
-        let text = |key: &str| last[key].as_str().unwrap_or_default().to_owned();
-        let outcome = text("outcome");
-        if !self
-            .job
-            .script
-            .may_end(&outcome, &self.granted, self.returned_by_proxy)
-        {
-            let reason = text("reason");
-            self.wrong
-                .push(format!("{outcome:?} is the wrong end: {reason}"));
-        }
-        let until_ms = now_us() / 1_000;
-        let blows = self.world.blows(self.asked_at_us / 1_000, until_ms);
-        let seen = self
-            .traffic
-            .as_ref()
-            .map(|traffic| Seen::of(&traffic.report()))
-            .unwrap_or_default();
-        let (counted, account) = self.books(&seen, &blows).await;
-        self.wrong.extend(account.unexplained.clone());
-        let read_backs = self.stories().await;
-        self.everybody_has(&outcome).await;
-        Ran {
-            service: self.job.shop.name.clone(),
-            number: self.job.number,
-            release: self.release,
-            version: self.job.version(),
-            planned: self.job.script.to_string(),
-            script: self.job.script.clone(),
-            reason: text("reason"),
-            outcome,
-            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            granted: self.granted,
-            blows,
-            seen,
-            counted,
-            account,
-            read_backs,
-            wrong: self.wrong,
-        }
-    }
-
-    fn excuses(&self, blows: &[Blow]) -> Excuses {
-        let (stable, canary) = (self.job.standing.version.clone(), self.job.version());
-        let name = |whose: &Whose| match whose {
-            Whose::Stable => stable.clone(),
-            Whose::Canary => canary.clone(),
-        };
-        let failing = match self.job.script.kind {
-            super::script::Kind::Failing { .. } => vec![canary.clone()],
-            _ => Vec::new(),
-        };
-        let kills = blows.iter().filter(|blow| blow.killed_proxy);
-        Excuses {
-            failing,
-            killed: self.killed.iter().map(name).collect(),
-            proxy_kills: kills
-                .filter_map(|blow| Some(self.traffic.as_ref()?.at_risk(blow.at_ms)))
-                .collect(),
-        }
-    }
-
-    /// The report once all slices are in: at once where all adds up, else when nothing
-    /// comes any more.
-    async fn books(&self, seen: &Seen, blows: &[Blow]) -> (Option<Counted>, Account) {
-        let excuses = self.excuses(blows);
-        let path = format!("/api/v1/releases/{}/report", self.release);
-        let mut newest: Option<(Counted, Instant)> = None;
-        let closed = wait_until("the last slices", BOOKS, async || {
-            let (status, report) = self.world.control.get(&path).await?;
-            let counted = Counted::of_report(&report).filter(|_| status == 200);
-            // Nobody came, so nothing was counted.
-            let counted = counted.or_else(|| (seen.sent == 0).then(Counted::default))?;
-            let since = match &newest {
-                Some((known, since)) if *known == counted => *since,
-                _ => Instant::now(),
-            };
-            newest = Some((counted.clone(), since));
-            let account = reconcile(seen, &counted, &excuses);
-            let settled = excuses.proxy_kills.is_empty() || since.elapsed() >= SETTLED;
-            (account.is_clean() && settled).then_some((counted, account))
-        });
-        match closed.await {
-            Ok((counted, account)) => (Some(counted), account),
-            Err(_) => {
-                let counted = newest.map(|(counted, _)| counted);
-                let mut account = match &counted {
-                    Some(counted) => reconcile(seen, counted, &excuses),
-                    None => Account::default(),
-                };
-                if counted.is_none() {
-                    let said = "the report does not say what was counted";
-                    account.unexplained.push(said.into());
-                }
-                (counted, account)
-            }
-        }
-    }
-
-    /// The log against what the witness saw.
-    async fn stories(&mut self) -> (usize, usize) {
-        let events = wait_until("the log", LONG, async || {
-            self.world.control.events(&self.release).await
-        });
-        let events = match events.await {
-            Ok(events) => events,
-            Err(error) => {
-                self.wrong.push(error.to_string());
-                return (0, 0);
-            }
-        };
-        let shown = self.world.watcher.shown(&self.release, self.asked_at_us);
-        let agreement = compare(&events, &settled(&shown), &self.world.pace.stages);
-        let read_backs = events
-            .iter()
-            .filter(|event| event["kind"] == "dial_confirmed")
-            .count();
-        self.wrong.extend(agreement.contradictions);
-        if let Some(last) = shown
-            .last()
-            .filter(|shown| shown.share.is_some_and(|s| s > 0))
-        {
-            let said = format!("the proxy shows {last:?} after the end");
-            self.wrong.push(said);
-        }
-        (read_backs, agreement.read_backs_seen)
-    }
-
-    /// Everybody has what the outcome says, as the service tells it.
-    async fn everybody_has(&mut self, outcome: &str) {
-        let wanted = if outcome.starts_with("promoted") {
-            self.job.version()
-        } else {
-            self.job.standing.version.clone()
-        };
-        let has = wait_until("the stable version", LONG, async || {
-            let view = self.world.control.service(&self.job.shop.name).await?;
-            (view["stable"]["name"] == wanted).then_some(())
-        });
-        if has.await.is_err() {
-            self.wrong
-                .push(format!("everybody should have {wanted} and has not"));
         }
     }
 }
