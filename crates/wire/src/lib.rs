@@ -23,7 +23,7 @@ mod state_file;
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
 pub use generation::{
     Generation, Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute,
-    StickySource, Upstream, UpstreamTls,
+    StickySource, Upstream, UpstreamPart, UpstreamTls,
 };
 pub use slices::{SliceAck, SliceBatch, StampedSlice};
 pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};

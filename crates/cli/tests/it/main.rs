@@ -23,6 +23,7 @@ mod http_server;
 mod line;
 mod offline;
 mod orphans;
+mod parts;
 mod reboot;
 mod served;
 mod singletons;

@@ -8,7 +8,7 @@ use super::pool::{Lease, Pool};
 use crate::exchange::body::RequestBody;
 use crate::exchange::headers::for_instance;
 use crate::exchange::ticket::Ticket;
-use crate::table::{Target, Version};
+use crate::table::Target;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
@@ -42,7 +42,8 @@ pub(crate) enum SendError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending<'a> {
     pub(crate) pool: &'a Arc<Pool>,
-    pub(crate) version: &'a Version,
+    /// The copies of the chosen version that answer such requests.
+    pub(crate) instances: &'a [Arc<Target>],
     pub(crate) connect_timeout: Duration,
 }
 
@@ -93,8 +94,7 @@ impl Sending<'_> {
     /// The instance with the fewest requests in flight; those that lately refused a
     /// connection come last.
     fn pick(&self, tried: &[usize]) -> Option<(usize, &Arc<Target>)> {
-        self.version
-            .instances
+        self.instances
             .iter()
             .enumerate()
             .filter(|(at, _)| !tried.contains(at))

@@ -72,7 +72,9 @@ impl ServiceActor {
         if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {
-                let Some(_turn) = turn.take().await else { return };
+                let Some(_turn) = turn.take().await else {
+                    return;
+                };
                 let reading = ask_proxy(&shared, &service, &release, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
@@ -80,7 +82,9 @@ impl ServiceActor {
         }
         let Some(ask) = ask else { return };
         tokio::spawn(async move {
-            let Some(_turn) = turn.take().await else { return };
+            let Some(_turn) = turn.take().await else {
+                return;
+            };
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;
         });

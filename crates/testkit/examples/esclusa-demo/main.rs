@@ -31,6 +31,9 @@ use std::time::Duration;
 const RELEASE_LIMIT: Duration = Duration::from_secs(600);
 /// When a version breaks, counted from the moment the 25 % stage is confirmed.
 const BREAKS_AFTER: Duration = Duration::from_secs(5);
+/// So many people that a small share of them is somebody: of 50, 5 % is nobody in one
+/// release out of thirteen.
+const USERS: usize = 1_000;
 const FIRST: &str = "1.0.0";
 
 /// A good version to 100 %, a bad one back by itself.
@@ -183,6 +186,7 @@ impl Stage {
         let target: SocketAddr = ([127, 0, 0, 1], self.port).into();
         LoadConfig {
             rate: args.rate,
+            users: USERS,
             ..LoadConfig::on(target)
         }
     }

@@ -2,7 +2,7 @@
 
 /// A kind of version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Scenario {
+pub(crate) enum Scenario {
     /// Nothing is wrong with it.
     Good,
     /// From 25 % on it fails 60 of 100 requests.
@@ -18,7 +18,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Failing60 => "failing-60",
@@ -30,7 +30,7 @@ impl Scenario {
 
     /// How the demo app is told to behave; `BREAK` stands for a file that, once it
     /// exists, makes the version fail.
-    pub const fn behaviour(self) -> &'static str {
+    pub(crate) const fn behaviour(self) -> &'static str {
         match self {
             Self::Good => "--behaviour good",
             Self::Failing60 => "--behaviour failing --fail-rate 0.6 --fail-after-file BREAK",
@@ -40,19 +40,19 @@ impl Scenario {
         }
     }
 
-    pub const fn must_end(self) -> &'static str {
+    pub(crate) const fn must_end(self) -> &'static str {
         match self {
             Self::Good | Self::ColdStart => "promoted",
             Self::Failing60 | Self::Failing30 | Self::Slow => "rolled_back",
         }
     }
 
-    pub const fn breaks(self) -> bool {
+    pub(crate) const fn breaks(self) -> bool {
         matches!(self, Self::Failing60 | Self::Failing30)
     }
 
     /// Most seconds of canary traffic after the first failure, most failed user requests.
-    pub const fn bounds(self) -> (f64, u64) {
+    pub(crate) const fn bounds(self) -> (f64, u64) {
         match self {
             Self::Failing60 => (8.0, 150),
             Self::Failing30 => (12.0, 120),

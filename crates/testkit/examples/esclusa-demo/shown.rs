@@ -7,15 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What one release showed.
-pub struct Shown {
-    pub scenario: Scenario,
+pub(crate) struct Shown {
+    pub(crate) scenario: Scenario,
     /// The version that was released.
-    pub version: String,
-    pub outcome: String,
-    pub reason: String,
+    pub(crate) version: String,
+    pub(crate) outcome: String,
+    pub(crate) reason: String,
     /// What the users' side counted while it ran.
-    pub report: LoadReport,
-    pub took: Duration,
+    pub(crate) report: LoadReport,
+    pub(crate) took: Duration,
 }
 
 impl Shown {
@@ -38,7 +38,7 @@ impl Shown {
         self.report.failed - answered
     }
 
-    pub fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         let (seconds, failed) = self.scenario.bounds();
         self.outcome == self.scenario.must_end()
             && self.failed_by_change() == 0
@@ -49,7 +49,7 @@ impl Shown {
                 .is_none_or(|after| after <= seconds)
     }
 
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let after = self
             .last_canary_after_s()
             .map_or("-".into(), |s| format!("{s:.2} s"));
@@ -94,7 +94,7 @@ impl Shown {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_report(path: &Path, all: &[Shown]) -> std::io::Result<()> {
+pub(crate) fn write_report(path: &Path, all: &[Shown]) -> std::io::Result<()> {
     let releases: Vec<Value> = all.iter().map(Shown::json).collect();
     let text = serde_json::to_string_pretty(&json!({ "releases": releases }))?;
     if let Some(folder) = path.parent() {
@@ -104,7 +104,7 @@ pub fn write_report(path: &Path, all: &[Shown]) -> std::io::Result<()> {
 }
 
 /// What was measured, by kind of version.
-pub fn print_summary(all: &[Shown]) {
+pub(crate) fn print_summary(all: &[Shown]) {
     let right = all.iter().filter(|shown| shown.is_right()).count();
     println!("\n{right} of {} ended as they must", all.len());
     for scenario in [Scenario::Failing60, Scenario::Failing30] {

@@ -39,6 +39,7 @@ pub fn compare(events: &[Value], shown: &[Shown], stages: &[u32]) -> Agreement {
     read_backs(events, shown, &mut found);
     raised_after_record(events, shown, stages, &mut found);
     lowered_for_good(events, shown, &mut found);
+    returned_until_resumed(events, shown, &mut found);
     found
 }
 
@@ -82,8 +83,12 @@ fn read_backs(events: &[Value], shown: &[Shown], found: &mut Agreement) {
             continue;
         };
         let mut seen = false;
+        let since = taken_back(shown, generation);
         for shown in shown.iter().filter(|s| s.generation == generation) {
             seen = true;
+            if since.is_some_and(|since| shown.at_us >= since) {
+                break;
+            }
             if shown.share.unwrap_or(0) != achieved {
                 found.contradictions.push(format!(
                     "the log says {achieved} basis points in generation {generation:?}, \
@@ -152,6 +157,55 @@ fn lowered_for_good(events: &[Value], shown: &[Shown], found: &mut Agreement) {
              generation {:?}",
             again.share, again.generation
         ));
+    }
+}
+
+/// When the proxy took the share back by itself, within one generation.
+fn taken_back(shown: &[Shown], generation: (u64, u64)) -> Option<i64> {
+    let mut exposed = false;
+    for shown in shown.iter().filter(|s| s.generation == generation) {
+        let share = shown.share.unwrap_or(0);
+        if exposed && share == 0 {
+            return Some(shown.at_us);
+        }
+        exposed |= share > 0;
+    }
+    None
+}
+
+/// What a proxy took back by itself is in the log, and nobody but a person undoes it.
+fn returned_until_resumed(events: &[Value], shown: &[Shown], found: &mut Agreement) {
+    let generations: std::collections::BTreeSet<(u64, u64)> =
+        shown.iter().map(|shown| shown.generation).collect();
+    let times = |kind| -> Vec<i64> {
+        of_kind(events, kind)
+            .filter_map(|event| event["at_us"].as_i64())
+            .collect()
+    };
+    let (resumed, returned) = (times("resumed"), times("returned_by_proxy"));
+    let decided = times("return_decided");
+    for generation in generations {
+        let Some(since) = taken_back(shown, generation) else {
+            continue;
+        };
+        if !returned.iter().chain(&decided).any(|at| *at >= since) {
+            found.contradictions.push(format!(
+                "the proxy took the share back in generation {generation:?} and the log does \
+                 not know"
+            ));
+        }
+        let again = shown
+            .iter()
+            .find(|shown| shown.at_us > since && shown.share.is_some_and(|share| share > 0));
+        if let Some(again) = again
+            && !resumed.iter().any(|at| (since..=again.at_us).contains(at))
+        {
+            found.contradictions.push(format!(
+                "the proxy had taken the share back and showed {:?} basis points again in \
+                 generation {:?}, and no person had resumed",
+                again.share, again.generation
+            ));
+        }
     }
 }
 
@@ -274,6 +328,44 @@ mod tests {
         let mut again = proxy();
         again.push(shown(50, 9, 500));
         assert_eq!(compare(&log(), &again, &STAGES).contradictions.len(), 1);
+    }
+
+    /// Returned by the proxy at 25, told to the log at 30, resumed at 40, raised at 50.
+    fn silent() -> (Vec<Value>, Vec<Shown>) {
+        let log = vec![
+            event(1, 0, "requested", json!({})),
+            event(
+                2,
+                10,
+                "advanced",
+                json!({ "to": { "stage": 0 }, "why": "" }),
+            ),
+            confirmed(3, 20, 500, 7),
+            event(4, 30, "returned_by_proxy", json!({})),
+            event(5, 40, "resumed", json!(null)),
+            confirmed(6, 55, 500, 9),
+        ];
+        let proxy = vec![
+            shown(15, 7, 500),
+            shown(25, 7, 0),
+            shown(35, 8, 0),
+            shown(50, 9, 500),
+        ];
+        (log, proxy)
+    }
+
+    #[test]
+    fn a_proxy_may_take_back_and_only_a_person_gives_again() {
+        let (log, mut proxy) = silent();
+        let found = compare(&log, &proxy, &STAGES);
+        assert_eq!(found.contradictions, Vec::<String>::new());
+        // Raised before anybody resumed.
+        proxy[2].share = Some(500);
+        assert_eq!(compare(&log, &proxy, &STAGES).contradictions.len(), 1);
+        // The log never hears of it.
+        let (mut log, proxy) = silent();
+        log.truncate(3);
+        assert_eq!(compare(&log, &proxy, &STAGES).contradictions.len(), 2);
     }
 
     #[test]
