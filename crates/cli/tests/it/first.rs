@@ -144,7 +144,7 @@ async fn lives_as_the_first_process(isolated: bool) {
     assert_eq!(container.only(" proxy --id ").await, proxy);
 
     // Orphans are collected: first a supervisor dies, then what it supervised.
-    kill_hard(container.only(" shim run ").await);
+    kill_hard(container.only("/instances/proxy").await);
     kill_hard(proxy);
     let again = wait_until("another proxy", LONG, async || {
         let another = container.only(" proxy --id ").await;

@@ -5,36 +5,41 @@ use crate::world::{BY_HAND, LONG, Shop, ask, ends, phase, plane, promote, versio
 use esclusa_testkit::plane::ControlPlane;
 use esclusa_testkit::wait_until;
 
-/// Supervisors, proxies, and versions by name, as they run now.
-fn census(plane: &ControlPlane) -> (usize, usize, Vec<String>) {
-    let all = plane.processes();
+/// What serves users whatever the releases are: the proxy and what keeps its sockets.
+const LASTING: [&str; 4] = [
+    "/instances/proxy",
+    "/instances/holder",
+    " proxy --id ",
+    " shim hold ",
+];
+
+/// Supervisors of versions, versions by name, and how many processes that are neither.
+fn census(plane: &ControlPlane) -> (usize, Vec<String>, usize) {
+    let mut all = plane.processes();
+    all.retain(|one| !LASTING.iter().any(|part| one.words.contains(part)));
     let shims = all.iter().filter(|one| one.is_shim()).count();
-    let proxies = all
-        .iter()
-        .filter(|one| one.words.contains(" proxy --id "))
-        .count();
     let mut versions: Vec<String> = all
         .iter()
         .filter_map(|one| Some(one.words.split_once("--version-name ")?.1.trim().to_owned()))
         .collect();
     versions.sort();
-    (shims, proxies, versions)
+    let others = all.len() - shims - versions.len();
+    (shims, versions, others)
 }
 
-/// Waits until exactly these versions run, each with its supervisor, and one proxy.
+/// Waits until exactly these versions run, each with its supervisor, beside one proxy.
 async fn until_only(plane: &ControlPlane, versions: &[&str]) {
-    let expected = (
-        versions.len() + 1,
-        1,
-        versions.iter().map(|name| (*name).to_owned()).collect(),
-    );
+    let names = versions.iter().map(|name| (*name).to_owned()).collect();
+    let expected = (versions.len(), names, 0);
     let there = wait_until("the processes", LONG, async || {
-        let settled = census(plane) == expected && plane.processes().len() == 2 * expected.0;
-        settled.then_some(())
+        (census(plane) == expected).then_some(())
     });
     if there.await.is_err() {
         panic!("{versions:?}: {:#?}\n{}", plane.processes(), plane.log());
     }
+    let all = plane.processes();
+    let proxies = all.iter().filter(|one| one.words.contains(" proxy --id "));
+    assert_eq!(proxies.count(), 1, "{all:#?}");
 }
 
 // RBK-11, TRF-09, TRF-10: after each way a release can end, with crashes in between.

@@ -553,6 +553,8 @@ mod tests {
             component: "web".parse().expect("a name"),
             kind: ComponentKind::Web,
             url: Some("http://127.0.0.1:80".into()),
+            host_header: None,
+            ca_file: None,
         }];
         assert!(care.misplaced(&records));
         care.place(&mut records);

@@ -50,7 +50,7 @@ impl ServiceActor {
             &self.shared,
             &self.service,
             self.run.as_ref().map(|run| &run.release),
-            self.stopping_warm,
+            self.stopping_warm || self.warm_is_over(),
         )
     }
 

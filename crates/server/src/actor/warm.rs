@@ -69,22 +69,28 @@ impl ServiceActor {
     }
 
     fn retired(&self) -> Option<&Deployed> {
-        let warm = self.service.warm.as_ref().filter(|warm| {
-            let run = self.run.as_ref();
-            let replaced = run.is_some_and(|run| {
-                *run.id() != warm.release
-                    && run.release.was_exposed
-                    && !run.release.phase.is_returning()
-            });
-            let needed = run
-                .is_some_and(|run| *run.id() == warm.release && run.release.phase.is_returning());
-            (clock::now() >= warm.until || replaced) && !needed
-        });
+        let warm = self.service.warm.as_ref().filter(|_| self.warm_is_over());
         // Two ways back would be one too many.
         self.service
             .retiring
             .first()
             .or_else(|| warm.map(|warm| &warm.deployed))
+    }
+
+    /// Whether nothing returns to the version before any more: then nothing keeps it.
+    pub(super) fn warm_is_over(&self) -> bool {
+        let Some(warm) = &self.service.warm else {
+            return false;
+        };
+        let run = self.run.as_ref();
+        let replaced = run.is_some_and(|run| {
+            *run.id() != warm.release
+                && run.release.was_exposed
+                && !run.release.phase.is_returning()
+        });
+        let needed =
+            run.is_some_and(|run| *run.id() == warm.release && run.release.phase.is_returning());
+        (clock::now() >= warm.until || replaced) && !needed
     }
 
     pub(super) async fn warm_stopped(&mut self, version: Digest, outcome: Result<(), String>) {
