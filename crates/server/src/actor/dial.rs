@@ -68,7 +68,7 @@ impl ServiceActor {
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
-        let turn = turns.next();
+        let turn = turns.give();
         if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {

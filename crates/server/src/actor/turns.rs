@@ -24,7 +24,7 @@ pub(crate) struct Turn {
 
 impl Turns {
     /// The next turn. Whoever gets it stands behind all before.
-    pub(crate) fn next(&mut self) -> Turn {
+    pub(crate) fn give(&mut self) -> Turn {
         self.given += 1;
         Turn {
             number: self.given,
@@ -54,17 +54,17 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_was_overtaken_is_not_asked() {
         let mut turns = Turns::default();
-        let (expose, take_back) = (turns.next(), turns.next());
+        let (expose, take_back) = (turns.give(), turns.give());
         // The later one happens to begin first.
         drop(take_back.take().await.expect("its turn"));
         assert!(expose.take().await.is_none());
-        assert!(turns.next().take().await.is_some());
+        assert!(turns.give().take().await.is_some());
     }
 
     #[tokio::test]
     async fn questions_are_asked_one_after_the_other() {
         let mut turns = Turns::default();
-        let (first, second) = (turns.next(), turns.next());
+        let (first, second) = (turns.give(), turns.give());
         let asking = first.take().await.expect("its turn");
         let waiting = tokio::spawn(second.take());
         tokio::task::yield_now().await;
