@@ -180,13 +180,13 @@ pub(crate) enum ReleaseVerb {
     /// List releases, newest first
     History(History),
     /// Stop the advance; the judge goes on watching
-    Pause(Which),
+    Pause(Because),
     /// Let the release advance again
-    Resume(Which),
+    Resume(Because),
     /// Send all users to the new version now
-    Promote(Which),
+    Promote(Because),
     /// Pass what is left of the present stage
-    Skip(Which),
+    Skip(Because),
     /// Return everything that the release changed
     Abort(Because),
     /// Return everything, also after 100 %, while the version before is kept warm
@@ -279,8 +279,13 @@ pub(crate) struct SignOff {
     /// The role, as the plan names it
     #[arg(long, value_name = "ROLE")]
     pub role: String,
-    /// Words to go with it
-    #[arg(long, value_name = "WORDS", default_value = "")]
+    /// Words to go with it; recorded with the agreement
+    #[arg(
+        long,
+        visible_alias = "reason",
+        value_name = "WORDS",
+        default_value = ""
+    )]
     pub comment: String,
 }
 
@@ -312,6 +317,9 @@ pub(crate) enum TokenVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     /// Check the hash chain of every stream; exits 1 when something was changed
+    ///
+    /// Where no server answers for the data folder, the folder itself is read and its
+    /// record left as it is.
     Verify,
 }
 

@@ -251,10 +251,7 @@ impl Judge {
         let organic = || self.strata.iter().filter(|s| !s.key.synthetic);
         let failures: u64 = organic().map(|s| s.past_bad(errors)).sum();
         let requests: u64 = organic().map(Stratum::past_requests).sum();
-        // Whoever turned the comparison of latency off is not held up by latency.
-        let by_latency = self.comparisons.iter().any(|c| c.entry.metric.is_latency());
-        let edge = |stratum| Stratum::reference_edge(stratum).filter(|_| by_latency);
-        let edges = self.strata.iter().map(edge).collect();
+        let edges = self.strata.iter().map(Stratum::reference_edge).collect();
         self.witness.take_reference(
             t,
             (failures as f64 + 0.5) / (requests as f64 + 500.0),

@@ -6,12 +6,13 @@
 use crate::clock;
 use crate::proxy_keeper::ProxyCare;
 use esclusa_model::{
-    BasisPoints, BootId, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp,
+    BasisPoints, BootId, Digest, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp,
 };
-use esclusa_proxy::client::ControlClient;
+use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_store::Store;
 use esclusa_wire::{
-    Generation, Heartbeat, ProxyStatus, ServiceRoute, SliceAck, StampedSlice, WIRE_VERSION,
+    Generation, Heartbeat, ProxyStatus, RouteMatch, ServiceRoute, SliceAck, StampedSlice,
+    WIRE_VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,23 @@ pub(crate) type Counted = Arc<(ProxyId, StampedSlice)>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct PublishError(pub String);
+
+/// Why a generation was not put in force.
+#[derive(Debug, thiserror::Error)]
+enum Unpublished {
+    /// The proxy cannot serve it and keeps what it has.
+    #[error("{0}")]
+    Refused(String),
+    /// It may be in force or not.
+    #[error(transparent)]
+    Unknown(#[from] PublishError),
+}
+
+impl From<Unpublished> for PublishError {
+    fn from(error: Unpublished) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// What is known of the proxy right now.
 #[derive(Debug, Clone, Default)]
@@ -163,6 +181,18 @@ impl DataPlane {
         });
     }
 
+    /// How many requests to a version are on their way, as the proxy says right now.
+    pub(crate) async fn in_flight(
+        &self,
+        service: &ServiceName,
+        version: &Digest,
+    ) -> Result<u64, PublishError> {
+        let status = self.status().await?;
+        let load = status.load.iter();
+        let ours = load.filter(|load| load.service == *service && load.version == *version);
+        Ok(ours.map(|load| load.in_flight).sum())
+    }
+
     /// Puts a service's route in force. Returns once no request that begins later can
     /// see an older one; publishing what is in force already is a read-back.
     pub(crate) async fn publish(
@@ -180,7 +210,7 @@ impl DataPlane {
                 return Ok(id);
             }
         }
-        match route {
+        let before = match route {
             Some(route) => plan.routes.insert(service.clone(), route),
             None => plan.routes.remove(service),
         };
@@ -190,10 +220,44 @@ impl DataPlane {
                 "other services have not said yet what they ask for".into(),
             ));
         }
-        self.push(&mut plan).await
+        let outcome = self.push(&mut plan).await;
+        if let Err(Unpublished::Refused(_)) = &outcome {
+            // A generation is whole: what the proxy cannot serve must not keep the other
+            // services from being turned.
+            match before {
+                Some(before) => plan.routes.insert(service.clone(), before),
+                None => plan.routes.remove(service),
+            };
+        }
+        Ok(outcome?)
     }
 
-    async fn push(&self, plan: &mut Desired) -> Result<GenerationId, PublishError> {
+    /// Why nobody can reach this address, if the proxy says so.
+    pub(crate) fn listen_error(&self, address: &str) -> Option<String> {
+        let contact = self.contact.borrow();
+        let (status, _) = contact.status.as_ref()?;
+        let mut errors = status.listen_errors.iter();
+        let (_, why) = errors.find(|(listener, _)| listener == address)?;
+        Some(why.clone())
+    }
+
+    /// The other service that takes the same requests as `route` would.
+    pub(crate) async fn takes_the_same(
+        &self,
+        service: &ServiceName,
+        listen: &str,
+        matches: &RouteMatch,
+    ) -> Option<ServiceName> {
+        let plan = self.plan.lock().await;
+        let mut others = plan.routes.values();
+        others
+            .find(|other| {
+                other.service != *service && other.listen == listen && other.matches == *matches
+            })
+            .map(|other| other.service.clone())
+    }
+
+    async fn push(&self, plan: &mut Desired) -> Result<GenerationId, Unpublished> {
         if plan.number == 0 {
             // An earlier controller may have been told of a return and died.
             let status = self.status().await?;
@@ -210,13 +274,20 @@ impl DataPlane {
             id,
             services: allowed(&plan.routes, &self.contact.borrow().returned),
         };
-        let published = limited(self.client()?.publish(&generation)).await?;
+        let published = tokio::time::timeout(CALL_LIMIT, self.client()?.publish(&generation))
+            .await
+            .map_err(|_| PublishError("the proxy did not answer in time".into()))?;
+        let published = published.map_err(|error| match error {
+            ControlError::Refused(_) => Unpublished::Refused(error.to_string()),
+            other => Unpublished::Unknown(PublishError(other.to_string())),
+        })?;
         self.contact.send_modify(|contact| {
             contact.returned.retain(|release| {
                 let mut routes = plan.routes.values();
                 routes.any(|route| exposes(route, release))
             });
         });
+        // Which listeners it could open is part of the answer.
         let status = self.status().await?;
         self.heard(plan, &status);
         plan.acknowledged = Some((published.generation, status.hello.boot));

@@ -24,7 +24,7 @@ mod service_manager;
 mod view;
 mod world;
 
-pub use api::body;
+pub use api::{body, verify_folder};
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use listen::socket_path;

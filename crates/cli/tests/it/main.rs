@@ -20,6 +20,7 @@ mod first;
 mod gates;
 mod going_back;
 mod http_server;
+mod in_flight;
 mod line;
 mod offline;
 mod orphans;

@@ -96,8 +96,9 @@ impl SliceStore {
         if !found.is_empty() || wait.is_zero() {
             return found;
         }
-        // An error means that the time is over, which the answer shows.
-        let _ = tokio::time::timeout(wait, arrived.wait_for(|last| *last > after)).await;
+        // What came before was acknowledged or is not wanted: only news ends the wait. An
+        // error means that the time is over, which the answer shows.
+        let _ = tokio::time::timeout(wait, arrived.changed()).await;
         self.after(after)
     }
 
@@ -178,6 +179,25 @@ mod tests {
             (store.waiting(), store.last_sequence(), store.lost()),
             (0, 2, 0)
         );
+    }
+
+    /// Whoever fetches and acknowledges asks without `after`, and must not be answered
+    /// in a loop.
+    #[tokio::test]
+    async fn a_wait_lasts_until_there_is_news() {
+        let store = SliceStore::new(boot("b"), 100, Vec::new(), 0);
+        store.push(vec![slice(10)]);
+        store.ack(&SliceAck {
+            boot: boot("b"),
+            sequence: 1,
+        });
+        let mut wait = std::pin::pin!(store.wait_after(0, Duration::from_secs(600)));
+        let now = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(wait.as_mut().poll(context).is_ready())
+        });
+        assert!(!now.await, "there is nothing to answer with");
+        store.push(vec![slice(11)]);
+        assert_eq!(wait.await[0].sequence, 2);
     }
 
     #[test]

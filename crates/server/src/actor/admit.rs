@@ -15,11 +15,13 @@ use esclusa_release::{
     Deployed, Event, InstanceRecord, Release, Requested, ServiceEvent, upstream_address,
 };
 use esclusa_store::NewEvent;
+use esclusa_wire::RouteMatch;
 use std::collections::BTreeMap;
 
 impl ServiceActor {
     /// Starts a release, or puts it in line, as its plan says.
     pub(super) async fn admit(&mut self, request: StartRequest) -> Result<ReleaseId, ApiError> {
+        self.has_requests_of_its_own(&request).await?;
         let id = clock::new_release_id();
         if let Some(active) = self.service.active.clone() {
             match request.on_conflict.unwrap_or(request.plan.on_conflict) {
@@ -37,6 +39,34 @@ impl ServiceActor {
         }
         self.begin(id.clone(), request).await?;
         Ok(id)
+    }
+
+    /// Two services with the same requests cannot both have them; the second is told so
+    /// before anything of it begins.
+    async fn has_requests_of_its_own(&self, request: &StartRequest) -> Result<(), ApiError> {
+        let Some(route) = &request.plan.route else {
+            return Ok(());
+        };
+        let matches = RouteMatch {
+            host: route.host.clone(),
+            path: route.path.clone(),
+        };
+        let dataplane = &self.shared.dataplane;
+        match dataplane
+            .takes_the_same(&self.service.name, &route.listen, &matches)
+            .await
+        {
+            None => Ok(()),
+            Some(other) => Err(ApiError::new(
+                ErrorKind::Conflict,
+                "ESC-0306",
+                format!(
+                    "service {other} takes the same requests on {}",
+                    route.listen
+                ),
+                "give one of them another listen address, host or path under `route`",
+            )),
+        }
     }
 
     async fn enqueue(
@@ -150,7 +180,8 @@ impl ServiceActor {
             }
         }
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
-        let Some(id) = self.service.active.clone().or(warm) else {
+        let last = self.service.last.clone();
+        let Some(id) = self.service.active.clone().or(warm).or(last) else {
             return Ok(());
         };
         let events = read_all(&self.shared.store, &StreamId::release(&id)).await?;

@@ -465,7 +465,7 @@ mod tests {
         );
         assert!(care.is_gone(&id) && !care.is_settled());
         let now = Instant::now();
-        assert_eq!(care.due(now), [id.clone()]);
+        assert_eq!(care.due(now), std::slice::from_ref(&id));
         assert_eq!(care.due(now), [], "once only");
         assert!(care.is_starting());
         // What a look shows meanwhile is about the process before.
@@ -474,7 +474,8 @@ mod tests {
         assert!(matches!(news, Some(News::Again { pause, .. }) if pause > Duration::ZERO));
         assert!(care.is_settled(), "it was tried");
         assert_eq!(care.due(now), [], "not before its time");
-        assert_eq!(care.due(now + Duration::from_secs(60)), [id.clone()]);
+        let later = now + Duration::from_secs(60);
+        assert_eq!(care.due(later), std::slice::from_ref(&id));
         care.started(&id, Ok(Some("http://127.0.0.1:81".into())), None, now);
         let view = &care.views(now)[0];
         assert_eq!((view.state.as_str(), view.restarts), ("up", 2));
@@ -499,14 +500,12 @@ mod tests {
         assert_eq!(care.evidence(&release()), None);
 
         let taken = Pulse::Taken("it is gone together with its supervisor".into());
-        let (mut care, id, news) = after(Role::Canary, &[taken.clone()]);
+        let (mut care, id, news) = after(Role::Canary, std::slice::from_ref(&taken));
         assert!(matches!(news, Some(News::Again { .. })));
         // Not for ever.
         for _ in 0..CANARY_STARTS {
-            assert_eq!(
-                care.due(Instant::now() + Duration::from_secs(60)),
-                [id.clone()]
-            );
+            let later = Instant::now() + Duration::from_secs(60);
+            assert_eq!(care.due(later), std::slice::from_ref(&id));
             care.started(&id, Ok(None), None, Instant::now());
             assert_eq!(care.evidence(&release()), None);
             care.seen(&id, taken.clone(), Some(&release()), Instant::now());

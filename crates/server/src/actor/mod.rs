@@ -32,9 +32,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-/// How often deadlines and read-backs are looked at when nothing else happens.
+/// How often deadlines and read-backs are looked at when nothing else happens, while a
+/// release is under way.
 const TICK: Duration = Duration::from_millis(100);
+/// The same where none is: the end of a warm version, a dial that is only kept.
+const REST_TICK: Duration = Duration::from_secs(1);
 
 /// What an actor is told.
 pub(crate) enum Message {
@@ -69,6 +73,13 @@ pub(crate) enum Message {
 pub(crate) enum AskedCommand {
     /// Needs nothing but the release.
     Plain(Command),
+    /// The same, with words for the record.
+    Because {
+        /// The command.
+        command: Command,
+        /// Why, possibly empty.
+        reason: String,
+    },
     /// Needs to know whether the version before can take over.
     Rollback {
         /// Why, possibly empty.
@@ -156,18 +167,34 @@ impl ServiceActor {
     }
 
     async fn live(mut self) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look_at = Instant::now();
         loop {
-            tokio::select! {
+            let news = tokio::select! {
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.take(message).await,
+                    Some(message) => {
+                        self.take(message).await;
+                        true
+                    }
                     None => return,
                 },
                 counted = self.slices.recv() => self.count(counted),
-                _ = tick.tick() => {}
+                () = tokio::time::sleep_until(look_at) => true,
+            };
+            // What other services count is none of ours, and comes often.
+            if news || Instant::now() >= look_at {
+                self.turn().await;
+                look_at = Instant::now() + self.tick();
             }
-            self.turn().await;
+        }
+    }
+
+    /// How long nothing need be looked at if nothing happens.
+    fn tick(&self) -> Duration {
+        let at_rest = self.run.as_ref().is_none_or(Run::is_at_rest);
+        if at_rest && self.service.active.is_none() && self.service.queue.is_empty() {
+            REST_TICK
+        } else {
+            TICK
         }
     }
 
@@ -176,11 +203,14 @@ impl ServiceActor {
         match message {
             Message::Start(request, reply) => {
                 let outcome = self.admit(*request).await;
+                // Whoever asked may look at once, and finds what was answered.
+                self.show();
                 // Whoever asked may be gone; the release goes on.
                 let _ = reply.send(outcome);
             }
             Message::Command(release, command, by, reply) => {
                 let outcome = self.command(&release, command, &by).await;
+                self.show();
                 let _ = reply.send(outcome);
             }
             Message::Completed(release, task, attempt, completion) => {
@@ -194,22 +224,25 @@ impl ServiceActor {
         }
     }
 
-    fn count(&mut self, counted: Result<Counted, broadcast::error::RecvError>) {
+    /// Takes a slice; whether it was ours.
+    fn count(&mut self, counted: Result<Counted, broadcast::error::RecvError>) -> bool {
         match counted {
             Ok(counted) if counted.1.slice.service == self.service.name => {
                 self.traffic.take(&counted.1.slice);
                 if let Some(run) = &mut self.run {
                     run.judging.take(&counted.0, &counted.1);
                 }
+                true
             }
-            Ok(_) => {}
+            Ok(_) => false,
             // A judge that missed slices reads them again from the store.
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 if let Some(run) = &mut self.run {
                     run.judging.lagged();
                 }
+                true
             }
-            Err(broadcast::error::RecvError::Closed) => {}
+            Err(broadcast::error::RecvError::Closed) => false,
         }
     }
 
@@ -220,6 +253,11 @@ impl ServiceActor {
         self.keep_records().await;
         self.keep_house().await;
         self.tend();
+        self.show();
+    }
+
+    /// Shows the service as it is now.
+    fn show(&mut self) {
         let view = Arc::new(self.make_view());
         self.view.send_if_modified(|known| {
             let changed = **known != *view;

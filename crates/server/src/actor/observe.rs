@@ -69,7 +69,7 @@ impl ServiceActor {
     }
 }
 
-fn observe(run: &Run, shared: &crate::app::Shared, canary_ended: Option<String>) -> Observed {
+fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<String>) -> Observed {
     let now = clock::now();
     let observes = shared.observes(&run.release.requested.plan);
     let contact = shared.dataplane.contact();

@@ -106,16 +106,24 @@ impl ServiceActor {
     }
 
     /// The service as people see it.
-    pub(super) fn make_view(&self) -> ServiceView {
+    pub(super) fn make_view(&mut self) -> ServiceView {
+        let judged = match &mut self.run {
+            Some(run) => run.judging.words(&run.release),
+            None => None,
+        };
         let release = self.run.as_ref().map(|run| &run.release);
         let shown = release.filter(|release| {
             release.phase != Phase::Ended
                 || self.service.active.as_ref() == Some(&release.requested.release)
                 || release.ended.is_some()
         });
-        ServiceView {
+        let mut view = ServiceView {
             instances: self.care.views(Instant::now()),
             ..ServiceView::new(&self.service, shown, &self.traffic, self.can_return())
+        };
+        if let (Some(release), Some(words)) = (&mut view.release, judged) {
+            release.judged = Some(words);
         }
+        view
     }
 }

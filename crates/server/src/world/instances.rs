@@ -1,5 +1,6 @@
 //! Which instances a version has, and how the drivers are told of them.
 
+use super::quiet::until_quiet;
 use super::{TaskContext, driver_reason};
 use crate::app::Shared;
 use esclusa_drivers::run::{Drain, InstanceAddress, InstanceSpec, RunDriver, Running};
@@ -215,14 +216,19 @@ pub(crate) fn deployed(release: &Release) -> Option<Deployed> {
     })
 }
 
-/// Stops every instance of a version; all are tried before the first failure counts.
+/// Stops every instance of a version that nobody is sent to any more, once nobody waits
+/// for it; all are tried before the first failure counts.
 pub(crate) async fn stop_deployed(
     shared: &Shared,
     service: &ServiceName,
     deployed: &Deployed,
 ) -> Result<(), String> {
     match Version::of_deployed(service, deployed) {
-        Some(version) => stop_all(shared, &version, |_| true).await.map(|_| ()),
+        Some(version) => {
+            let digest = &version.version.digest;
+            until_quiet(shared, version.service, version.plan, digest).await;
+            stop_all(shared, &version, |_| true).await.map(|_| ())
+        }
         // What was taken over was started by others and is theirs to stop.
         None => Ok(()),
     }

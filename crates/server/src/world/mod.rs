@@ -6,6 +6,7 @@ mod dial;
 mod hand_over;
 mod instances;
 mod kept;
+mod quiet;
 mod steps;
 mod warm_up;
 

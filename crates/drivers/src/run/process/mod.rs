@@ -82,7 +82,13 @@ impl Processes {
                 let (port, status) = known.spawn(&self.shim).await?;
                 Ok((port, status, Found::Started))
             }
-            Observed::Stopping(_) => Err(DriverError::target("it is being stopped")),
+            Observed::Stopping(_) => {
+                // Somebody changed their mind half-way. It has been told to end, so its
+                // end comes first.
+                known.stop(known.config.drain()).await?;
+                let (port, status) = known.spawn(&self.shim).await?;
+                Ok((port, status, Found::Started))
+            }
             Observed::Unknown(why) => Err(DriverError::us(why).unsettled()),
         }
     }
