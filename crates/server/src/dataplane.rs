@@ -187,7 +187,9 @@ impl DataPlane {
         service: &ServiceName,
         version: &Digest,
     ) -> Result<u64, PublishError> {
+        let mut plan = self.plan.lock().await;
         let status = self.status().await?;
+        self.heard(&mut plan, &status);
         let load = status.load.iter();
         let ours = load.filter(|load| load.service == *service && load.version == *version);
         Ok(ours.map(|load| load.in_flight).sum())
