@@ -6,7 +6,7 @@
 use crate::clock;
 use crate::proxy_keeper::ProxyCare;
 use esclusa_model::{
-    BootId, Digest, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp,
+    BasisPoints, BootId, Digest, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp,
 };
 use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_store::Store;
@@ -58,6 +58,9 @@ impl From<Unpublished> for PublishError {
 pub(crate) struct Contact {
     /// Its newest answer and when it came.
     pub status: Option<(ProxyStatus, Timestamp)>,
+    /// Releases whose share it took back by itself, until each has been taken back here
+    /// too. Kept beside the proxy's own list, which it may forget once it has told us.
+    pub returned: BTreeSet<ReleaseId>,
     /// When slices were fetched and stored last.
     pub slices_at: Option<Timestamp>,
     /// What went wrong last, if it still does.
@@ -164,16 +167,18 @@ impl DataPlane {
 
     /// Whether a proxy has taken this release's share back by itself.
     pub(crate) fn returned(&self, release: &ReleaseId) -> bool {
-        self.contact
-            .borrow()
-            .status
-            .as_ref()
-            .is_some_and(|(status, _)| {
-                status
-                    .returned
-                    .iter()
-                    .any(|(returned, _)| returned == release)
-            })
+        self.contact.borrow().returned.contains(release)
+    }
+
+    /// What a proxy says of itself. The plan is held meanwhile: what it took back is
+    /// known before anything else is published, or that would expose users again.
+    fn heard(&self, _plan: &mut Desired, status: &ProxyStatus) {
+        self.contact.send_modify(|contact| {
+            let returned = status.returned.iter().map(|(release, _)| release.clone());
+            contact.returned.extend(returned);
+            contact.status = Some((status.clone(), clock::now()));
+            contact.trouble = None;
+        });
     }
 
     /// How many requests to a version are on their way, as the proxy says right now.
@@ -182,7 +187,9 @@ impl DataPlane {
         service: &ServiceName,
         version: &Digest,
     ) -> Result<u64, PublishError> {
+        let mut plan = self.plan.lock().await;
         let status = self.status().await?;
+        self.heard(&mut plan, &status);
         let load = status.load.iter();
         let ours = load.filter(|load| load.service == *service && load.version == *version);
         Ok(ours.map(|load| load.in_flight).sum())
@@ -198,9 +205,11 @@ impl DataPlane {
         let mut plan = self.plan.lock().await;
         let unchanged = plan.routes.get(service) == route.as_ref();
         if unchanged && let Some((id, boot)) = &plan.acknowledged {
+            let (id, boot) = (*id, boot.clone());
             let status = self.status().await?;
-            if status.generation == *id && status.hello.boot == *boot {
-                return Ok(*id);
+            self.heard(&mut plan, &status);
+            if status.generation == id && status.hello.boot == boot {
+                return Ok(id);
             }
         }
         let before = match route {
@@ -251,6 +260,11 @@ impl DataPlane {
     }
 
     async fn push(&self, plan: &mut Desired) -> Result<GenerationId, Unpublished> {
+        if plan.number == 0 {
+            // An earlier controller may have been told of a return and died.
+            let status = self.status().await?;
+            self.heard(plan, &status);
+        }
         plan.number += 1;
         plan.acknowledged = None;
         let id = GenerationId {
@@ -260,7 +274,7 @@ impl DataPlane {
         let generation = Generation {
             v: WIRE_VERSION,
             id,
-            services: plan.routes.values().cloned().collect(),
+            services: allowed(&plan.routes, &self.contact.borrow().returned),
         };
         let published = tokio::time::timeout(CALL_LIMIT, self.client()?.publish(&generation))
             .await
@@ -269,11 +283,16 @@ impl DataPlane {
             ControlError::Refused(_) => Unpublished::Refused(error.to_string()),
             other => Unpublished::Unknown(PublishError(other.to_string())),
         })?;
-        let status = self.status().await?;
-        plan.acknowledged = Some((published.generation, status.hello.boot.clone()));
+        self.contact.send_modify(|contact| {
+            contact.returned.retain(|release| {
+                let mut routes = plan.routes.values();
+                routes.any(|route| exposes(route, release))
+            });
+        });
         // Which listeners it could open is part of the answer.
-        self.contact
-            .send_modify(|contact| contact.status = Some((status, clock::now())));
+        let status = self.status().await?;
+        self.heard(plan, &status);
+        plan.acknowledged = Some((published.generation, status.hello.boot));
         Ok(published.generation)
     }
 
@@ -287,38 +306,33 @@ impl DataPlane {
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             pulse.tick().await;
-            let outcome = self.pulse().await;
-            self.contact.send_modify(|contact| match outcome {
-                Ok(status) => {
-                    contact.status = Some((status, clock::now()));
-                    contact.trouble = None;
-                }
-                Err(error) => contact.trouble = Some(error.0),
-            });
+            if let Err(error) = self.pulse().await {
+                self.contact
+                    .send_modify(|contact| contact.trouble = Some(error.0));
+            }
         }
     }
 
-    async fn pulse(&self) -> Result<ProxyStatus, PublishError> {
-        let current = GenerationId {
-            epoch: self.epoch,
-            number: self.plan.lock().await.number,
-        };
+    async fn pulse(&self) -> Result<(), PublishError> {
+        let mut plan = self.plan.lock().await;
         let heartbeat = Heartbeat {
-            generation: current,
+            generation: GenerationId {
+                epoch: self.epoch,
+                number: plan.number,
+            },
         };
         let status = limited(self.client()?.heartbeat(&heartbeat)).await?;
-        let mut plan = self.plan.lock().await;
+        self.heard(&mut plan, &status);
         let in_force = plan
             .acknowledged
             .as_ref()
             .is_some_and(|(id, boot)| *id == status.generation && *boot == status.hello.boot);
         let untouched = plan.number == 0 && plan.routes.is_empty();
         let waiting = !plan.awaited.is_empty() && Instant::now() < plan.awaited_until;
-        if !in_force && !untouched && !waiting && plan.number == current.number {
+        if !in_force && !untouched && !waiting {
             self.push(&mut plan).await?;
-            return self.status().await;
         }
-        Ok(status)
+        Ok(())
     }
 
     /// Fetches slices, stores them, acknowledges them, tells everybody: in this order.
@@ -366,6 +380,31 @@ impl DataPlane {
     }
 }
 
+/// The routes as they may be published: what a proxy took back by itself stays taken back
+/// until its release has been told, whoever else has something to publish.
+fn allowed(
+    routes: &BTreeMap<ServiceName, ServiceRoute>,
+    returned: &BTreeSet<ReleaseId>,
+) -> Vec<ServiceRoute> {
+    let mut all: Vec<ServiceRoute> = routes.values().cloned().collect();
+    for route in &mut all {
+        if let Some(split) = &mut route.split
+            && returned.contains(&split.release)
+        {
+            split.share = BasisPoints::ZERO;
+            split.segments.clear();
+        }
+    }
+    all
+}
+
+/// Whether the route shows this release to anybody.
+fn exposes(route: &ServiceRoute, release: &ReleaseId) -> bool {
+    route.split.as_ref().is_some_and(|split| {
+        split.release == *release && (split.share > BasisPoints::ZERO || !split.segments.is_empty())
+    })
+}
+
 async fn limited<T, E: std::fmt::Display>(
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, PublishError> {
@@ -373,4 +412,35 @@ async fn limited<T, E: std::fmt::Display>(
         .await
         .map_err(|_| PublishError("the proxy did not answer in time".into()))?
         .map_err(|error| PublishError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes() -> BTreeMap<ServiceName, ServiceRoute> {
+        let golden = include_str!("../../wire/golden/generation-v1.json");
+        let generation: Generation = serde_json::from_str(golden).expect("a generation");
+        let services = generation.services.into_iter();
+        services
+            .map(|route| (route.service.clone(), route))
+            .collect()
+    }
+
+    /// A neighbour that publishes must not expose whom the proxy has taken back.
+    #[test]
+    fn what_a_proxy_took_back_is_published_by_nobody() {
+        let routes = routes();
+        let split = routes.values().find_map(|route| route.split.clone());
+        let release = split.expect("one with a split").release;
+        let exposed = |routes: &[ServiceRoute]| routes.iter().any(|r| exposes(r, &release));
+        assert!(exposed(&allowed(&routes, &BTreeSet::new())));
+        let returned = BTreeSet::from([release.clone()]);
+        let published = allowed(&routes, &returned);
+        assert!(!exposed(&published));
+        // Everything else is as it was asked for.
+        assert_eq!(published.len(), routes.len());
+        let other = BTreeSet::from([ReleaseId::new("another").expect("an id")]);
+        assert!(exposed(&allowed(&routes, &other)));
+    }
 }

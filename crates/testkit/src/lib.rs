@@ -2,8 +2,9 @@
 //! generator that counts everything, and starters that clean up after themselves.
 //!
 //! For development only; no shipped crate depends on it. What it counts is an
-//! independent witness: only [`plane`] knows esclusa at all, and that only as its users
-//! do, by its command line and API.
+//! independent witness: only [`plane`] and [`torture`] know esclusa at all, and that as
+//! its users do, by its command line and API. At its end, [`torture`] also looks into
+//! the store itself.
 
 pub mod demo;
 pub mod load;
@@ -12,6 +13,7 @@ pub mod plane;
 pub mod ports;
 pub mod process;
 pub mod systemd;
+pub mod torture;
 
 mod fetch;
 mod folder;

@@ -281,7 +281,7 @@ impl ControlPlane {
 }
 
 /// A client that knows the one TLS provider of this workspace.
-fn http_client() -> reqwest::Client {
+pub(crate) fn http_client() -> reqwest::Client {
     // A second installation is refused and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -298,7 +298,7 @@ impl Drop for ControlPlane {
 }
 
 /// Tells every shim below `folder` to end, with what it supervises.
-fn stop_shims(folder: &Path) {
+pub(crate) fn stop_shims(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };

@@ -29,6 +29,7 @@ mod reboot;
 mod served;
 mod singletons;
 mod survival;
+mod torture;
 mod units;
 mod world;
 

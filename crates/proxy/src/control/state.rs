@@ -344,6 +344,11 @@ impl Control {
         }
     }
 
+    /// For how long no controller was heard, restarts of this proxy included.
+    pub(super) async fn silence(&self) -> Duration {
+        self.inner.lock().await.silence()
+    }
+
     /// Lets go of the listening sockets.
     pub(crate) async fn stop_listening(&self) {
         self.inner.lock().await.listeners.close();

@@ -40,6 +40,7 @@ impl ServiceActor {
             DriverDial::new(&service, &release, call == Call::Set)
         };
         let Some(run) = &mut self.run else { return };
+        let turns = &mut self.turns;
         let (read_every, ask_every) = if run.is_at_rest() {
             (REST_EVERY, REST_EVERY)
         } else {
@@ -73,9 +74,13 @@ impl ServiceActor {
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
+        let turn = turns.give();
         if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {
+                let Some(_turn) = turn.take().await else {
+                    return;
+                };
                 let reading = ask_proxy(&shared, &service, &release, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
@@ -84,6 +89,9 @@ impl ServiceActor {
         let Some(ask) = ask else { return };
         run.dial.call = call;
         tokio::spawn(async move {
+            let Some(_turn) = turn.take().await else {
+                return;
+            };
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;
         });
@@ -121,7 +129,7 @@ async fn ask_proxy(
     let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
     {
         // Its own return is not undone by telling it the same again.
-        Ok(_) if share.get() > 0 && shared.dataplane.returned(release) => {
+        Ok(_) | Err(_) if share.get() > 0 && shared.dataplane.returned(release) => {
             let detail = "the proxy has taken the share back by itself".to_owned();
             (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
         }

@@ -13,6 +13,7 @@ mod observe;
 mod run;
 mod tasks;
 mod tend;
+mod turns;
 mod warm;
 
 use crate::app::{Shared, StartRequest};
@@ -111,6 +112,8 @@ pub(crate) struct ServiceActor {
     slices: broadcast::Receiver<Counted>,
     view: watch::Sender<Arc<ServiceView>>,
     traffic: crate::live::Live,
+    /// Keeps what is asked of the dial in order.
+    turns: turns::Turns,
     /// Whether the warm version is being stopped right now.
     stopping_warm: bool,
     /// Whether the route that follows from all this is in force outside a release.
@@ -151,6 +154,7 @@ impl ServiceActor {
             own,
             view,
             traffic,
+            turns: turns::Turns::default(),
             stopping_warm: false,
             published: false,
             rest_trouble: None,

@@ -30,6 +30,8 @@ impl ServiceActor {
         }
         let nobody = Exposure::default();
         let route = service_route(&self.placed_service(), None, &nobody, &self.cookie_key);
+        // Nothing comes after this but what is asked later.
+        let _turn = self.turns.give().take().await;
         match self
             .shared
             .dataplane
