@@ -10,9 +10,11 @@ mod client;
 mod completions;
 mod exit;
 mod findings;
+mod notify;
 mod output;
 mod place;
 mod plan;
+mod proxy;
 mod release;
 mod serve;
 mod sse;
@@ -43,7 +45,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         // A shim stays one thread, so it comes before any runtime.
         Command::Shim { args } => Ok(Exit::Child(esclusa_shim::main(args))),
         Command::Serve(asked) => serve::serve(&global, &asked),
-        Command::Proxy(asked) => serve::proxy(&global, asked),
+        Command::Proxy(asked) => proxy::run(&global, &asked),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),

@@ -11,6 +11,7 @@ mod auth;
 mod clock;
 mod dataplane;
 mod error;
+mod holder;
 mod judging;
 mod listen;
 mod live;

@@ -101,12 +101,15 @@ async fn adopt_or_start_proxy(
     shim: &ShimCommand,
 ) -> Result<ControlClient, ServeError> {
     let dir = data.join("proxy");
+    crate::holder::ensure(data, shim).await;
     let client = ControlClient::new(dir.join("proxy.sock"));
     if client.hello().await.is_ok() {
         return Ok(client);
     }
     let mut words: Vec<String> = proxy.to_vec();
     words.extend(["--data".into(), dir.display().to_string()]);
+    let holder = crate::holder::folder(data);
+    words.extend(["--holder".into(), holder.display().to_string()]);
     let supervised = data.join("instances").join("proxy");
     let spec = Spec {
         identity: "proxy".into(),

@@ -2,10 +2,11 @@
 //! generator that counts everything, and starters that clean up after themselves.
 //!
 //! For development only; no shipped crate depends on it. What it counts is an
-//! independent witness: only [`plane`] knows esclusa at all, and that only as its users
-//! do, by its command line and API.
+//! independent witness: only [`plane`] and [`hitless`] know esclusa at all, the first as
+//! its users do, by its command line and API, the second as its control plane does.
 
 pub mod demo;
+pub mod hitless;
 pub mod load;
 pub mod plane;
 pub mod ports;

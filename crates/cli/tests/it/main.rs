@@ -17,6 +17,7 @@ mod dials;
 mod exposure;
 mod gates;
 mod going_back;
+mod hitless;
 mod http_server;
 mod line;
 mod offline;

@@ -76,6 +76,19 @@ impl SliceStore {
         stamped
     }
 
+    /// Adds what another boot counted, with the numbers that it gave. Nobody is woken:
+    /// slices of this boot follow at once.
+    pub(crate) fn push_earlier(&self, slices: Vec<StampedSlice>, unreadable: u64) {
+        let mut inner = self.inner();
+        inner.queue.extend(slices);
+        inner.lost += unreadable;
+    }
+
+    /// Counts slices that a predecessor lost.
+    pub(crate) fn add_lost(&self, lost: u64) {
+        self.inner().lost += lost;
+    }
+
     /// Slices behind `after` of this boot, and all of earlier boots, at most a batch.
     pub(crate) fn after(&self, after: u64) -> Vec<StampedSlice> {
         let inner = self.inner();
@@ -91,14 +104,19 @@ impl SliceStore {
 
     /// The same, waiting up to `wait` for the first.
     pub(crate) async fn wait_after(&self, after: u64, wait: Duration) -> Vec<StampedSlice> {
+        let until = tokio::time::Instant::now() + wait;
         let mut arrived = self.arrived.subscribe();
-        let found = self.after(after);
-        if !found.is_empty() || wait.is_zero() {
-            return found;
+        loop {
+            let found = self.after(after);
+            if !found.is_empty() {
+                return found;
+            }
+            // What is acknowledged already is no reason to answer.
+            match tokio::time::timeout_at(until, arrived.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return found,
+            }
         }
-        // An error means that the time is over, which the answer shows.
-        let _ = tokio::time::timeout(wait, arrived.wait_for(|last| *last > after)).await;
-        self.after(after)
     }
 
     /// Forgets what is stored elsewhere.
@@ -178,6 +196,19 @@ mod tests {
             (store.waiting(), store.last_sequence(), store.lost()),
             (0, 2, 0)
         );
+    }
+
+    #[tokio::test]
+    async fn a_question_waits_when_all_is_acknowledged() {
+        let store = SliceStore::new(boot("b"), 100, Vec::new(), 0);
+        store.push(vec![slice(1)]);
+        store.ack(&SliceAck {
+            boot: boot("b"),
+            sequence: 1,
+        });
+        let asked = store.wait_after(0, Duration::from_secs(60));
+        let early = tokio::time::timeout(Duration::from_millis(50), asked).await;
+        assert!(early.is_err(), "it was answered with nothing: {early:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod reply;
 pub(crate) mod ticket;
 mod tunnel;
 mod validate;
+mod websocket;
 
 use crate::count::shard::CellKey;
 use crate::inbound::framing::Verdict;
@@ -104,6 +105,8 @@ pub(crate) async fn handle(
         }
         // What the version spoke says nothing about what the client speaks.
         *response.version_mut() = Version::HTTP_11;
+    } else if connection.worker.shared.is_draining() {
+        connection.state.used.notify_one();
     }
     response
 }
@@ -171,9 +174,8 @@ async fn exchange(
         body: limits.body_timeout,
         arrived,
     };
-    let sent = patience
-        .on(sending.send(out, &mut ticket), upload.as_deref())
-        .await;
+    let sent = patience.on(sending.send(out, &mut ticket), upload.as_deref());
+    let sent = hinting(&connection.state, sent).await;
     let (mut response, mut lease) = match sent {
         Ok(answer) => answer,
         Err(failure) => {
@@ -190,7 +192,14 @@ async fn exchange(
         };
         ticket.answered(version.key, response.status(), None);
         gate.open(true);
-        return Err(tunnel::start(worker, response, protocol, client, ticket));
+        let owner = if choice.synthetic {
+            tunnel::Owner::Synthetic
+        } else {
+            tunnel::Owner::User
+        };
+        return Err(tunnel::start(
+            worker, response, protocol, client, ticket, owner,
+        ));
     }
     let ended = if grpc {
         grpc_status(response.headers())
@@ -210,6 +219,32 @@ async fn exchange(
         ticket,
         lease,
         grpc,
+    })
+}
+
+/// Waits for an answer. Whenever something arrives before it, this is woken, and with it
+/// the connection, which writes it.
+async fn hinting<T>(state: &ConnState, answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => break answer,
+            () = state.early.arrived() => {}
+        }
+    };
+    state.early.close();
+    answer
+}
+
+/// Where early answers to this request go: nowhere, unless the client's protocol has
+/// them and the library leaves a way.
+fn early(connection: &Connection, parts: &Parts) -> Option<(Arc<ConnState>, u64)> {
+    let can = connection.protocol == Protocol::Http1 && parts.version == Version::HTTP_11;
+    can.then(|| {
+        let state = Arc::clone(&connection.state);
+        let turn = state.early.open();
+        (state, turn)
     })
 }
 
@@ -280,6 +315,7 @@ fn outgoing(
     connection: &Connection,
     service: &Service,
 ) -> Outgoing {
+    let early = early(connection, &parts);
     let origin = Origin {
         peer: connection.peer,
         trusted: &service.trusted,
@@ -298,5 +334,6 @@ fn outgoing(
         headers: parts.headers,
         body,
         bodiless,
+        early,
     }
 }
