@@ -74,11 +74,7 @@ fn not_running(error: &ProxyError) -> Failure {
     ApiError::new(ErrorKind::Unavailable, code, text, help).into()
 }
 
-fn config(
-    global: &Global,
-    asked: &Proxy,
-    sockets: &Activated,
-) -> Result<ProxyConfig, Failure> {
+fn config(global: &Global, asked: &Proxy, sockets: &Activated) -> Result<ProxyConfig, Failure> {
     let id = ProxyId::new(asked.id.clone()).map_err(|error| {
         Failure::input(
             "ESC-0507",
@@ -101,7 +97,9 @@ fn config(
     config.hand_over_drain = asked.hand_over_drain.as_std();
     let copy = |socket: &std::net::TcpListener| {
         socket.try_clone().map_err(|error| {
-            Failure::internal(format!("a socket of the supervisor cannot be used: {error}"))
+            Failure::internal(format!(
+                "a socket of the supervisor cannot be used: {error}"
+            ))
         })
     };
     config.activated = sockets.clients.iter().map(copy).collect::<Result<_, _>>()?;

@@ -16,6 +16,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a socket may still answer whose owner is no longer in charge.
+const LET_GO_TIME: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A place at which exactly one proxy is in charge.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl Place {
         {
             return Self::taken(config, taken);
         }
-        Self::begin(config)
+        Self::begin(config).await
     }
 
     fn taken(config: &mut ProxyConfig, taken: Taken) -> Result<Self, ProxyError> {
@@ -67,19 +72,23 @@ impl Place {
                 held: taken.clients,
                 activated,
             },
-            states: taken.state.into_iter().map(|state| (name.clone(), state)).collect(),
+            states: taken
+                .state
+                .into_iter()
+                .map(|state| (name.clone(), state))
+                .collect(),
             lost: taken.lost,
             predecessor: Some(taken.stream),
         })
     }
 
-    fn begin(config: &mut ProxyConfig) -> Result<Self, ProxyError> {
+    async fn begin(config: &mut ProxyConfig) -> Result<Self, ProxyError> {
         let running = || ProxyError::AlreadyRunning {
             path: config.admin_socket.clone(),
         };
         let lock = lock::acquire(&config.data_dir)?.ok_or_else(running)?;
-        let control = listen(&config.admin_socket)?;
-        let hand_over = listen(&config.data_dir.join(SOCKET))?;
+        let control = listen_when_free(&config.admin_socket).await?;
+        let hand_over = listen_when_free(&config.data_dir.join(SOCKET)).await?;
         let metrics = metrics(config, None)?;
         let held = config.holder.as_deref().map(holder::take);
         Ok(Self {
@@ -123,6 +132,19 @@ fn metrics(
 fn unblock(socket: TcpListener) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// As [`listen`]; gives one who has just let go of the lock time to let go of the rest.
+async fn listen_when_free(path: &Path) -> Result<UnixListener, ProxyError> {
+    let until = tokio::time::Instant::now() + LET_GO_TIME;
+    loop {
+        match listen(path) {
+            Err(ProxyError::AlreadyRunning { .. }) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(LOOK).await;
+            }
+            settled => return settled,
+        }
+    }
 }
 
 /// Opens a Unix socket; one that nobody answers on is left over from a crash.

@@ -268,10 +268,7 @@ fn lead(stream: FdStream, control: &Arc<Control>) -> JoinHandle<()> {
     })
 }
 
-fn serve_admin(
-    listener: tokio::net::UnixListener,
-    control: Arc<Control>,
-) -> JoinHandle<()> {
+fn serve_admin(listener: tokio::net::UnixListener, control: Arc<Control>) -> JoinHandle<()> {
     let router = admin::router(control);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

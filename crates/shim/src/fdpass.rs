@@ -162,7 +162,10 @@ mod tests {
         drop(ours);
         let mut lines = FdLines::new(100);
         while lines.read_from(&theirs).expect("read") > 0 {}
-        assert_eq!(lines.next_line().as_deref(), Some(b"all of them".as_slice()));
+        assert_eq!(
+            lines.next_line().as_deref(),
+            Some(b"all of them".as_slice())
+        );
         assert_eq!(lines.next_line().as_deref(), Some(b"next".as_slice()));
         assert_eq!(lines.next_line(), None);
         let got = lines.take_fds(150).expect("all");

@@ -11,7 +11,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::print_stdout,
     reason = "a comparison that cannot be made says so and ends"
 )]
 
@@ -165,7 +164,9 @@ async fn change(binary: &Path, versions: [SocketAddr; 2], args: &Args) -> bool {
     for number in 0..u64::from(args.changes) {
         let next = proxies.next_number() + number;
         let begun = Instant::now();
-        let changed = checkers.change(&control, &mut random, |share| proxies.generation(next, share));
+        let changed = checkers.change(&control, &mut random, |share| {
+            proxies.generation(next, share)
+        });
         changed.await.expect("changed");
         longest = longest.max(begun.elapsed());
         tokio::time::sleep(Duration::from_millis(random.below(10))).await;

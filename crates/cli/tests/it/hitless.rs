@@ -14,7 +14,9 @@ async fn proxies() -> Proxies {
     let stable = versions::start("stable").await.expect("a version");
     let canary = versions::start("canary").await.expect("a version");
     let binary = Path::new(env!("CARGO_BIN_EXE_esclusa"));
-    Proxies::start(binary, [stable, canary]).await.expect("a proxy")
+    Proxies::start(binary, [stable, canary])
+        .await
+        .expect("a proxy")
 }
 
 /// Waits until every kind of client has got something, so that each is at work.
@@ -64,7 +66,9 @@ async fn a_thousand_changes_fail_nobody_and_show_nothing_old() {
     for number in 0..1_000 {
         let next = proxies.next_number() + number;
         checkers
-            .change(&control, &mut random, |share| proxies.generation(next, share))
+            .change(&control, &mut random, |share| {
+                proxies.generation(next, share)
+            })
             .await
             .expect("changed");
         // In the middle of it the process is replaced, and old connections stay.
@@ -74,7 +78,10 @@ async fn a_thousand_changes_fail_nobody_and_show_nothing_old() {
     }
     let checked = checkers.finish().await;
     assert_eq!((checked.failed, checked.stale), (0, 0), "{checked:?}");
-    assert!(checked.canary > 0 && checked.good > checked.canary, "{checked:?}");
+    assert!(
+        checked.canary > 0 && checked.good > checked.canary,
+        "{checked:?}"
+    );
 }
 
 /// The check above finds what it looks for: a client that believes a change which the
@@ -117,7 +124,10 @@ async fn a_newcomer_killed_on_its_way_changes_nothing() {
     at_work(&clients, KINDS.len()).await;
     // Before it can have asked for anything: the older one must go on.
     for _ in 0..3 {
-        let went_on = proxies.kill_newcomer(Duration::ZERO).await.expect("a newcomer");
+        let went_on = proxies
+            .kill_newcomer(Duration::ZERO)
+            .await
+            .expect("a newcomer");
         assert!(went_on, "{}", proxies.output());
     }
     proxies.upgrade().await.expect("one that lives");

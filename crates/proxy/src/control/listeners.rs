@@ -150,7 +150,9 @@ impl Listeners {
         let activated = self.inherited.activated.iter();
         Ok((
             clients,
-            activated.map(TcpListener::try_clone).collect::<Result<_, _>>()?,
+            activated
+                .map(TcpListener::try_clone)
+                .collect::<Result<_, _>>()?,
         ))
     }
 

@@ -15,7 +15,8 @@ use crate::table::RouteTable;
 use crate::worker::Shared;
 use esclusa_model::{GenerationId, Millis, ReleaseId, ServiceName, Timestamp};
 use esclusa_wire::{
-    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, StateFile, WIRE_VERSION,
+    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, StateFile,
+    WIRE_VERSION,
 };
 use std::fs::File;
 use std::net::SocketAddr;

@@ -84,9 +84,9 @@ impl Reader {
         let mut paths: Vec<PathBuf> = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let name = path.file_name().map_or_else(String::new, |n| {
-                n.to_string_lossy().into_owned()
-            });
+            let name = path
+                .file_name()
+                .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
             if path.extension().is_some_and(|e| e == "jsonl") && !name.contains(&own) {
                 paths.push(path);
             }
@@ -200,8 +200,7 @@ mod tests {
         let (whole, half) = (line(1), &text[..20]);
         write!(writer, "{whole}{half}").expect("written");
         let mut reader = Reader::new(folder.path(), &boot("new"));
-        let sequences =
-            |found: &Found| found.slices.iter().map(|s| s.sequence).collect::<Vec<_>>();
+        let sequences = |found: &Found| found.slices.iter().map(|s| s.sequence).collect::<Vec<_>>();
         let found = reader.look().expect("read");
         assert_eq!((sequences(&found), found.live), (vec![1], true));
         assert!(found.closed.is_empty());

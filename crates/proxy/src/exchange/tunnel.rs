@@ -109,7 +109,13 @@ where
     let (from_version, to_version) = tokio::io::split(version);
     let (end, ending) = watch::channel(false);
     let frames = || framed.then(Frames::default);
-    let up = carry(from_client, to_version, frames(), Toward::Version, ending.clone());
+    let up = carry(
+        from_client,
+        to_version,
+        frames(),
+        Toward::Version,
+        ending.clone(),
+    );
     let down = carry(from_version, to_client, frames(), Toward::Client, ending);
     let limit = async {
         ends.await;
@@ -117,8 +123,8 @@ where
         tokio::time::sleep(FRAME_TIME + LAST_WORD_TIME).await;
     };
     tokio::select! {
-        // How a tunnel ends is its ends' affair.
-        _ = async { tokio::join!(up, down) } => {}
+        // How a tunnel ends is its ends' affair; one that breaks ends both directions.
+        _ = async { tokio::try_join!(up, down) } => {}
         () = limit => {}
     }
 }
@@ -161,13 +167,18 @@ where
             frames.feed(data);
         }
     }
-    if frames.is_some_and(|frames| !frames.is_closed()) {
-        to.write_all(&going_away(toward)).await?;
-    }
-    to.shutdown().await?;
-    // A socket that is closed with unread bytes is reset, and the reset can overtake the
-    // last word.
-    while from.read(&mut buffer).await? > 0 {}
+    let last_words = async {
+        if frames.is_some_and(|frames| !frames.is_closed()) {
+            to.write_all(&going_away(toward)).await?;
+        }
+        to.shutdown().await?;
+        // A socket that is closed with unread bytes is reset, and the reset can overtake
+        // the last word.
+        while from.read(&mut buffer).await? > 0 {}
+        Ok::<(), io::Error>(())
+    };
+    // A side that is gone must not keep the other from hearing its own.
+    let _ = last_words.await;
     Ok(())
 }
 

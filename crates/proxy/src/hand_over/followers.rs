@@ -114,9 +114,8 @@ impl Followers {
         for follower in list {
             let load = follower.load.lock().unwrap_or_else(PoisonError::into_inner);
             for more in load.iter() {
-                let same = |l: &&mut VersionLoad| {
-                    l.service == more.service && l.version == more.version
-                };
+                let same =
+                    |l: &&mut VersionLoad| l.service == more.service && l.version == more.version;
                 match sums.iter_mut().find(same) {
                     Some(sum) => {
                         sum.in_flight += more.in_flight;

@@ -24,7 +24,10 @@ impl Holder {
             .expect("starts");
         let until = std::time::Instant::now() + crate::support::BOUND;
         while HoldClient::connect(folder).is_err() {
-            assert!(std::time::Instant::now() < until, "the holder does not answer");
+            assert!(
+                std::time::Instant::now() < until,
+                "the holder does not answer"
+            );
             std::thread::yield_now();
         }
         Self {

@@ -291,9 +291,13 @@ impl Client {
             *request.uri_mut() = uri;
             let answer = match sender.try_send_request(request).await {
                 Ok(response) => Ok(response),
-                // It was never sent, because the end had been announced.
-                Err(mut error) if error.take_message().is_some() => return Gone::Announced,
-                Err(error) => Err(error.into_error()),
+                Err(mut error) => {
+                    if error.take_message().is_some() {
+                        // It was never sent, because the end had been announced.
+                        return Gone::Announced;
+                    }
+                    Err(error.into_error())
+                }
             };
             if let Err(why) = self.judge(answer).await {
                 return Gone::Failed(why);
@@ -315,7 +319,10 @@ impl Client {
     }
 
     /// Reads an answer to its end; whether it was the last on its connection.
-    async fn judge(&self, answer: Result<Response<Incoming>, hyper::Error>) -> Result<bool, String> {
+    async fn judge(
+        &self,
+        answer: Result<Response<Incoming>, hyper::Error>,
+    ) -> Result<bool, String> {
         let response = answer.map_err(|error| format!("{:?}: {error:?}", self.kind))?;
         let status = response.status();
         let closes = response
@@ -332,7 +339,10 @@ impl Client {
             _ => body == b"ok".as_slice(),
         };
         if status != 200 || !wanted {
-            let body = String::from_utf8_lossy(&body).chars().take(80).collect::<String>();
+            let body = String::from_utf8_lossy(&body)
+                .chars()
+                .take(80)
+                .collect::<String>();
             return Err(format!("{status}: {body}"));
         }
         self.note(|sum| sum.good += 1);

@@ -32,7 +32,10 @@ struct Course {
 
 impl Course {
     fn sent(&self) -> usize {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Whether `canary` is what one of the shares between the two places asks for.
@@ -111,7 +114,11 @@ impl Checkers {
     ) -> io::Result<()> {
         let share = u16::try_from(random.below(10_001)).unwrap_or(0);
         let place = {
-            let mut sent = self.course.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = self
+                .course
+                .sent
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             sent.push(share);
             sent.len()
         };

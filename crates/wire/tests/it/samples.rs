@@ -7,9 +7,9 @@ use esclusa_model::{
     ServiceName, Timestamp, VersionName,
 };
 use esclusa_wire::{
-    FromLeader, Generation, HAND_OVER_VERSION, HandedFile, Hello, Instance, LostControl, LostControlThen, ProxyStatus, RouteMatch,
-    RoutePattern, ServiceRoute, SliceBatch, StampedSlice, StateFile, StickySource, Upstream,
-    ToLeader, UpstreamTls, VersionLoad, WIRE_VERSION, Yours,
+    FromLeader, Generation, HAND_OVER_VERSION, HandedFile, Hello, Instance, LostControl,
+    LostControlThen, ProxyStatus, RouteMatch, RoutePattern, ServiceRoute, SliceBatch, StampedSlice,
+    StateFile, StickySource, ToLeader, Upstream, UpstreamTls, VersionLoad, WIRE_VERSION, Yours,
 };
 use std::collections::BTreeMap;
 
