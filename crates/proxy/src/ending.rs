@@ -50,7 +50,7 @@ impl Ending {
             shared.shared_sockets.store(true, Ordering::Relaxed);
             shared.set_phase(Phase::Leaving);
             let late_from = until
-                .checked_sub(LATE_TIME.min(deadline / 4))
+                .checked_sub(LATE_TIME.min(deadline / 2))
                 .unwrap_or(until);
             let late = || shared.late.load(Ordering::Relaxed);
             while self.open() > late() && Instant::now() < late_from {

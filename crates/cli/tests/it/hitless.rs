@@ -4,9 +4,13 @@
 
 use esclusa_testkit::Random;
 use esclusa_testkit::hitless::clients::{Clients, KINDS, Kind};
-use esclusa_testkit::hitless::proxies::Proxies;
+use esclusa_testkit::hitless::proxies::{Proxies, generation, publish};
 use esclusa_testkit::hitless::shares::Checkers;
 use esclusa_testkit::hitless::versions;
+use esclusa_testkit::process::Running;
+use nix::sys::signal::Signal;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -133,4 +137,46 @@ async fn a_newcomer_killed_on_its_way_changes_nothing() {
     proxies.upgrade().await.expect("one that lives");
     let tally = clients.finish().await;
     assert_eq!(tally.failures(), 0, "{tally}\n{}", proxies.output());
+}
+
+/// A supervisor as systemd is one: it keeps its copy of the socket and passes it as the
+/// third descriptor.
+fn activated(socket: &std::net::TcpListener, data: &Path) -> Running {
+    let inherit = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty());
+    nix::fcntl::fcntl(socket, inherit).expect("inheritable");
+    let script = format!(
+        "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec '{}' proxy --id p1 --data '{}' 3<&{}",
+        env!("CARGO_BIN_EXE_esclusa"),
+        data.display(),
+        socket.as_raw_fd()
+    );
+    Running::start(Path::new("/bin/sh"), &["-c", &script]).expect("starts")
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    let clients = Clients::start(address, &[Kind::Fresh], 1);
+    at_work(&clients, 1).await;
+    clients.finish().await.failures() == 0
+}
+
+// TRF-10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_of_a_supervisor_survive_a_restart() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = socket.local_addr().expect("an address");
+    let version = versions::start("stable").await.expect("a version");
+    let folder = esclusa_testkit::TempDir::new("activated").expect("a folder");
+    let data = folder.path().join("data");
+    let mut proxy = activated(&socket, &data);
+    let control = esclusa_proxy::client::ControlClient::new(data.join("proxy.sock"));
+    let first = generation(listen, [version, version], 1, 0);
+    publish(&control, &first).await.expect("published");
+    assert!(answers(listen).await);
+    proxy.signal(Signal::SIGTERM).expect("told to end");
+    proxy.ended(crate::world::LONG).await.expect("ends");
+    // Nobody is there, and nobody is refused.
+    let waits = tokio::net::TcpStream::connect(listen).await;
+    let _next = activated(&socket, &data);
+    assert!(answers(listen).await, "from the state on disk");
+    drop(waits.expect("not refused"));
 }

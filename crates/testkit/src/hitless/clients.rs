@@ -292,8 +292,7 @@ impl Client {
             let answer = match sender.try_send_request(request).await {
                 Ok(response) => Ok(response),
                 Err(mut error) => {
-                    if error.take_message().is_some() {
-                        // It was never sent, because the end had been announced.
+                    if error.take_message().is_some() || is_announced_end(error.error()) {
                         return Gone::Announced;
                     }
                     Err(error.into_error())
@@ -388,6 +387,15 @@ impl Client {
         }
         Gone::Announced
     }
+}
+
+/// Whether a request was not sent, or not looked at, because the connection was ended in
+/// order: GOAWAY without an error. The protocol promises that nobody acted on it, and the
+/// library tells a request that it had not sent yet in the same way.
+fn is_announced_end(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|error| error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 fn example(sum: &mut Sum, text: String) {

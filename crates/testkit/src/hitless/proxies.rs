@@ -21,10 +21,12 @@ use std::time::Duration;
 
 /// Longest wait for a process to answer or to end.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long connections have when a proxy is told to end.
-const DRAIN: &str = "4s";
+/// How long connections have when a proxy is told to end: half of it for those that were
+/// open then, which is more than the longest answer takes, and half for those that came
+/// later.
+const DRAIN: &str = "10s";
 /// And when another has taken over.
-const HAND_OVER_DRAIN: &str = "8s";
+const HAND_OVER_DRAIN: &str = "10s";
 /// The salt of all splits here.
 pub const SALT: &str = "hitless";
 
@@ -257,8 +259,12 @@ pub async fn publish(control: &ControlClient, generation: &Generation) -> io::Re
 }
 
 /// One service with a stable version and a canary at a share.
+///
+/// # Panics
+/// Never: the names in it are fixed and valid.
+#[must_use]
 #[expect(clippy::expect_used, reason = "the names are fixed and valid")]
-fn generation(
+pub fn generation(
     listen: SocketAddr,
     [stable, canary]: [SocketAddr; 2],
     number: u64,

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub const PIECES: usize = 40;
 /// Bytes of one piece.
 pub const PIECE: usize = 1_000;
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(25);
 
 type Body = Either<Full<Bytes>, Pieces>;
 
