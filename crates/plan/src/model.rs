@@ -131,11 +131,25 @@ pub struct Component {
     pub kind: ComponentKind,
     /// How many copies run.
     pub instances: u16,
+    /// Which of the service's requests a web component answers beside another; absent
+    /// for the one that answers the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<PartRoute>,
     /// File, folder or tar that is the version, as a template; `None` for drivers
     /// that only name it.
     pub artifact: Option<String>,
     /// What starts and stops it.
     pub run: DriverUse,
+}
+
+/// Requests that one of several web components answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRoute {
+    /// Host name, lower case, without port; any when absent.
+    pub host: Option<String>,
+    /// Path prefix on segment borders; any when absent.
+    pub path: Option<String>,
 }
 
 /// A version that runs already, to be taken over as stable without touching it.
@@ -146,6 +160,12 @@ pub struct TakeOver {
     pub version: VersionName,
     /// Where its web component answers.
     pub url: String,
+    /// Sent to it as `Host` instead of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<String>,
+    /// PEM file of the private certificate authority that vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
 }
 
 /// A condition for the start.
@@ -276,11 +296,16 @@ pub enum OnConflict {
 }
 
 impl Plan {
-    /// The component that the route leads to, if any.
+    /// The web component that answers whatever no other one does, if there is any.
     #[must_use]
     pub fn web(&self) -> Option<(&ComponentName, &Component)> {
+        self.webs().min_by_key(|(_, c)| c.route.is_some())
+    }
+
+    /// All web components.
+    pub fn webs(&self) -> impl Iterator<Item = (&ComponentName, &Component)> {
         self.components
             .iter()
-            .find(|(_, c)| c.kind == ComponentKind::Web)
+            .filter(|(_, c)| c.kind == ComponentKind::Web)
     }
 }

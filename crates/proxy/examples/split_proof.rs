@@ -239,6 +239,7 @@ fn upstream(name: &str, address: SocketAddr) -> Upstream {
             tls: None,
             path_prefix: String::new(),
         }],
+        parts: Vec::new(),
     }
 }
 

@@ -6,11 +6,11 @@ use crate::count::routes::Patterns;
 use crate::net::Cidr;
 use crate::registry::{Key, Registry};
 use crate::sign::Signer;
-use crate::table::{ActiveSplit, RouteTable, Service, Target, Version};
+use crate::table::{ActiveSplit, Part, RouteTable, Service, Target, Version, specificity};
 use crate::unit::Source;
 use crate::upstream::tls::TlsTarget;
 use esclusa_model::{BasisPoints, Digest, ReleaseId, ServiceName};
-use esclusa_wire::{Generation, Instance, ServiceRoute, StickySource, Upstream};
+use esclusa_wire::{Generation, Instance, ServiceRoute, StickySource, Upstream, UpstreamPart};
 use http::HeaderValue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -69,13 +69,7 @@ impl RouteTable {
             services.push(Arc::new(service));
         }
         for (_, services) in &mut listeners {
-            // A named host before any host, then the longer path first.
-            services.sort_by_key(|s| {
-                (
-                    s.host.is_none(),
-                    std::cmp::Reverse(s.path.as_ref().map_or(0, String::len)),
-                )
-            });
+            services.sort_by_key(|s| specificity(s.host.as_deref(), s.path.as_deref()));
         }
         Ok(Self {
             id: generation.id,
@@ -222,19 +216,48 @@ fn compile_version(
     registry: &Registry,
 ) -> Result<Version, String> {
     let (key, load) = registry.version(service, &upstream.digest);
-    let instances = upstream
-        .instances
-        .iter()
-        .map(|instance| compile_instance(instance, registry).map(Arc::new))
-        .collect::<Result<_, _>>()
-        .map_err(|what| format!("version {}: {what}", upstream.name))?;
+    let of_version = |what: String| format!("version {}: {what}", upstream.name);
+    let instances = compile_instances(&upstream.instances, registry).map_err(of_version)?;
+    let parts = compile_parts(&upstream.parts, registry).map_err(of_version)?;
     Ok(Version {
         digest: upstream.digest,
         name: upstream.name.clone(),
         key,
         load,
         instances,
+        parts,
     })
+}
+
+fn compile_parts(parts: &[UpstreamPart], registry: &Registry) -> Result<Vec<Part>, String> {
+    let mut compiled: Vec<Part> = Vec::new();
+    for part in parts {
+        let of_part = |what: String| format!("component {}: {what}", part.component);
+        let host = compile_host(part.matches.host.as_deref()).map_err(of_part)?;
+        let path = compile_path(part.matches.path.as_deref()).map_err(of_part)?;
+        if compiled.iter().any(|p| p.host == host && p.path == path) {
+            return Err(of_part(
+                "another component has the same host and path".into(),
+            ));
+        }
+        compiled.push(Part {
+            host,
+            path,
+            instances: compile_instances(&part.instances, registry).map_err(of_part)?,
+        });
+    }
+    compiled.sort_by_key(|part| specificity(part.host.as_deref(), part.path.as_deref()));
+    Ok(compiled)
+}
+
+fn compile_instances(
+    instances: &[Instance],
+    registry: &Registry,
+) -> Result<Vec<Arc<Target>>, String> {
+    instances
+        .iter()
+        .map(|instance| compile_instance(instance, registry).map(Arc::new))
+        .collect()
 }
 
 fn compile_instance(instance: &Instance, registry: &Registry) -> Result<Target, String> {

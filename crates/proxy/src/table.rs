@@ -64,6 +64,16 @@ pub(crate) struct Version {
     pub(crate) key: Key,
     pub(crate) load: Arc<VersionLoad>,
     pub(crate) instances: Vec<Arc<Target>>,
+    /// Components with requests of their own, the most specific first.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A component of a version with requests of its own.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) host: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) instances: Vec<Arc<Target>>,
 }
 
 /// One running copy and how to speak to it.
@@ -118,10 +128,19 @@ impl RouteTable {
             .listeners
             .iter()
             .find(|(address, _)| *address == listener)?;
-        services.iter().find(|s| {
-            s.host.as_deref().is_none_or(|h| h == host)
-                && s.path.as_deref().is_none_or(|p| under(p, path))
-        })
+        services
+            .iter()
+            .find(|s| fits(s.host.as_deref(), s.path.as_deref(), host, path))
+    }
+}
+
+impl Version {
+    /// The copies that answer requests for `host` (lower case, no port) and `path`.
+    pub(crate) fn instances_for(&self, host: &str, path: &str) -> &[Arc<Target>] {
+        self.parts
+            .iter()
+            .find(|part| fits(part.host.as_deref(), part.path.as_deref(), host, path))
+            .map_or(&self.instances, |part| &part.instances)
     }
 }
 
@@ -143,6 +162,15 @@ impl Service {
     pub(crate) fn is_partial(&self) -> bool {
         self.split.as_ref().is_some_and(|s| s.share.is_partial())
     }
+}
+
+/// Sorts what is more specific first: a named host before any host, then longer paths.
+pub(crate) fn specificity(host: Option<&str>, path: Option<&str>) -> impl Ord + use<> {
+    (host.is_none(), std::cmp::Reverse(path.map_or(0, str::len)))
+}
+
+fn fits(own_host: Option<&str>, own_path: Option<&str>, host: &str, path: &str) -> bool {
+    own_host.is_none_or(|own| own == host) && own_path.is_none_or(|own| under(own, path))
 }
 
 /// Whether `path` lies under `prefix`, on a segment's border.

@@ -21,6 +21,12 @@ pub struct InstanceRecord {
     pub kind: ComponentKind,
     /// Base URL where it answers requests; absent for workers.
     pub url: Option<String>,
+    /// Sent to it as `Host` instead of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<String>,
+    /// PEM file of the private certificate authority that vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
 }
 
 /// A version as it runs.

@@ -11,7 +11,7 @@ use esclusa_release::{
 };
 use esclusa_wire::{
     Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute, StickySource,
-    Upstream, UpstreamTls,
+    Upstream, UpstreamPart, UpstreamTls,
 };
 
 /// A route, or why there is none yet.
@@ -30,10 +30,7 @@ pub(crate) fn service_route(
         (Some((release, _)), None) => &release.requested.plan,
         (None, None) => return None,
     };
-    let mut upstreams: Vec<Upstream> = stable
-        .map(|deployed| upstream(&deployed.version, &deployed.instances))
-        .into_iter()
-        .collect();
+    let mut upstreams: Vec<Upstream> = stable.map(deployed_upstream).into_iter().collect();
     let stable_digest = stable.map(|deployed| deployed.version.digest);
     let mut split = None;
     let mut serving = stable_digest;
@@ -53,7 +50,7 @@ pub(crate) fn service_route(
             .iter()
             .any(|known| known.digest == warm.deployed.version.digest)
     {
-        upstreams.push(upstream(&warm.deployed.version, &warm.deployed.instances));
+        upstreams.push(deployed_upstream(&warm.deployed));
     }
     build(service, plan, upstreams, serving?, split, cookie_key)
 }
@@ -76,7 +73,7 @@ fn stable_deployed<'a>(service: &'a Service, release: Option<&Release>) -> Optio
 
 fn canary_upstream(release: &Release) -> Option<Upstream> {
     let version = release.version.as_ref()?;
-    let upstream = upstream(version, &release.instances);
+    let upstream = upstream(version, &release.requested.plan, &release.instances);
     (!upstream.instances.is_empty()).then_some(upstream)
 }
 
@@ -102,15 +99,41 @@ fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Expos
     }
 }
 
-/// A version's web instances.
-fn upstream(version: &VersionRef, instances: &[InstanceRecord]) -> Upstream {
+fn deployed_upstream(deployed: &Deployed) -> Upstream {
+    upstream(&deployed.version, &deployed.plan, &deployed.instances)
+}
+
+/// A version's web instances: those of components with requests of their own apart from
+/// the rest, as the version's own plan says.
+fn upstream(version: &VersionRef, plan: &Plan, instances: &[InstanceRecord]) -> Upstream {
+    let has_own = |record: &InstanceRecord| {
+        let component = plan.components.get(&record.component);
+        component.is_some_and(|component| component.route.is_some())
+    };
+    let of = |wanted: &dyn Fn(&InstanceRecord) -> bool| -> Vec<Instance> {
+        instances
+            .iter()
+            .filter(|record| record.kind == ComponentKind::Web && wanted(record))
+            .filter_map(wire_instance)
+            .collect()
+    };
     Upstream {
         digest: version.digest,
         name: version.name.clone(),
-        instances: instances
-            .iter()
-            .filter(|record| record.kind == ComponentKind::Web)
-            .filter_map(wire_instance)
+        instances: of(&|record| !has_own(record)),
+        parts: plan
+            .webs()
+            .filter_map(|(name, component)| {
+                let route = component.route.as_ref()?;
+                Some(UpstreamPart {
+                    component: name.clone(),
+                    matches: RouteMatch {
+                        host: route.host.clone(),
+                        path: route.path.clone(),
+                    },
+                    instances: of(&|record| record.component == *name),
+                })
+            })
             .collect(),
     }
 }
@@ -127,10 +150,13 @@ fn wire_instance(record: &InstanceRecord) -> Option<Instance> {
         id: record.id.clone(),
         tls: tls.then(|| UpstreamTls {
             sni: host.clone(),
-            ca_file: None,
+            ca_file: record.ca_file.clone(),
         }),
         // A name was written because the server tells its sites apart by it.
-        host_header: (is_name && host != "localhost").then_some(host),
+        host_header: record
+            .host_header
+            .clone()
+            .or_else(|| (is_name && host != "localhost").then_some(host)),
         address,
         path_prefix,
     })

@@ -1,7 +1,9 @@
 //! What the data plane runs: one immutable generation.
 
 use esclusa_flags::SplitSpec;
-use esclusa_model::{Digest, GenerationId, InstanceId, Millis, ServiceName, VersionName};
+use esclusa_model::{
+    ComponentName, Digest, GenerationId, InstanceId, Millis, ServiceName, VersionName,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything a proxy needs to serve, whole: nothing is patched.
@@ -82,6 +84,22 @@ pub struct Upstream {
     /// Its name, for metrics and logs.
     pub name: VersionName,
     /// Its running copies; requests go to the one with the fewest in flight.
+    pub instances: Vec<Instance>,
+    /// Components of this version that answer requests of their own instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UpstreamPart>,
+}
+
+/// A component of a version with requests of its own. Which version a unit sees is chosen
+/// before, so one unit meets all components in the same version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamPart {
+    /// The component.
+    pub component: ComponentName,
+    /// Which of the service's requests are its own; the most specific part wins.
+    pub matches: RouteMatch,
+    /// Its running copies.
     pub instances: Vec<Instance>,
 }
 

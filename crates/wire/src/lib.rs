@@ -27,7 +27,7 @@ mod state_file;
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
 pub use generation::{
     Generation, Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute,
-    StickySource, Upstream, UpstreamTls,
+    StickySource, Upstream, UpstreamPart, UpstreamTls,
 };
 pub use hand_over::{FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours};
 pub use slices::{SliceAck, SliceBatch, StampedSlice};

@@ -21,6 +21,7 @@ mod hitless;
 mod http_server;
 mod line;
 mod offline;
+mod parts;
 mod served;
 mod singletons;
 mod survival;

@@ -32,7 +32,8 @@ fn describe() -> DriverEntry {
             required(
                 "url",
                 FieldKind::Template,
-                "Where it answers: http or https, host, port and a path prefix.",
+                "Where it answers: http or https, host, port and a path prefix. Over https its \
+                 certificate must be for this host.",
             ),
             optional(
                 "host-header",
@@ -74,10 +75,13 @@ fn known(spec: &InstanceSpec) -> Result<Known, DriverError> {
     let config: Config = read(NAME, &spec.config)?;
     let values = spec.values();
     let filled = |text: &Option<String>| text.as_ref().map(|t| fill(t, &values)).transpose();
+    // The proxy reads it too, and stands elsewhere.
+    let ca_file = filled(&config.ca_file)?
+        .map(|file| spec.base_dir.join(file).to_string_lossy().into_owned());
     Ok(Known {
         address: InstanceAddress {
             host_header: filled(&config.host_header)?,
-            ca_file: filled(&config.ca_file)?,
+            ca_file,
             ..InstanceAddress::parse(&fill(&config.url, &values)?)?
         },
         ready: Readiness::of(config.ready, Otherwise::Tcp),

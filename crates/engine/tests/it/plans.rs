@@ -84,6 +84,7 @@ pub(crate) fn full() -> Plan {
     let component = |kind| Component {
         kind,
         instances: 1,
+        route: None,
         artifact: Some("./dist/${version}".into()),
         run: driver("process"),
     };

@@ -117,6 +117,8 @@ pub(crate) fn deployed() -> Completion {
         component: name(component),
         kind,
         url: url.map(str::to_owned),
+        host_header: None,
+        ca_file: None,
     };
     use esclusa_model::ComponentKind::{Singleton, Web};
     Completion::Deployed {

@@ -10,6 +10,7 @@ use crate::sink::Sink;
 
 mod components;
 mod judge;
+mod parts;
 mod placeholders;
 mod stages;
 mod traffic;

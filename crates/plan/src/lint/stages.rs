@@ -2,8 +2,8 @@
 
 use super::{error, warning};
 use crate::diagnostic as code;
-use crate::model::{Audience, Expose, Plan, Stage};
-use crate::sink::Sink;
+use crate::model::{Audience, Expose, Plan, Stage, WarmUp};
+use crate::sink::{Sink, printable};
 use crate::suggest::{listed, nearest};
 use esclusa_model::{BasisPoints, Millis};
 use std::collections::BTreeSet;
@@ -48,7 +48,7 @@ fn order(plan: &Plan, sink: &mut Sink<'_>) {
     for (index, stage) in plan.stages.iter().enumerate() {
         let at = format!("stages[{index}].to");
         match stage {
-            Stage::WarmUp(_) => warm_up(plan, index, exposed, sink),
+            Stage::WarmUp(asked) => warm_up(plan, index, asked, exposed, sink),
             Stage::Expose(expose) => {
                 exposed = true;
                 match &expose.to {
@@ -102,7 +102,7 @@ fn order(plan: &Plan, sink: &mut Sink<'_>) {
     }
 }
 
-fn warm_up(plan: &Plan, index: usize, exposed: bool, sink: &mut Sink<'_>) {
+fn warm_up(plan: &Plan, index: usize, asked: &WarmUp, exposed: bool, sink: &mut Sink<'_>) {
     let at = format!("stages[{index}].warm-up");
     if exposed {
         error(
@@ -121,6 +121,24 @@ fn warm_up(plan: &Plan, index: usize, exposed: bool, sink: &mut Sink<'_>) {
             "nothing answers a warm-up: no component is `kind: web`",
             "remove the stage",
         );
+    }
+    let Some(prefix) = plan.route.as_ref().and_then(|route| route.path.as_deref()) else {
+        return;
+    };
+    for (n, path) in asked.get.iter().enumerate() {
+        let plain = path.split(['?', '#']).next().unwrap_or(path);
+        let below = plain
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !below {
+            error(
+                sink,
+                code::ROUTE,
+                &format!("{at}.get[{n}]"),
+                &format!("`{}` is no request of this service", printable(path)),
+                &format!("the service's `route` takes what is below `{prefix}`"),
+            );
+        }
     }
 }
 

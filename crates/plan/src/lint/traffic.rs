@@ -7,7 +7,6 @@ use crate::model::{Audience, Plan, Stage, Sticky};
 use crate::section::components::DEFAULT_TRAFFIC;
 use crate::sink::{Sink, printable};
 use esclusa_judge::BlindThen;
-use esclusa_model::ComponentKind;
 use std::collections::BTreeSet;
 
 pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
@@ -38,21 +37,7 @@ pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
 
 fn route(plan: &Plan, web: bool, sink: &mut Sink<'_>) {
     let own_proxy = plan.traffic.driver == DEFAULT_TRAFFIC;
-    let webs: Vec<&str> = plan
-        .components
-        .iter()
-        .filter(|(_, component)| component.kind == ComponentKind::Web)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if let [first, second, ..] = webs.as_slice() {
-        error(
-            sink,
-            code::ROUTE,
-            &format!("components.{second}"),
-            &format!("`{first}` and `{second}` are both web, and a route leads to one"),
-            "give the other `kind: worker`, or make it a service with a plan of its own",
-        );
-    }
+    super::parts::check(plan, sink);
     match (&plan.route, web) {
         (None, true) if own_proxy && !sink.has("route") => error(
             sink,
@@ -127,6 +112,16 @@ fn judged(plan: &Plan, driver: Option<&DriverEntry>, web: bool, sink: &mut Sink<
 fn take_over(plan: &Plan, web: bool, sink: &mut Sink<'_>) {
     if plan.take_over.is_none() {
         return;
+    }
+    if plan.webs().count() > 1 {
+        error(
+            sink,
+            code::TAKE_OVER,
+            "take-over",
+            "one address is taken over, and several components are `kind: web`",
+            "take the service over with one web component, and add the others with its next \
+             release",
+        );
     }
     if !web {
         error(

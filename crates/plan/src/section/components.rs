@@ -4,6 +4,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic as code;
 use crate::fields::{Fields, Val};
 use crate::model::{Component, DriverUse};
+use crate::section::route;
 use crate::shape::{Block, Key, Scope, Shape, driver_block};
 use crate::sink::Sink;
 use esclusa_model::{ComponentKind, ComponentName};
@@ -70,8 +71,13 @@ pub(crate) fn sources(catalog: &Catalog) -> Vec<String> {
 
 /// The shape of `components`.
 pub(crate) fn shape(catalog: &Catalog) -> Shape {
-    let block =
-        Block::of(single_keys(catalog)).exactly_one("how this component runs", run_names(catalog));
+    let mut keys = single_keys(catalog);
+    keys.push(Key::new(
+        "route",
+        Shape::Block(route::part_block()),
+        "Which of the service's requests this web component answers; the rest unless given.",
+    ));
+    let block = Block::of(keys).exactly_one("how this component runs", run_names(catalog));
     Shape::Named(Box::new(Shape::Block(block)))
 }
 
@@ -105,7 +111,11 @@ pub(crate) fn build(
         }
         for (name, value) in root.named("components").unwrap_or_default() {
             if let (Ok(name), Val::Block(fields)) = (ComponentName::new(name), value) {
-                components.extend(component(&fields, catalog).map(|c| (name, c)));
+                let mut component = component(&fields, catalog);
+                if let (Some(component), Some(own)) = (&mut component, fields.block("route")) {
+                    component.route = Some(route::build_part(&own, sink));
+                }
+                components.extend(component.map(|component| (name, component)));
             }
         }
         if components.is_empty() {
@@ -144,6 +154,7 @@ fn component(fields: &Fields, catalog: &Catalog) -> Option<Component> {
             .integer("instances")
             .and_then(|n| u16::try_from(n).ok())
             .unwrap_or(1),
+        route: None,
         artifact: fields.text("artifact"),
         run: driver_use(fields, catalog.run.iter().map(|d| d.name.as_str()))?,
     })

@@ -153,6 +153,16 @@ fn take_over() -> Block {
             "Where it answers, such as `http://127.0.0.1:3000`.",
         )
         .required(),
+        Key::new(
+            "host-header",
+            Shape::Text,
+            "Sent to it as Host instead of the client's.",
+        ),
+        Key::new(
+            "ca-file",
+            Shape::Text,
+            "PEM file of a private certificate authority for https.",
+        ),
     ])
 }
 
@@ -249,6 +259,8 @@ fn build_take_over(fields: &Fields, sink: &mut Sink<'_>) -> Option<TakeOver> {
     Some(TakeOver {
         version: VersionName::new(fields.text("version")?).ok()?,
         url: url.trim_end_matches('/').to_owned(),
+        host_header: fields.text("host-header"),
+        ca_file: fields.text("ca-file"),
     })
 }
 

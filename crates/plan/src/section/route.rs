@@ -2,7 +2,7 @@
 
 use crate::diagnostic as code;
 use crate::fields::Fields;
-use crate::model::{HoldOrReturn, LostControl, NamedRoute, Route, Sticky};
+use crate::model::{HoldOrReturn, LostControl, NamedRoute, PartRoute, Route, Sticky};
 use crate::shape::{Block, Key, Shape};
 use crate::sink::{Sink, printable};
 use esclusa_model::Millis;
@@ -21,16 +21,8 @@ pub(crate) fn block() -> Block {
         )
         .required()
         .example("127.0.0.1:8080"),
-        Key::new(
-            "host",
-            Shape::Text,
-            "Host name that belongs to the service; any when absent.",
-        ),
-        Key::new(
-            "path",
-            Shape::Text,
-            "Path prefix that belongs to the service; any when absent.",
-        ),
+        host_key(),
+        path_key(),
         Key::new(
             "sticky",
             Shape::list(Shape::Text),
@@ -61,6 +53,21 @@ pub(crate) fn block() -> Block {
             "Addresses (CIDR) whose forwarding headers are believed.",
         ),
     ])
+}
+
+/// The table of a component's own `route`.
+pub(crate) fn part_block() -> Block {
+    Block::of(vec![host_key(), path_key()])
+}
+
+fn host_key() -> Key {
+    let doc = "Host name that belongs here; any when absent.";
+    Key::new("host", Shape::Text, doc)
+}
+
+fn path_key() -> Key {
+    let doc = "Path prefix that belongs here; any when absent.";
+    Key::new("path", Shape::Text, doc)
 }
 
 fn lost_control() -> Block {
@@ -96,14 +103,11 @@ pub(crate) fn build(fields: &Fields, sink: &mut Sink<'_>) -> Route {
         .filter_map(|(path, text)| network(&text, &path, sink))
         .collect();
     let lost = fields.block("lost-control").unwrap_or_default();
+    let PartRoute { host, path } = build_part(fields, sink);
     Route {
         listen: listen(fields, sink),
-        host: fields
-            .text("host")
-            .and_then(|host| host_name(&host, fields, sink)),
-        path: fields
-            .text("path")
-            .and_then(|path| prefix(&path, fields, sink)),
+        host,
+        path,
         sticky,
         lost_control: LostControl {
             after: lost.duration("after").unwrap_or(Millis::ZERO),
@@ -116,6 +120,18 @@ pub(crate) fn build(fields: &Fields, sink: &mut Sink<'_>) -> Route {
         response_timeout: fields.duration("response-timeout").unwrap_or(Millis::ZERO),
         max_body_bytes: fields.size("max-body").unwrap_or(0),
         trusted_proxies,
+    }
+}
+
+/// Builds which requests belong somewhere.
+pub(crate) fn build_part(fields: &Fields, sink: &mut Sink<'_>) -> PartRoute {
+    PartRoute {
+        host: fields
+            .text("host")
+            .and_then(|host| host_name(&host, fields, sink)),
+        path: fields
+            .text("path")
+            .and_then(|path| prefix(&path, fields, sink)),
     }
 }
 

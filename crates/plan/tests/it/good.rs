@@ -7,7 +7,14 @@ use esclusa_plan::{
 };
 use std::path::Path;
 
-pub(crate) const FILES: [&str; 5] = ["checkout", "single", "everything", "external", "careless"];
+pub(crate) const FILES: [&str; 6] = [
+    "checkout",
+    "single",
+    "everything",
+    "external",
+    "careless",
+    "parts",
+];
 
 pub(crate) fn source(file: &str) -> SourceFile {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/plans/good/{file}.yaml"));

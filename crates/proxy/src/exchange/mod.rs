@@ -161,12 +161,13 @@ async fn exchange(
         ticket.watch(Arc::clone(upload));
     }
     let grpc = is_grpc(&parts.headers);
+    let instances = version.instances_for(&asked.host, parts.uri.path());
     let bodiless = upload.is_none();
     let out = outgoing(parts, body, bodiless, &asked, connection, &service);
     let limits = &worker.shared.limits;
     let sending = Sending {
         pool: &worker.pool,
-        version,
+        instances,
         connect_timeout: limits.connect_timeout,
     };
     let patience = Patience {

@@ -9,7 +9,7 @@ use crate::exchange::body::RequestBody;
 use crate::exchange::headers::{for_instance, to_client};
 use crate::exchange::ticket::Ticket;
 use crate::inbound::io::ConnState;
-use crate::table::{Target, Version};
+use crate::table::Target;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -45,7 +45,8 @@ pub(crate) enum SendError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending<'a> {
     pub(crate) pool: &'a Arc<Pool>,
-    pub(crate) version: &'a Version,
+    /// The copies of the chosen version that answer such requests.
+    pub(crate) instances: &'a [Arc<Target>],
     pub(crate) connect_timeout: Duration,
 }
 
@@ -96,8 +97,7 @@ impl Sending<'_> {
     /// The instance with the fewest requests in flight; those that lately refused a
     /// connection come last.
     fn pick(&self, tried: &[usize]) -> Option<(usize, &Arc<Target>)> {
-        self.version
-            .instances
+        self.instances
             .iter()
             .enumerate()
             .filter(|(at, _)| !tried.contains(at))

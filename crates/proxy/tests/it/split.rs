@@ -1,6 +1,8 @@
 //! Who is sent where: shares, stickiness, and that every request is counted once.
 
 use crate::support::{Client, World, digest, get, total};
+use esclusa_model::{ComponentName, InstanceId};
+use esclusa_wire::{Instance, RouteMatch, UpstreamPart};
 use std::collections::BTreeMap;
 
 const REQUESTS: u64 = 5_000;
@@ -255,4 +257,56 @@ async fn a_segment_is_exposed_whatever_the_share() {
     }
     let generation = world.generation(vec![service]);
     assert!(world.control.publish(&generation).await.is_err());
+}
+
+// TRF-18: one unit meets all components in one version.
+#[tokio::test]
+async fn components_of_a_version_answer_their_own_requests() {
+    let mut world = World::new().await;
+    let mut service = world.service(5_000);
+    for (upstream, api) in service
+        .upstreams
+        .iter_mut()
+        .zip([&world.canary, &world.stable])
+    {
+        // Here each version's api is the other's site, so that an answer tells them apart.
+        let [instance] = &upstream.instances[..] else {
+            panic!("one instance");
+        };
+        upstream.parts = vec![UpstreamPart {
+            component: ComponentName::new("api").expect("name"),
+            matches: RouteMatch {
+                host: None,
+                path: Some("/api".into()),
+            },
+            instances: vec![Instance {
+                id: InstanceId::new(format!("api-{}", instance.id)).expect("id"),
+                address: api.address.to_string(),
+                ..instance.clone()
+            }],
+        }];
+    }
+    world.publish(vec![service]).await;
+    let mut seen: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for n in 0..60 {
+        let unit = format!("tenant-{n}");
+        let of = async |path| {
+            let got = get(world.listen, path, &[("x-tenant", &unit)]).await;
+            got.version().to_owned()
+        };
+        let pair = (of("/apix").await, of("/api/orders").await);
+        *seen.entry(pair).or_default() += 1;
+    }
+    let pair = |site: &str, api: &str| (site.to_owned(), api.to_owned());
+    let known = [pair("stable", "canary"), pair("canary", "stable")];
+    assert!(seen.keys().eq(known.iter().rev()), "{seen:?}");
+    let cells = world.cells(120).await;
+    for name in ["stable", "canary"] {
+        let of = |c: &esclusa_judge::Cell| c.served == Some(digest(name));
+        let part = |c: &esclusa_judge::Cell| {
+            let instance = c.instance.as_ref().map_or("", InstanceId::as_str);
+            of(c) && instance.starts_with("api-")
+        };
+        assert_eq!(total(&cells, of), 2 * total(&cells, part), "{name}");
+    }
 }

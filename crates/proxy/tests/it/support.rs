@@ -189,6 +189,7 @@ pub(crate) fn upstream(name: &str, addresses: &[SocketAddr]) -> Upstream {
         digest: digest(name),
         name: VersionName::new(name).expect("name"),
         instances,
+        parts: Vec::new(),
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn plan() -> Plan {
             Component {
                 kind: ComponentKind::Web,
                 instances: 2,
+                route: None,
                 artifact: Some("./dist/${version}".into()),
                 run: driver("process"),
             },
@@ -137,6 +138,8 @@ fn instance() -> InstanceRecord {
         component: name("web"),
         kind: ComponentKind::Web,
         url: Some("http://127.0.0.1:9001".into()),
+        host_header: None,
+        ca_file: None,
     }
 }
 

@@ -244,6 +244,11 @@ fn taken_over(request: &StartRequest, take_over: &TakeOver) -> Result<Deployed, 
             component: component.clone(),
             kind: ComponentKind::Web,
             url: Some(take_over.url.clone()),
+            host_header: take_over.host_header.clone(),
+            ca_file: take_over.ca_file.as_ref().map(|file| {
+                let whole = std::path::Path::new(&request.base_dir).join(file);
+                whole.to_string_lossy().into_owned()
+            }),
         }],
     })
 }

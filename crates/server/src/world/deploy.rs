@@ -109,6 +109,8 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
                 component: component_name,
                 kind,
                 url: None,
+                host_header: None,
+                ca_file: None,
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{TaskContext, driver_reason};
 use crate::app::Shared;
-use esclusa_drivers::run::{Drain, InstanceSpec, RunDriver, Running};
+use esclusa_drivers::run::{Drain, InstanceAddress, InstanceSpec, RunDriver, Running};
 use esclusa_drivers::{Identity, Placeholders};
 use esclusa_model::{
     ComponentKind, ComponentName, Digest, InstanceId, ReleaseId, ServiceName, Track, VersionRef,
@@ -126,6 +126,16 @@ pub(crate) fn driver(shared: &Shared, component: &Component) -> Result<Arc<dyn R
         .ok_or_else(|| format!("this program has no run driver named {name}"))
 }
 
+/// Whether `${canary}` and `${stable}` mean this instance: of several web components, the
+/// one without requests of its own.
+fn answers_the_rest(plan: &Plan, record: &InstanceRecord) -> bool {
+    record.kind == ComponentKind::Web
+        && plan
+            .components
+            .get(&record.component)
+            .is_none_or(|component| component.route.is_none())
+}
+
 /// Values that plan templates may use about the two versions.
 pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
     let requested = &context.release.requested;
@@ -135,14 +145,16 @@ pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
     for record in &context.release.instances {
         if let Some(url) = &record.url {
             values = values.with(format!("canary.{}", record.component), url);
-            if record.kind == ComponentKind::Web {
+            if answers_the_rest(&requested.plan, record) {
                 values = values.with("canary", url);
             }
         }
     }
     if let Some(stable) = &context.service.stable {
         for record in &stable.instances {
-            if let (Some(url), ComponentKind::Web) = (&record.url, record.kind) {
+            if let Some(url) = &record.url
+                && answers_the_rest(&stable.plan, record)
+            {
                 values = values.with("stable", url);
             }
         }
@@ -156,14 +168,14 @@ pub(crate) fn record(
     id: InstanceId,
     running: &Running,
 ) -> InstanceRecord {
+    let address = running.address.as_ref();
     InstanceRecord {
         id,
         component: name.clone(),
         kind: component.kind,
-        url: running
-            .address
-            .as_ref()
-            .map(esclusa_drivers::run::InstanceAddress::url),
+        url: address.map(InstanceAddress::url),
+        host_header: address.and_then(|address| address.host_header.clone()),
+        ca_file: address.and_then(|address| address.ca_file.clone()),
     }
 }
 
@@ -179,6 +191,8 @@ pub(crate) fn deployed(release: &Release) -> Option<Deployed> {
                 component: component_name,
                 kind: component.kind,
                 url: None,
+                host_header: None,
+                ca_file: None,
             });
         }
     }

@@ -4,6 +4,7 @@
 
 use super::{TaskContext, done, failed};
 use esclusa_engine::Completion;
+use esclusa_model::Digest;
 use esclusa_plan::Stage;
 use esclusa_proxy::{SYNTHETIC_HEADER, synthetic_token};
 use std::time::Duration;
@@ -11,6 +12,13 @@ use tokio::time::Instant;
 
 /// Longest wait for one answer; a cold version may take its time.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for a proxy that knows the canary.
+const ROUTE_LIMIT: Duration = Duration::from_secs(30);
+/// Of a hundred answers so many may be bad: a first request may meet a cold cache, a
+/// version that is broken answers most of them badly.
+const BAD_PER_HUNDRED: usize = 10;
+/// What the proxy says itself names the reason in this header; a version's answer has none.
+const PROXY_SPOKE: &str = "proxy-status";
 /// More requests at once than this are not sent, however slow the answers are.
 const MAX_IN_FLIGHT: usize = 64;
 
@@ -22,6 +30,9 @@ pub(super) async fn warm_up(context: &TaskContext, index: usize) -> Completion {
     let (Some(route), Some(version)) = (&plan.route, &context.release.version) else {
         return failed("there is no route to warm the version up through");
     };
+    if let Err(reason) = until_served(context, &version.digest).await {
+        return failed(reason);
+    }
     let token = match synthetic_token(&context.cookie_key, &version.digest) {
         Ok(token) => token,
         Err(error) => return failed(error.to_string()),
@@ -48,21 +59,68 @@ pub(super) async fn warm_up(context: &TaskContext, index: usize) -> Completion {
             .header("host", &host)
             .header(SYNTHETIC_HEADER, &token);
         answers.spawn(async move {
-            request
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().as_u16() < 500)
+            request.send().await.is_ok_and(|answer| {
+                let by_version = !answer.headers().contains_key(PROXY_SPOKE);
+                by_version && answer.status().as_u16() < 500
+            })
         });
         sent += 1;
     }
     while let Some(answer) = answers.join_next().await {
         good += usize::from(matches!(answer, Ok(true)));
     }
-    // Half is no fine line: a version that fails its warm-up fails nearly all of it.
-    if sent == 0 || good * 2 < sent {
+    if !is_enough(sent, good) {
         return failed(format!(
-            "{good} of {sent} warm-up requests were answered well"
+            "{good} of {sent} warm-up requests were answered well by the new version"
         ));
     }
     done(format!("{good} of {sent} requests answered well"))
+}
+
+/// Whether so many good answers let users in. None at all do not.
+const fn is_enough(sent: usize, good: usize) -> bool {
+    sent > 0 && (sent - good) * 100 <= sent * BAD_PER_HUNDRED
+}
+
+/// Waits until the proxy serves the canary: before that it would send our requests to the
+/// stable version, as if users had come.
+async fn until_served(context: &TaskContext, version: &Digest) -> Result<(), String> {
+    let service = &context.release.requested.service;
+    let mut contact = context.shared.dataplane.contact();
+    let served = contact.wait_for(|contact| {
+        contact.status.as_ref().is_some_and(|(status, _)| {
+            let mut load = status.load.iter();
+            load.any(|load| load.service == *service && load.version == *version)
+        })
+    });
+    match tokio::time::timeout(ROUTE_LIMIT, served).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err("the proxy's state is not known".into()),
+        Err(_) => Err(format!(
+            "the proxy did not take the new version's route within {} s",
+            ROUTE_LIMIT.as_secs()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_enough;
+
+    // CAN-15
+    #[test]
+    fn most_answers_must_be_good() {
+        for (sent, good, enough) in [
+            (0, 0, false),
+            (1, 0, false),
+            (1, 1, true),
+            (10, 9, true),
+            (10, 8, false),
+            (57, 32, false),
+            (100, 90, true),
+            (100, 89, false),
+        ] {
+            assert_eq!(is_enough(sent, good), enough, "{good} of {sent}");
+        }
+    }
 }

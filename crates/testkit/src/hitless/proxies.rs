@@ -281,6 +281,7 @@ pub fn generation(
             tls: None,
             path_prefix: String::new(),
         }],
+        parts: Vec::new(),
     };
     Generation {
         v: WIRE_VERSION,

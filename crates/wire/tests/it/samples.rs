@@ -3,13 +3,14 @@
 use esclusa_flags::{SegmentRule, SplitSpec};
 use esclusa_judge::{Cell, EventClass, Histogram, SLICE_VERSION, Slice, UnitCount};
 use esclusa_model::{
-    BasisPoints, BootId, Digest, Epoch, GenerationId, InstanceId, Millis, ProxyId, ReleaseId, Salt,
-    ServiceName, Timestamp, VersionName,
+    BasisPoints, BootId, ComponentName, Digest, Epoch, GenerationId, InstanceId, Millis, ProxyId,
+    ReleaseId, Salt, ServiceName, Timestamp, VersionName,
 };
 use esclusa_wire::{
     FromLeader, Generation, HAND_OVER_VERSION, HandedFile, Hello, Instance, LostControl,
     LostControlThen, ProxyStatus, RouteMatch, RoutePattern, ServiceRoute, SliceBatch, StampedSlice,
-    StateFile, StickySource, ToLeader, Upstream, UpstreamTls, VersionLoad, WIRE_VERSION, Yours,
+    StateFile, StickySource, ToLeader, Upstream, UpstreamPart, UpstreamTls, VersionLoad,
+    WIRE_VERSION, Yours,
 };
 use std::collections::BTreeMap;
 
@@ -57,6 +58,7 @@ fn upstream(digest: Digest, name: &str, instances: Vec<Instance>) -> Upstream {
         digest,
         name: VersionName::new(name).expect("valid"),
         instances,
+        parts: Vec::new(),
     }
 }
 
@@ -96,7 +98,17 @@ pub(crate) fn generation() -> Generation {
         cookie_key: "ab".repeat(32),
         upstreams: vec![
             upstream(stable(), "1.0", vec![instance("web-1", "127.0.0.1:41001")]),
-            upstream(canary(), "1.1", vec![remote]),
+            Upstream {
+                parts: vec![UpstreamPart {
+                    component: ComponentName::new("cart").expect("valid"),
+                    matches: RouteMatch {
+                        host: None,
+                        path: Some("/api/cart".into()),
+                    },
+                    instances: vec![instance("cart-1", "127.0.0.1:41003")],
+                }],
+                ..upstream(canary(), "1.1", vec![remote])
+            },
         ],
         stable: stable(),
         split: Some(split),
