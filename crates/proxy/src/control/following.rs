@@ -8,7 +8,7 @@ use esclusa_wire::StateFile;
 use std::time::Instant;
 
 impl Control {
-    /// Serves what the proxy in charge serves.
+    /// Serves what the proxy in charge serves, and tells those that follow this one.
     ///
     /// # Errors
     /// Why that cannot be; what is served stays.
@@ -21,6 +21,8 @@ impl Control {
         let table = RouteTable::compile(&state.generation, &returned, &self.shared.registry)
             .map_err(|error| error.to_string())?;
         self.in_force(table);
+        // Earlier ones follow us, as we follow.
+        self.followers.push(state.clone());
         inner.carried = state.silent_for.as_std();
         inner.heard = Instant::now();
         inner.returned = returned;

@@ -369,20 +369,25 @@ impl Control {
     /// The same, shown to somebody who decides nothing.
     pub(super) async fn status_quietly(&self) -> ProxyStatus {
         let inner = self.inner.lock().await;
-        let mut load = self.loads();
-        self.followers.add_loads(&mut load);
         ProxyStatus {
             hello: self.hello.clone(),
             generation: inner.id(),
-            load,
+            load: self.all_loads(),
             returned: inner.returned.values().cloned().collect(),
             last_sequence: self.store.last_sequence(),
             listen_errors: inner.listeners.errors(),
         }
     }
 
+    /// What is open here and at those that follow, by version.
+    pub(crate) fn all_loads(&self) -> Vec<esclusa_wire::VersionLoad> {
+        let mut load = self.loads();
+        self.followers.add_loads(&mut load);
+        load
+    }
+
     /// What is open here, by version; versions that are served even without anything.
-    pub(crate) fn loads(&self) -> Vec<esclusa_wire::VersionLoad> {
+    fn loads(&self) -> Vec<esclusa_wire::VersionLoad> {
         let table = self.shared.table.load();
         self.shared.registry.loads(|service, version| {
             table

@@ -1,6 +1,6 @@
 //! A proxy that has handed over: it serves what its successor serves until it has ended.
 
-use super::{FdStream, SOCKET};
+use super::{FdStream, SOCKET, STEP_LIMIT};
 use crate::control::state::Control;
 use esclusa_wire::{FromLeader, HAND_OVER_VERSION, ToLeader};
 use std::io;
@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 /// How often a follower says what is still open.
 const REPORT: Duration = Duration::from_millis(200);
 /// Pause before a lost leader is looked for again.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Follows until the program ends: first on the connection of the hand-over, later,
 /// should that break, whoever is in charge of the folder.
@@ -25,8 +25,11 @@ pub(crate) async fn follow(control: Arc<Control>, first: FdStream, folder: &Path
                 Err(error) => tracing::debug!(%error, "the leader is lost"),
             }
         }
-        tokio::time::sleep(LOOK).await;
+        // At once: whoever is in charge then may be told of a change any moment.
         next = join(&control, folder).await.ok();
+        if next.is_none() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 
@@ -49,6 +52,10 @@ async fn follow_one(mut stream: FdStream, control: &Control) -> io::Result<()> {
             heard = stream.hear() => match heard? {
                 Some(FromLeader::Lead { push, state }) => {
                     control.follow(*state).await.map_err(io::Error::other)?;
+                    if !control.followers.confirmed(STEP_LIMIT).await {
+                        // Said with the next state, if that reaches all.
+                        continue;
+                    }
                     ToLeader::InForce { push }
                 }
                 Some(FromLeader::Pulse { silent_for }) => {
@@ -59,7 +66,9 @@ async fn follow_one(mut stream: FdStream, control: &Control) -> io::Result<()> {
                 Some(_) => return Err(io::Error::other("a leader speaks out of order")),
                 None => return Ok(()),
             },
-            _ = report.tick() => ToLeader::Load { load: control.loads() },
+            _ = report.tick() => ToLeader::Load {
+                load: control.all_loads(),
+            },
         };
         stream.say(&say, &[]).await?;
     }

@@ -54,8 +54,11 @@ pub(crate) async fn serve(
                 }
             },
             Some(ended) = connections.join_next() => match ended {
-                // The others are led by our successor, once they have noticed.
-                Ok(Ok(Then::Follow(stream))) => return Some(stream),
+                Ok(Ok(Then::Follow(stream))) => {
+                    // Those that follow us go on to: we hand on what we are told.
+                    connections.detach_all();
+                    return Some(stream);
+                }
                 Ok(Ok(Then::End)) | Err(_) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a conversation with another proxy ended"),
             },

@@ -96,8 +96,8 @@ async fn a_newer_proxy_serves_before_the_older_ends() {
         .expect("ends by itself");
     assert_eq!(old.drain(Duration::ZERO).await.cut_off, 0);
     assert_eq!(get(world.listen, "/", &[]).await.status, 200);
-    // Four requests, counted by two processes, once each.
-    let slices = world.slices_with(4).await;
+    // Five requests, counted by two processes, once each.
+    let slices = world.slices_with(5).await;
     let boots: std::collections::BTreeSet<_> = slices.iter().map(|s| s.boot.clone()).collect();
     assert_eq!(boots.len(), 2);
     for boot in boots {
@@ -145,7 +145,7 @@ async fn an_old_connection_meets_no_old_generation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_follower_finds_the_next_leader() {
+async fn one_that_follows_leads_those_before_it() {
     let mut world = World::new().await;
     world.share(10_000).await;
     let mut kept = Client::http1(world.listen).await;
@@ -155,11 +155,7 @@ async fn a_follower_finds_the_next_leader() {
     assert_eq!(later.get("/", &[]).await.version(), "canary");
     // The second hands over too, while the first still drains.
     let _second = take_over(&mut world);
-    eventually(|| async {
-        let metrics = world.control.metrics().await.expect("metrics");
-        metrics.contains("esclusa_proxy_followers 2").then_some(())
-    })
-    .await;
+    // What the third serves reaches the first by way of the second, before it is answered.
     world.share(0).await;
     assert_eq!(kept.get("/", &[]).await.version(), "stable");
     assert_eq!(later.get("/", &[]).await.version(), "stable");
