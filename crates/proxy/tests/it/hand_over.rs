@@ -125,7 +125,7 @@ async fn a_newer_proxy_serves_before_the_older_ends() {
     .await;
 }
 
-// RBK-14
+// RBK-14, TRF-07
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_connection_meets_no_old_generation() {
     let mut world = World::new().await;

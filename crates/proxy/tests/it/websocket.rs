@@ -77,7 +77,7 @@ async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     all
 }
 
-// RBK-14
+// RBK-14, TRF-08
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_is_taken_back_says_goodbye_to_both_sides() {
     // A text frame "hi" and the first half of nothing.
@@ -137,6 +137,7 @@ async fn another_protocol_gets_no_frame() {
     assert_eq!(rest(&mut client).await, b"");
 }
 
+// TRF-09
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_promotion_ends_nobodys_websocket() {
     let mut world = World::new().await;

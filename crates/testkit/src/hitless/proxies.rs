@@ -41,6 +41,7 @@ pub struct Proxies {
     versions: [SocketAddr; 2],
     listen: SocketAddr,
     number: u64,
+    share: u16,
 }
 
 impl Proxies {
@@ -66,6 +67,7 @@ impl Proxies {
             versions,
             listen,
             number: 0,
+            share: 0,
         };
         proxies.begin(&[]).await?;
         proxies.share(0).await?;
@@ -166,12 +168,14 @@ impl Proxies {
         Ok(())
     }
 
-    /// Starts a proxy where none runs.
+    /// Starts a proxy where none runs, and tells it what was in force as a controller
+    /// does: the one that was killed may not have had the time to write it.
     ///
     /// # Errors
     /// When it does not come up.
     pub async fn revive(&mut self) -> io::Result<()> {
-        self.begin(&[]).await
+        self.begin(&[]).await?;
+        publish(&self.control(), &self.generation(self.number, self.share)).await
     }
 
     /// Starts a process that takes over and kills it `after` its start. Whether the older
@@ -223,6 +227,7 @@ impl Proxies {
     /// When the proxy does not take it.
     pub async fn share(&mut self, basis_points: u16) -> io::Result<()> {
         self.number += 1;
+        self.share = basis_points;
         let generation = self.generation(self.number, basis_points);
         publish(&self.control(), &generation).await
     }
