@@ -88,6 +88,10 @@ pub(crate) struct Serve {
     /// Threads of the proxy that is started; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub proxy_workers: usize,
+    /// Leave starting the proxy to somebody else, such as a systemd unit of its own; its
+    /// folder is `proxy` in the data folder
+    #[arg(long)]
+    pub external_proxy: bool,
     #[command(flatten)]
     pub log: Log,
 }
@@ -125,9 +129,22 @@ pub(crate) struct Proxy {
 /// How logs are written; what is logged is chosen by ESCLUSA_LOG.
 #[derive(Debug, Args)]
 pub(crate) struct Log {
-    /// Form of the log on standard error
+    /// Form of the log
     #[arg(long, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
+    /// Write the log into this file in place of standard error. It is put aside as FILE.1
+    /// and so on when it is full, and after a week
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Size of a log file in MiB
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "log_file")]
+    pub log_mib: u32,
+    /// How many log files are kept beside the one that is written
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "log_file")]
+    pub log_files: u32,
+    /// After how many days a log file that was put aside is removed
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "log_file")]
+    pub log_days: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -177,13 +194,13 @@ pub(crate) enum ReleaseVerb {
     /// List releases, newest first
     History(History),
     /// Stop the advance; the judge goes on watching
-    Pause(Which),
+    Pause(Because),
     /// Let the release advance again
-    Resume(Which),
+    Resume(Because),
     /// Send all users to the new version now
-    Promote(Which),
+    Promote(Because),
     /// Pass what is left of the present stage
-    Skip(Which),
+    Skip(Because),
     /// Return everything that the release changed
     Abort(Because),
     /// Return everything, also after 100 %, while the version before is kept warm
@@ -276,8 +293,13 @@ pub(crate) struct SignOff {
     /// The role, as the plan names it
     #[arg(long, value_name = "ROLE")]
     pub role: String,
-    /// Words to go with it
-    #[arg(long, value_name = "WORDS", default_value = "")]
+    /// Words to go with it; recorded with the agreement
+    #[arg(
+        long,
+        visible_alias = "reason",
+        value_name = "WORDS",
+        default_value = ""
+    )]
     pub comment: String,
 }
 
@@ -309,6 +331,9 @@ pub(crate) enum TokenVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     /// Check the hash chain of every stream; exits 1 when something was changed
+    ///
+    /// Where no server answers for the data folder, the folder itself is read and its
+    /// record left as it is.
     Verify,
 }
 

@@ -10,6 +10,8 @@ mod client;
 mod completions;
 mod exit;
 mod findings;
+mod init;
+mod logfile;
 mod notify;
 mod output;
 mod place;

@@ -2,14 +2,22 @@
 
 use crate::args::{Global, Log, LogForm, Serve};
 use crate::exit::{Exit, Failure};
+use crate::init;
+use crate::logfile::{Limits, LogFile};
 use crate::place;
 use esclusa_server::{ApiError, ErrorKind, ServeConfig, ServeError};
+use std::sync::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// Runs the control plane until it is told to end.
 pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
     start_log(&asked.log)?;
+    if init::is_first() {
+        return init::run(&place::data(global)?);
+    }
+    init::hear_signals();
     let exe = std::env::current_exe()
         .map_err(|error| Failure::internal(format!("this program has no path: {error}")))?
         .into_os_string()
@@ -27,6 +35,7 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
         listen: asked.listen,
         dev: asked.dev,
         proxy: words(&["proxy", "--id", "local", "--workers", &workers]),
+        external_proxy: asked.external_proxy,
         shim: words(&["shim"]),
     };
     runtime()?.block_on(async {
@@ -94,12 +103,35 @@ pub(crate) fn start_log(log: &Log) -> Result<(), Failure> {
         }
         Ok(EnvFilter::new("info"))
     })?;
+    let writer = match &log.log_file {
+        None => BoxMakeWriter::new(std::io::stderr),
+        Some(path) => {
+            let file = LogFile::open(path, limits(log)).map_err(|error| {
+                Failure::input(
+                    "ESC-0507",
+                    format!("the log file {} cannot be written: {error}", path.display()),
+                    "choose another one with --log-file, or mend its folder",
+                )
+            })?;
+            BoxMakeWriter::new(Mutex::new(file))
+        }
+    };
     let log_to = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let started = match log.log {
         LogForm::Text => log_to.with_ansi(false).try_init(),
         LogForm::Json => log_to.json().try_init(),
     };
     started.map_err(|error| Failure::internal(format!("no log: {error}")))
+}
+
+fn limits(log: &Log) -> Limits {
+    const DAY: u64 = 86_400;
+    Limits {
+        size: u64::from(log.log_mib.max(1)) * 1024 * 1024,
+        turn: Duration::from_secs(7 * DAY),
+        files: log.log_files,
+        age: Duration::from_secs(u64::from(log.log_days) * DAY),
+    }
 }

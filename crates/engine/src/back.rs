@@ -6,7 +6,7 @@
 use crate::decide::advance;
 use crate::desired::wanted_tasks;
 use crate::dial::{detail, late};
-use crate::limits::{CANCEL_LIMIT, DIAL_LIMIT};
+use crate::limits::CANCEL_LIMIT;
 use crate::observed::Observed;
 use crate::tasks::{Progress, describe_task, progress};
 use esclusa_model::Outcome;
@@ -69,9 +69,10 @@ fn users_are_not_back(release: &Release, observed: &Observed) -> Vec<Event> {
         return Vec::new();
     }
     let reason = format!(
-        "the {} dial of {} did not go back to 0% within {DIAL_LIMIT}: {}",
+        "the {} dial of {} did not go back to 0% within {}: {}",
         release.requested.plan.traffic.driver,
         release.requested.service,
+        release.requested.plan.dial_timeout,
         detail(observed),
     );
     failed(release, &reason)

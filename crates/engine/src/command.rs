@@ -4,7 +4,8 @@ use esclusa_model::Outcome;
 use esclusa_plan::Requirement;
 use esclusa_release::{Event, Phase, Release, ReturnCause, Returned, SignOff};
 
-/// What a person, or a newer release, asks.
+/// What a person, or a newer release, asks. Words that decide nothing are not part of it:
+/// they are added to what is recorded ([`Event::because`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Stop advancing; keep watching.
@@ -63,14 +64,20 @@ fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, C
 /// [`CommandError`] when the release is past the point where it makes sense.
 pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, CommandError> {
     let phase = release.phase;
+    if let Command::Supersede { by } = command {
+        return Ok(supersede(release, by));
+    }
+    if let (Phase::Ended, Some(ended)) = (phase, &release.ended) {
+        return refuse(
+            format!("the release is over: {}", ended.outcome),
+            "there is nothing of it left to take back; start a new release",
+        );
+    }
     if let Command::Abort { reason } = command {
         return abort(release, reason);
     }
     if let Command::Rollback { reason, can_return } = command {
         return rollback(release, reason, can_return);
-    }
-    if let Command::Supersede { by } = command {
-        return Ok(supersede(release, by));
     }
     if phase.is_returning() || phase.is_final() {
         return refuse(
@@ -80,11 +87,11 @@ pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, Comma
     }
     match command {
         Command::Pause if release.paused.is_some() => Ok(Vec::new()),
-        Command::Pause => Ok(vec![Event::Paused]),
+        Command::Pause => Ok(vec![Event::Paused(None)]),
         Command::Resume if release.paused.is_none() && release.returned_by_proxy.is_none() => {
             Ok(Vec::new())
         }
-        Command::Resume => Ok(vec![Event::Resumed]),
+        Command::Resume => Ok(vec![Event::Resumed(None)]),
         Command::Skip | Command::Promote if !matches!(phase, Phase::Stage(_)) => refuse(
             format!("there is no stage to pass in phase {phase}"),
             "wait for the first stage; checks and steps cannot be skipped",
@@ -94,9 +101,9 @@ pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, Comma
             "resume the release to expose users again, or abort it",
         ),
         Command::Skip if release.skip_asked => Ok(Vec::new()),
-        Command::Skip => Ok(vec![Event::Skipped]),
+        Command::Skip => Ok(vec![Event::Skipped(None)]),
         Command::Promote if release.promote_asked => Ok(Vec::new()),
-        Command::Promote => Ok(vec![Event::PromoteAsked]),
+        Command::Promote => Ok(vec![Event::PromoteAsked(None)]),
         Command::SignOff { role, comment } => sign_off(release, role, comment),
         Command::Abort { .. } | Command::Rollback { .. } | Command::Supersede { .. } => {
             Ok(Vec::new())

@@ -5,7 +5,7 @@
 //! harms nobody, and whoever turned it down by hand may have had a reason: the
 //! release does not go on, and says so, until it is back or a person decides.
 
-use crate::limits::{DIAL_LIMIT, DIAL_TOLERANCE_BP};
+use crate::limits::DIAL_TOLERANCE_BP;
 use crate::observed::{DialReading, DialState, Observed};
 use esclusa_model::BasisPoints;
 use esclusa_release::{DialEvidence, Exposure, Release};
@@ -44,8 +44,9 @@ pub(crate) fn dial_trouble(release: &Release, observed: &Observed) -> Option<Str
         return None;
     }
     Some(format!(
-        "the {driver} dial did not reach {} within {DIAL_LIMIT}: {}",
+        "the {driver} dial did not reach {} within {}: {}",
         words(&release.exposure()),
+        release.requested.plan.dial_timeout,
         detail(observed)
     ))
 }
@@ -53,7 +54,8 @@ pub(crate) fn dial_trouble(release: &Release, observed: &Observed) -> Option<Str
 /// Whether the dial had its time and has not shown what was asked for.
 pub(crate) fn late(release: &Release, observed: &Observed) -> bool {
     let asked_since = release.exposure_since.max(observed.watching_since);
-    matters(release) && !release.dial_confirmed() && observed.now.since(asked_since) > DIAL_LIMIT
+    let limit = release.requested.plan.dial_timeout;
+    matters(release) && !release.dial_confirmed() && observed.now.since(asked_since) > limit
 }
 
 /// What the dial shows now where it had been read back at what was asked for.

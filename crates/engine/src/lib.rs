@@ -29,6 +29,6 @@ pub use command::{Command, CommandError, command};
 pub use complete::{Completion, complete};
 pub use decide::decide;
 pub use desired::{Desired, desired};
-pub use limits::{CANCEL_LIMIT, DIAL_LIMIT, DIAL_TOLERANCE_BP, task_limit};
+pub use limits::{CANCEL_LIMIT, DIAL_TOLERANCE_BP, task_limit};
 pub use observed::{DialReading, DialState, Judgement, Observed, Opinion, StageEnd};
 pub use tasks::describe_task;

@@ -4,10 +4,6 @@ use esclusa_model::Millis;
 use esclusa_plan::{Requirement, Stage};
 use esclusa_release::{Release, Task, TaskEnd};
 
-/// Longest time for a dial to show what was asked for. A DNS record with a minute's
-/// time-to-live fits; longer and nobody could call the release under control.
-pub const DIAL_LIMIT: Millis = Millis(120_000);
-
 /// How far a dial's reading may lie from what was asked, in basis points:
 /// coarse balancers have steps of 1/256, which is 39.
 pub const DIAL_TOLERANCE_BP: u16 = 50;

@@ -26,6 +26,7 @@ impl Judge {
         let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
         let mut totals = vec![Counts::default(); entries.len()];
         let none = Sides::default();
+        let times = self.judges_latency();
         for index in 0..self.strata.len() {
             let [baseline, canary] = sums.get(&index).unwrap_or(&none);
             let stratum = &self.strata[index];
@@ -37,9 +38,11 @@ impl Judge {
             }
             if organic {
                 self.warm_up.observe(t, index, baseline, canary);
+                // Where nobody compares latency, a slow baseline is no broken yardstick.
                 let (slow, timed) = self
                     .witness
                     .edge(index)
+                    .filter(|_| times)
                     .map_or((0, 0), |e| stratum.baseline_slower(e, baseline));
                 self.witness
                     .observe(baseline.failures, baseline.requests, slow, timed);
@@ -69,6 +72,13 @@ impl Judge {
             rails: synthetic_rails,
             instances: synthetic,
         });
+    }
+
+    /// Whether any quantile of latency is compared.
+    fn judges_latency(&self) -> bool {
+        self.comparisons
+            .iter()
+            .any(|comparison| comparison.entry.metric.is_latency())
     }
 
     /// The canary's requests and failures by instance: organic, synthetic.

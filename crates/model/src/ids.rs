@@ -107,7 +107,9 @@ id!(
 );
 id!(
     /// The name people give a version, such as `2.4.1` or a commit.
-    VersionName, "version", is_token, TOKEN_RULE
+    ///
+    /// It may stand in paths, `./dist/${version}`, so it never leads out of a folder.
+    VersionName, "version", is_version, VERSION_RULE
 );
 id!(
     /// One run of a plan (a UUID version 7 as text).
@@ -152,6 +154,13 @@ impl StreamId {
     }
 }
 
+const VERSION_RULE: &str = "use 1 to 128 of A-Z, a-z, 0-9 and . _ + : @ / -, and no empty, `.` or `..` part between slashes";
+
+fn is_version(text: &str) -> bool {
+    let leads_on = |part: &str| !matches!(part, "" | "." | "..");
+    is_token(text) && text.split('/').all(leads_on)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +178,9 @@ mod tests {
         for good in ["2.4.1", "v1+build.7", "feature/x", "sha256:abc", "a@1.2"] {
             assert!(VersionName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "a b", "x\n", "ü"] {
+        for bad in [
+            "", "a b", "x\n", "ü", "../x", "x/..", "/x", "x/", "a//b", "./a",
+        ] {
             assert!(VersionName::new(bad).is_err(), "{bad:?}");
         }
     }

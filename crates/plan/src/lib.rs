@@ -28,8 +28,9 @@ mod yaml;
 pub use catalog::{Capability, Catalog, DriverEntry, Field, FieldKind};
 pub use diagnostic::{CODES, Diagnostic, Severity, render_all};
 pub use model::{
-    Audience, Component, DriverUse, Expose, Hold, HoldOrReturn, HoldThen, LostControl, NamedRoute,
-    OnConflict, PartRoute, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver, Undo, WarmUp,
+    Audience, Component, DIAL_LIMIT, DriverUse, Expose, Hold, HoldOrReturn, HoldThen, LostControl,
+    NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver,
+    Undo, WarmUp,
 };
 pub use parse::{Parsed, parse, parse_judge};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};

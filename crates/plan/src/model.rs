@@ -47,6 +47,18 @@ pub struct Plan {
     pub on_conflict: OnConflict,
     /// Longest time for all instances of the canary to become ready.
     pub deploy_timeout: Millis,
+    /// Longest time for the dial to show what was asked of it, either way.
+    #[serde(default = "dial_limit")]
+    pub dial_timeout: Millis,
+}
+
+/// The time of a dial unless a plan says otherwise. A DNS record with a minute's
+/// time-to-live fits; with much more nobody could call the release under control.
+pub const DIAL_LIMIT: Millis = Millis(120_000);
+
+/// For plans that were stored before they could say it.
+const fn dial_limit() -> Millis {
+    DIAL_LIMIT
 }
 
 /// A driver and its checked, normalised configuration.
@@ -293,6 +305,19 @@ pub enum OnConflict {
     Queue,
     /// The first is aborted for the second.
     Supersede,
+}
+
+impl Component {
+    /// Whether a running instance is told that its track has changed, by hook or by
+    /// signal, and can therefore stand by before it acts.
+    #[must_use]
+    pub fn is_told_its_track(&self) -> bool {
+        let says = |key: &&str| {
+            let value = self.run.config.get(key);
+            value.is_some_and(|value| !value.is_null())
+        };
+        ["track-hook", "track-signal"].iter().any(says)
+    }
 }
 
 impl Plan {

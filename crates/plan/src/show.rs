@@ -6,6 +6,7 @@
 mod text;
 
 use crate::model::{Audience, HoldThen, Plan, Requirement, Stage, Step};
+use crate::section::components::DEFAULT_TRAFFIC;
 use crate::units::rate_text;
 use esclusa_model::{BasisPoints, Millis};
 use serde::Serialize;
@@ -70,8 +71,8 @@ pub enum PhaseKind {
 /// runs after that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Returning {
-    /// Longest time to turn the share back by a driver that has a limit of its own;
-    /// `None` for esclusa's proxy, which needs one new generation.
+    /// Longest time to turn the share back by something outside of esclusa; `None` for
+    /// esclusa's proxy, which needs one new generation.
     pub turn: Option<Millis>,
     /// Undo steps in the order they run, with their limits.
     pub undo: Vec<(String, Millis)>,
@@ -260,12 +261,8 @@ fn returning(plan: &Plan) -> Returning {
         .filter(|(_, component)| drain(component).is_none())
         .map(|(name, _)| name.to_string())
         .collect();
-    let turn = plan
-        .traffic
-        .config
-        .get("timeout")
-        .and_then(serde_json::Value::as_u64)
-        .map(Millis);
+    let external = plan.traffic.driver != DEFAULT_TRAFFIC;
+    let turn = external.then_some(plan.dial_timeout);
     let drain = longest.unwrap_or(Millis::ZERO);
     let undo_time: u64 = undo.iter().map(|(_, time)| time.0).sum();
     Returning {

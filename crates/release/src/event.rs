@@ -83,14 +83,14 @@ pub enum Event {
         stage: usize,
     },
     /// A person stopped the advance; the judge goes on watching.
-    Paused,
+    Paused(Option<Because>),
     /// A person lets the release advance again, and where a proxy had returned the
     /// share, exposes users again.
-    Resumed,
+    Resumed(Option<Because>),
     /// A person skips what is left of this stage.
-    Skipped,
+    Skipped(Option<Because>),
     /// A person asks for the last stage now; its own watch still counts.
-    PromoteAsked,
+    PromoteAsked(Option<Because>),
     /// Everything goes back. Nothing raises the exposure after this.
     ReturnDecided(Returned),
     /// Over.
@@ -122,6 +122,25 @@ pub struct Requested {
     pub salt: Salt,
     /// The version that serves now; absent on a first deployment.
     pub stable: Option<VersionRef>,
+}
+
+/// Why a person asked for something, where they said it. Absent in what was recorded
+/// before it could be said, and where nothing was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Because {
+    /// Their words; never empty.
+    pub reason: String,
+}
+
+impl Because {
+    /// A reason, unless it is empty.
+    #[must_use]
+    pub fn said(reason: &str) -> Option<Self> {
+        (!reason.is_empty()).then(|| Self {
+            reason: reason.to_owned(),
+        })
+    }
 }
 
 /// An agreement.
@@ -193,6 +212,19 @@ pub struct Returned {
 }
 
 impl Event {
+    /// The same event with a person's reason, where its kind has room for one and holds
+    /// none yet.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Self {
+        match self {
+            Self::Paused(None) => Self::Paused(Because::said(reason)),
+            Self::Resumed(None) => Self::Resumed(Because::said(reason)),
+            Self::Skipped(None) => Self::Skipped(Because::said(reason)),
+            Self::PromoteAsked(None) => Self::PromoteAsked(Because::said(reason)),
+            other => other,
+        }
+    }
+
     /// The event's kind and payload as the envelope stores them.
     ///
     /// # Errors

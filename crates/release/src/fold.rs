@@ -41,10 +41,10 @@ impl Release {
             | Event::HoldEnded
             | Event::ReturnedByProxy { .. }
             | Event::OverBudget { .. }
-            | Event::Paused
-            | Event::Resumed
-            | Event::Skipped
-            | Event::PromoteAsked => self.apply_under_way(event, by, at)?,
+            | Event::Paused(_)
+            | Event::Resumed(_)
+            | Event::Skipped(_)
+            | Event::PromoteAsked(_) => self.apply_under_way(event, by, at)?,
         }
         Ok(())
     }
@@ -75,15 +75,16 @@ impl Release {
                     record.over_budget = true;
                 }
             }
-            Event::Paused => {
+            Event::Paused(because) => {
                 self.paused = Some(Pause {
                     by: by.clone(),
                     since: at,
+                    because: because.clone(),
                 });
                 // A person looks after it now: the next hold has its whole time again.
                 self.hold = None;
             }
-            Event::Resumed => {
+            Event::Resumed(_) => {
                 (self.paused, self.hold) = (None, None);
                 if self.returned_by_proxy.take().is_some() {
                     self.exposure_changed(at);
@@ -92,7 +93,7 @@ impl Release {
                     }
                 }
             }
-            Event::Skipped | Event::PromoteAsked => self.hurry(event)?,
+            Event::Skipped(_) | Event::PromoteAsked(_) => self.hurry(event)?,
             _ => {}
         }
         Ok(())
@@ -103,7 +104,7 @@ impl Release {
             return self.illegal(name(event), "no stage is there to be passed");
         }
         self.hurried = true;
-        if *event == Event::Skipped {
+        if matches!(event, Event::Skipped(_)) {
             self.skip_asked = true;
         } else {
             // Whoever wants all users now does not want to wait.
@@ -328,10 +329,10 @@ const fn name(event: &Event) -> &'static str {
         Event::HoldEnded => "hold_ended",
         Event::ReturnedByProxy { .. } => "returned_by_proxy",
         Event::OverBudget { .. } => "over_budget",
-        Event::Paused => "paused",
-        Event::Resumed => "resumed",
-        Event::Skipped => "skipped",
-        Event::PromoteAsked => "promote_asked",
+        Event::Paused(_) => "paused",
+        Event::Resumed(_) => "resumed",
+        Event::Skipped(_) => "skipped",
+        Event::PromoteAsked(_) => "promote_asked",
         Event::ReturnDecided(_) => "return_decided",
         Event::Ended { .. } => "ended",
     }

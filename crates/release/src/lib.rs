@@ -11,7 +11,9 @@ mod release;
 mod service;
 mod task;
 
-pub use event::{DialEvidence, Event, Evidence, Requested, ReturnCause, Returned, SignOff};
+pub use event::{
+    Because, DialEvidence, Event, Evidence, Requested, ReturnCause, Returned, SignOff,
+};
 pub use phase::Phase;
 pub use release::{
     Ended, Exposure, HoldState, Illegal, Pause, Release, Return, StageRecord, TaskState,

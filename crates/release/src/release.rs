@@ -2,7 +2,8 @@
 //! changes stands in `fold`.
 
 use crate::{
-    DialEvidence, Evidence, InstanceRecord, Phase, Requested, Returned, SignOff, Task, TaskEnd,
+    Because, DialEvidence, Evidence, InstanceRecord, Phase, Requested, Returned, SignOff, Task,
+    TaskEnd,
 };
 use esclusa_model::{Actor, BasisPoints, ComponentName, Digest, Outcome, Timestamp, VersionRef};
 use esclusa_plan::{Audience, Stage};
@@ -73,6 +74,8 @@ pub struct Pause {
     pub by: Actor,
     /// Since when.
     pub since: Timestamp,
+    /// Why, where they said it.
+    pub because: Option<Because>,
 }
 
 /// Something is missing after the stage's watch.

@@ -147,6 +147,8 @@ pub struct Service {
     pub active: Option<ReleaseId>,
     /// Releases that wait, first in line first.
     pub queue: Vec<ReleaseId>,
+    /// The release that began last, over or not.
+    pub last: Option<ReleaseId>,
 }
 
 impl Service {
@@ -160,6 +162,7 @@ impl Service {
             retiring: Vec::new(),
             active: None,
             queue: Vec::new(),
+            last: None,
         }
     }
 
@@ -187,6 +190,7 @@ impl Service {
                 }
                 self.queue.retain(|waiting| waiting != release);
                 self.active = Some(release.clone());
+                self.last = Some(release.clone());
             }
             ServiceEvent::ReleaseQueued { release } => {
                 if self.queue.contains(release) || self.active.as_ref() == Some(release) {

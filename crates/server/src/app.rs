@@ -7,7 +7,9 @@ use crate::error::{ApiError, ErrorKind};
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
-use esclusa_model::{Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, VersionName};
+use esclusa_model::{
+    Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, Timestamp, VersionName,
+};
 use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
 use esclusa_release::Release;
 use esclusa_store::Store;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, broadcast, oneshot};
 
 /// What all actors share.
@@ -63,6 +66,9 @@ pub(crate) struct StartRequest {
     pub base_dir: String,
     pub actor: Actor,
     pub on_conflict: Option<OnConflict>,
+    /// When it was asked for; zero in a line that an earlier program left.
+    #[serde(default)]
+    pub asked_at: Timestamp,
 }
 
 /// What is needed to ask for a release.
@@ -86,13 +92,25 @@ pub struct AskStart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// Stop advancing.
-    Pause,
+    Pause {
+        /// Why, possibly empty.
+        reason: String,
+    },
     /// Advance again.
-    Resume,
+    Resume {
+        /// Why, possibly empty.
+        reason: String,
+    },
     /// Pass the present stage's gate.
-    Skip,
+    Skip {
+        /// Why, possibly empty.
+        reason: String,
+    },
     /// Go to 100 % now.
-    Promote,
+    Promote {
+        /// Why, possibly empty.
+        reason: String,
+    },
     /// Return everything.
     Abort {
         /// Why, possibly empty.
@@ -141,14 +159,32 @@ impl App {
             shared,
             actors: Mutex::new(BTreeMap::new()),
         });
+        let mut names = Vec::new();
         for (stream, _) in app.shared.store.streams("service/").await? {
             let name = stream.as_str().trim_start_matches("service/");
             match ServiceName::new(name) {
-                Ok(name) => drop(app.actor(&name).await?),
+                Ok(name) => names.push(name),
                 Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
             }
         }
+        app.shared.dataplane.wait_for(names.clone()).await;
+        for name in names {
+            app.actor(&name).await?;
+        }
         Ok(app)
+    }
+
+    /// Waits until each instance that has to run does or has been tried, at most for
+    /// `limit`; whether all have.
+    pub(crate) async fn settled(&self, limit: Duration) -> bool {
+        let handles: Vec<ActorHandle> = self.actors.lock().await.values().cloned().collect();
+        let all = async {
+            for mut handle in handles {
+                // An error means that the program is ending.
+                let _ = handle.settled.wait_for(|settled| *settled).await;
+            }
+        };
+        tokio::time::timeout(limit, all).await.is_ok()
     }
 
     async fn actor(&self, service: &ServiceName) -> Result<ActorHandle, ApiError> {
@@ -204,6 +240,7 @@ impl App {
             base_dir: ask.base_dir,
             actor: ask.actor,
             on_conflict: ask.on_conflict,
+            asked_at: clock::now(),
         };
         let actor = self.actor(&request.plan.service).await?;
         let (reply, answer) = oneshot::channel();
@@ -217,11 +254,12 @@ impl App {
     /// When it is not known, is over, or cannot do that now.
     pub async fn ask(&self, id: &ReleaseId, ask: Ask, by: &Actor) -> Result<(), ApiError> {
         let actor = self.actor(&self.service_of(id).await?).await?;
+        let because = |command, reason| AskedCommand::Because { command, reason };
         let asked = match ask {
-            Ask::Pause => AskedCommand::Plain(Command::Pause),
-            Ask::Resume => AskedCommand::Plain(Command::Resume),
-            Ask::Skip => AskedCommand::Plain(Command::Skip),
-            Ask::Promote => AskedCommand::Plain(Command::Promote),
+            Ask::Pause { reason } => because(Command::Pause, reason),
+            Ask::Resume { reason } => because(Command::Resume, reason),
+            Ask::Skip { reason } => because(Command::Skip, reason),
+            Ask::Promote { reason } => because(Command::Promote, reason),
             Ask::Abort { reason } => AskedCommand::Plain(Command::Abort { reason }),
             Ask::SignOff { role, comment } => {
                 AskedCommand::Plain(Command::SignOff { role, comment })
@@ -283,6 +321,72 @@ impl App {
         fold(&events)?.ok_or_else(|| ApiError::release_not_found(id.as_str()))
     }
 
+    /// A release as people see it, also one that still waits in line.
+    ///
+    /// # Errors
+    /// When it is not known or its stream is damaged.
+    pub async fn release_view(&self, id: &ReleaseId) -> Result<ReleaseView, ApiError> {
+        let unknown = match self.release(id).await {
+            Ok(release) => return Ok(self.with_present_words(ReleaseView::new(&release)).await),
+            Err(error) if error.kind == ErrorKind::NotFound => error,
+            Err(error) => return Err(error),
+        };
+        let waiting: Option<StartRequest> = self.shared.store.setting(&queue_key(id)).await?;
+        let request = waiting.ok_or(unknown)?;
+        let service = self.service(&request.plan.service).await?;
+        let place = service.queue.iter().position(|waits| waits == id.as_str());
+        if let Some(place) = place {
+            return Ok(ReleaseView::waiting(id, &request, place + 1));
+        }
+        // It may have begun since we looked; otherwise somebody took it out of the line.
+        match self.release(id).await {
+            Ok(release) => Ok(ReleaseView::new(&release)),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                Ok(ReleaseView::taken_out(id, &request))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the judge says now stands with the service's actor: only its changes are
+    /// recorded.
+    async fn with_present_words(&self, mut view: ReleaseView) -> ReleaseView {
+        let Ok(name) = ServiceName::new(view.service.as_str()) else {
+            return view;
+        };
+        let Ok(service) = self.service(&name).await else {
+            return view;
+        };
+        let present = service
+            .release
+            .filter(|present| present.release == view.release && present.phase == view.phase);
+        if let Some(words) = present.and_then(|present| present.judged) {
+            view.judged = Some(words);
+        }
+        view
+    }
+
+    /// Releases that wait in line, of one service or of all.
+    async fn waiting(&self, service: Option<&ServiceName>) -> Result<Vec<ReleaseView>, ApiError> {
+        let mut found = Vec::new();
+        for view in self.services().await {
+            if service.is_some_and(|name| name.as_str() != view.service) {
+                continue;
+            }
+            for (place, id) in view.queue.iter().enumerate() {
+                let Ok(id) = ReleaseId::new(id.as_str()) else {
+                    continue;
+                };
+                let request: Option<StartRequest> =
+                    self.shared.store.setting(&queue_key(&id)).await?;
+                if let Some(request) = request {
+                    found.push(ReleaseView::waiting(&id, &request, place + 1));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// A release's events after a position.
     ///
     /// # Errors
@@ -295,7 +399,7 @@ impl App {
             .await?)
     }
 
-    /// Releases, newest first, of one service or of all.
+    /// Releases, newest first, of one service or of all; those that wait in line too.
     ///
     /// # Errors
     /// When the store cannot be read or a stream is damaged.
@@ -307,7 +411,8 @@ impl App {
         let mut streams = self.shared.store.streams("release/").await?;
         // Ids sort by time.
         streams.sort_by(|a, b| b.0.cmp(&a.0));
-        let mut found = Vec::new();
+        let mut found = self.waiting(service).await?;
+        let waiting = found.len();
         for (stream, _) in streams {
             let events = read_all(&self.shared.store, &stream).await?;
             let Some(release) = fold(&events)? else {
@@ -316,10 +421,14 @@ impl App {
             if service.is_none_or(|name| *name == release.requested.service) {
                 found.push(ReleaseView::new(&release));
             }
-            if found.len() == limit {
+            if found.len() - waiting == limit {
                 break;
             }
         }
+        found.sort_by(|a, b| b.release.cmp(&a.release));
+        // One that began meanwhile was found twice.
+        found.dedup_by(|a, b| a.release == b.release);
+        found.truncate(limit);
         Ok(found)
     }
 

@@ -107,10 +107,11 @@ impl Caller {
     }
 
     fn of(record: &TokenRecord) -> Self {
+        // Whoever is asked to agree must be able to see to what.
         let access = record
             .roles
             .iter()
-            .filter_map(|role| Access::parse(role))
+            .map(|role| Access::parse(role).unwrap_or(Access::Viewer))
             .max();
         let roles = record
             .roles
@@ -407,6 +408,20 @@ mod tests {
         );
         assert!(caller.may_sign_off("security").is_ok());
         assert!(caller.may_sign_off("tech-lead").is_err());
+    }
+
+    // SEC-15
+    #[tokio::test]
+    async fn who_signs_off_sees_what_and_moves_nothing() {
+        let (auth, _dir) = auth().await;
+        let text = auth
+            .create("lead", &roles(&["tech-lead"]))
+            .await
+            .expect("made");
+        let caller = auth.caller(Some(text.reveal()), None).await.expect("known");
+        assert!(caller.may(Scope::Needs(Access::Viewer)).is_ok());
+        assert!(caller.may(Scope::Needs(Access::Operator)).is_err());
+        assert!(caller.may_sign_off("tech-lead").is_ok());
     }
 
     #[tokio::test]

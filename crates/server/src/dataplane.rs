@@ -4,15 +4,19 @@
 //! gets it again as soon as it is back.
 
 use crate::clock;
-use esclusa_model::{BootId, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp};
-use esclusa_proxy::client::ControlClient;
+use crate::proxy_keeper::ProxyCare;
+use esclusa_model::{
+    BootId, Digest, Epoch, GenerationId, ProxyId, ReleaseId, ServiceName, Timestamp,
+};
+use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_store::Store;
 use esclusa_wire::{
-    Generation, Heartbeat, ProxyStatus, ServiceRoute, SliceAck, StampedSlice, WIRE_VERSION,
+    Generation, Heartbeat, ProxyStatus, RouteMatch, ServiceRoute, SliceAck, StampedSlice,
+    WIRE_VERSION,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, broadcast, watch};
 
 /// How often a proxy hears from us.
@@ -21,6 +25,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// How long a proxy may keep a question for slices open.
 const SLICE_WAIT: Duration = Duration::from_millis(1_500);
+/// How long a service may leave the others waiting when the control plane begins.
+const FIRST_ROUTES: Duration = Duration::from_secs(5);
 
 /// A slice and the proxy that counted it.
 pub(crate) type Counted = Arc<(ProxyId, StampedSlice)>;
@@ -29,6 +35,23 @@ pub(crate) type Counted = Arc<(ProxyId, StampedSlice)>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct PublishError(pub String);
+
+/// Why a generation was not put in force.
+#[derive(Debug, thiserror::Error)]
+enum Unpublished {
+    /// The proxy cannot serve it and keeps what it has.
+    #[error("{0}")]
+    Refused(String),
+    /// It may be in force or not.
+    #[error(transparent)]
+    Unknown(#[from] PublishError),
+}
+
+impl From<Unpublished> for PublishError {
+    fn from(error: Unpublished) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// What is known of the proxy right now.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +62,8 @@ pub(crate) struct Contact {
     pub slices_at: Option<Timestamp>,
     /// What went wrong last, if it still does.
     pub trouble: Option<String>,
+    /// How it is kept running.
+    pub care: ProxyCare,
 }
 
 /// The data plane as the control plane sees it. First cut: one local proxy.
@@ -48,10 +73,17 @@ pub(crate) struct DataPlane {
     plan: Mutex<Desired>,
     contact: watch::Sender<Contact>,
     slices: broadcast::Sender<Counted>,
+    /// Why nothing is said to what answers, if it is not our proxy.
+    refused: std::sync::Mutex<Option<String>>,
 }
 
 struct Desired {
     routes: BTreeMap<ServiceName, ServiceRoute>,
+    /// Services that have not said yet what they ask for, and until when they are waited
+    /// for. A generation is whole: one that knows only some services would take the
+    /// others from their users.
+    awaited: BTreeSet<ServiceName>,
+    awaited_until: Instant,
     number: u64,
     /// What was acknowledged last, by which life of the proxy.
     acknowledged: Option<(GenerationId, BootId)>,
@@ -65,15 +97,59 @@ impl DataPlane {
             epoch: store.epoch(),
             plan: Mutex::new(Desired {
                 routes: BTreeMap::new(),
+                awaited: BTreeSet::new(),
+                awaited_until: Instant::now(),
                 number: 0,
                 acknowledged: None,
             }),
             contact: watch::channel(Contact::default()).0,
             slices: broadcast::channel(4_096).0,
+            refused: std::sync::Mutex::new(None),
         });
         tokio::spawn(Arc::clone(&plane).keep_touch());
         tokio::spawn(Arc::clone(&plane).collect(store));
         plane
+    }
+
+    /// Publishes nothing before each of these services has said what it asks for.
+    pub(crate) async fn wait_for(&self, services: impl IntoIterator<Item = ServiceName>) {
+        let mut plan = self.plan.lock().await;
+        plan.awaited.extend(services);
+        plan.awaited_until = Instant::now() + FIRST_ROUTES;
+    }
+
+    /// A service has no route.
+    pub(crate) async fn asks_nothing(&self, service: &ServiceName) {
+        self.plan.lock().await.awaited.remove(service);
+    }
+
+    /// Whether what answers is our proxy. Nothing is said to it otherwise.
+    pub(crate) fn admit(&self, outcome: Result<(), String>) {
+        *self
+            .refused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = outcome.err();
+    }
+
+    /// How the proxy is kept, for people.
+    pub(crate) fn note(&self, care: &ProxyCare) {
+        self.contact.send_if_modified(|contact| {
+            let changed = contact.care != *care;
+            contact.care.clone_from(care);
+            changed
+        });
+    }
+
+    /// The proxy, if it is ours.
+    fn client(&self) -> Result<&ControlClient, PublishError> {
+        let refused = self
+            .refused
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match &*refused {
+            Some(why) => Err(PublishError(format!("not our proxy: {why}"))),
+            None => Ok(&self.client),
+        }
     }
 
     /// Slices as they arrive, each after it was stored.
@@ -100,6 +176,18 @@ impl DataPlane {
             })
     }
 
+    /// How many requests to a version are on their way, as the proxy says right now.
+    pub(crate) async fn in_flight(
+        &self,
+        service: &ServiceName,
+        version: &Digest,
+    ) -> Result<u64, PublishError> {
+        let status = self.status().await?;
+        let load = status.load.iter();
+        let ours = load.filter(|load| load.service == *service && load.version == *version);
+        Ok(ours.map(|load| load.in_flight).sum())
+    }
+
     /// Puts a service's route in force. Returns once no request that begins later can
     /// see an older one; publishing what is in force already is a read-back.
     pub(crate) async fn publish(
@@ -115,14 +203,54 @@ impl DataPlane {
                 return Ok(*id);
             }
         }
-        match route {
+        let before = match route {
             Some(route) => plan.routes.insert(service.clone(), route),
             None => plan.routes.remove(service),
         };
-        self.push(&mut plan).await
+        plan.awaited.remove(service);
+        if !plan.awaited.is_empty() && Instant::now() < plan.awaited_until {
+            return Err(PublishError(
+                "other services have not said yet what they ask for".into(),
+            ));
+        }
+        let outcome = self.push(&mut plan).await;
+        if let Err(Unpublished::Refused(_)) = &outcome {
+            // A generation is whole: what the proxy cannot serve must not keep the other
+            // services from being turned.
+            match before {
+                Some(before) => plan.routes.insert(service.clone(), before),
+                None => plan.routes.remove(service),
+            };
+        }
+        Ok(outcome?)
     }
 
-    async fn push(&self, plan: &mut Desired) -> Result<GenerationId, PublishError> {
+    /// Why nobody can reach this address, if the proxy says so.
+    pub(crate) fn listen_error(&self, address: &str) -> Option<String> {
+        let contact = self.contact.borrow();
+        let (status, _) = contact.status.as_ref()?;
+        let mut errors = status.listen_errors.iter();
+        let (_, why) = errors.find(|(listener, _)| listener == address)?;
+        Some(why.clone())
+    }
+
+    /// The other service that takes the same requests as `route` would.
+    pub(crate) async fn takes_the_same(
+        &self,
+        service: &ServiceName,
+        listen: &str,
+        matches: &RouteMatch,
+    ) -> Option<ServiceName> {
+        let plan = self.plan.lock().await;
+        let mut others = plan.routes.values();
+        others
+            .find(|other| {
+                other.service != *service && other.listen == listen && other.matches == *matches
+            })
+            .map(|other| other.service.clone())
+    }
+
+    async fn push(&self, plan: &mut Desired) -> Result<GenerationId, Unpublished> {
         plan.number += 1;
         plan.acknowledged = None;
         let id = GenerationId {
@@ -134,14 +262,23 @@ impl DataPlane {
             id,
             services: plan.routes.values().cloned().collect(),
         };
-        let published = limited(self.client.publish(&generation)).await?;
-        let hello = limited(self.client.hello()).await?;
-        plan.acknowledged = Some((published.generation, hello.boot));
+        let published = tokio::time::timeout(CALL_LIMIT, self.client()?.publish(&generation))
+            .await
+            .map_err(|_| PublishError("the proxy did not answer in time".into()))?;
+        let published = published.map_err(|error| match error {
+            ControlError::Refused(_) => Unpublished::Refused(error.to_string()),
+            other => Unpublished::Unknown(PublishError(other.to_string())),
+        })?;
+        let status = self.status().await?;
+        plan.acknowledged = Some((published.generation, status.hello.boot.clone()));
+        // Which listeners it could open is part of the answer.
+        self.contact
+            .send_modify(|contact| contact.status = Some((status, clock::now())));
         Ok(published.generation)
     }
 
     async fn status(&self) -> Result<ProxyStatus, PublishError> {
-        limited(self.client.status()).await
+        limited(self.client()?.status()).await
     }
 
     /// Heartbeats, and the generation again for a proxy that came back without it.
@@ -166,10 +303,10 @@ impl DataPlane {
             epoch: self.epoch,
             number: self.plan.lock().await.number,
         };
-        let status = limited(self.client.heartbeat(&Heartbeat {
+        let heartbeat = Heartbeat {
             generation: current,
-        }))
-        .await?;
+        };
+        let status = limited(self.client()?.heartbeat(&heartbeat)).await?;
         let mut plan = self.plan.lock().await;
         let in_force = plan
             .acknowledged
@@ -197,7 +334,8 @@ impl DataPlane {
 
     async fn collect_once(&self, store: &Store) -> Result<(), PublishError> {
         // What is acknowledged is gone from the proxy, so everything left is news.
-        let answer = self.client.slices(0, SLICE_WAIT);
+        let client = self.client()?;
+        let answer = client.slices(0, SLICE_WAIT);
         let batch = tokio::time::timeout(SLICE_WAIT + CALL_LIMIT, answer)
             .await
             .map_err(|_| PublishError("the proxy did not answer in time".into()))?
@@ -215,7 +353,7 @@ impl DataPlane {
             *slot = (*slot).max(stamped.sequence);
         }
         for (boot, sequence) in newest {
-            limited(self.client.ack(&SliceAck { boot, sequence })).await?;
+            limited(client.ack(&SliceAck { boot, sequence })).await?;
         }
         self.contact
             .send_modify(|contact| contact.slices_at = Some(clock::now()));

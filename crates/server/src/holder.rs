@@ -14,60 +14,84 @@ const GRACE: Millis = Millis(2_000);
 const LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
-/// Where the holder answers, in a data folder.
-pub(crate) fn folder(data: &Path) -> PathBuf {
-    data.join("proxy").join("held")
+/// The holder of a data folder's proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    folder: PathBuf,
+    /// The folder of its supervisor.
+    supervised: PathBuf,
+    /// This program.
+    exe: String,
+    shim: ShimCommand,
 }
 
-/// Sees to it that a holder runs for the proxy of a data folder. One that answers is left
-/// alone: it may be all that keeps clients from being refused. Without one the proxy
-/// works, and only its crash would refuse connections, so a failure is only logged.
-pub(crate) async fn ensure(data: &Path, shim: &ShimCommand) {
-    let (data, shim) = (data.to_owned(), shim.clone());
-    let folder = folder(&data);
-    let started = tokio::task::spawn_blocking(move || start_unless_answered(&data, &shim)).await;
-    match started {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return tracing::error!(%error, "The proxy's sockets are not held"),
-        Err(error) => return tracing::error!(%error, "The proxy's sockets are not held"),
-    }
-    let until = tokio::time::Instant::now() + LIMIT;
-    while !answers(&folder) {
-        if tokio::time::Instant::now() > until {
-            return tracing::error!("The proxy's sockets are not held: their holder is silent");
+impl Holder {
+    pub(crate) fn new(data: &Path, exe: String, shim: ShimCommand) -> Self {
+        Self {
+            folder: data.join("proxy").join("held"),
+            supervised: data.join("instances").join("holder"),
+            exe,
+            shim,
         }
-        tokio::time::sleep(POLL).await;
+    }
+
+    /// Where it answers.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sees to it that it runs. One that answers is left alone: it may be all that keeps
+    /// clients from being refused. Without one the proxy works, and only its crash would
+    /// refuse connections, so a failure is only logged.
+    pub(crate) async fn ensure(&self) {
+        let own = self.clone();
+        let started = tokio::task::spawn_blocking(move || own.start_unless_answered()).await;
+        match started {
+            Ok(Ok(Started::Already)) => return,
+            Ok(Ok(Started::Now)) => {}
+            Ok(Err(error)) => return tracing::error!(%error, "The proxy's sockets are not held"),
+            Err(error) => return tracing::error!(%error, "The proxy's sockets are not held"),
+        }
+        let until = tokio::time::Instant::now() + LIMIT;
+        while !self.answers() {
+            if tokio::time::Instant::now() > until {
+                return tracing::error!("The proxy's sockets are not held: no holder answers");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn answers(&self) -> bool {
+        HoldClient::connect(&self.folder)
+            .and_then(|mut holder| holder.list())
+            .is_ok()
+    }
+
+    fn start_unless_answered(&self) -> Result<Started, ShimError> {
+        if self.answers() {
+            return Ok(Started::Already);
+        }
+        let client = ShimClient::new(&self.supervised);
+        if !matches!(client.observe(), Observed::Absent | Observed::Ended(_)) {
+            client.stop(SIGTERM, GRACE)?;
+        }
+        let folder = self.folder.display().to_string();
+        let spec = Spec {
+            identity: "holder".into(),
+            words: vec![self.exe.clone(), "shim".into(), "hold".into(), folder],
+            env: BTreeMap::new(),
+            cwd: PathBuf::from("/"),
+            log: LogLimits::default(),
+            stop_signal: SIGTERM,
+            stop_grace: GRACE,
+        };
+        esclusa_shim::spawn(&self.shim, &self.supervised, &spec, Millis(10_000))?;
+        Ok(Started::Now)
     }
 }
 
-fn answers(folder: &Path) -> bool {
-    HoldClient::connect(folder)
-        .and_then(|mut holder| holder.list())
-        .is_ok()
-}
-
-fn start_unless_answered(data: &Path, shim: &ShimCommand) -> Result<(), ShimError> {
-    let folder = folder(data);
-    if answers(&folder) {
-        return Ok(());
-    }
-    let supervised = data.join("instances").join("holder");
-    let client = ShimClient::new(&supervised);
-    if !matches!(client.observe(), Observed::Absent | Observed::Ended(_)) {
-        client.stop(SIGTERM, GRACE)?;
-    }
-    let words = std::iter::once(shim.program.display().to_string())
-        .chain(shim.args.iter().map(|a| a.to_string_lossy().into_owned()))
-        .chain(["hold".to_owned(), folder.display().to_string()])
-        .collect();
-    let spec = Spec {
-        identity: "holder".into(),
-        words,
-        env: BTreeMap::new(),
-        cwd: PathBuf::from("/"),
-        log: LogLimits::default(),
-        stop_signal: SIGTERM,
-        stop_grace: GRACE,
-    };
-    esclusa_shim::spawn(shim, &supervised, &spec, Millis(10_000)).map(|_| ())
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Started {
+    Already,
+    Now,
 }

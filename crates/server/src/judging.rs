@@ -26,6 +26,15 @@ pub(crate) struct Judging {
     stages_told: usize,
     told_stage: Option<usize>,
     missed: bool,
+    /// What it said last, until there is something new to say it of.
+    said: Option<Judgement>,
+    /// Whether nothing is left to judge: all is decided, and seconds are not kept.
+    over: bool,
+}
+
+/// Whether what the judge says can still change anything.
+fn is_watched(release: &Release) -> bool {
+    !release.phase.is_final() && !release.phase.is_returning()
 }
 
 impl Judging {
@@ -33,15 +42,26 @@ impl Judging {
     pub(crate) async fn begin(store: &Store, release: &Release) -> Self {
         let service = release.requested.service.clone();
         let mut judging = Self {
+            over: !is_watched(release),
+            ..Self::of(service)
+        };
+        if !judging.over {
+            judging.read_back(store, release).await;
+        }
+        judging
+    }
+
+    fn of(service: ServiceName) -> Self {
+        Self {
             service,
             assembler: Assembler::new(),
             judge: None,
             stages_told: 0,
             told_stage: None,
             missed: false,
-        };
-        judging.read_back(store, release).await;
-        judging
+            said: None,
+            over: false,
+        }
     }
 
     async fn read_back(&mut self, store: &Store, release: &Release) {
@@ -62,7 +82,7 @@ impl Judging {
 
     /// Slices were missed; the judge must be built again.
     pub(crate) const fn lagged(&mut self) {
-        self.missed = true;
+        self.missed = !self.over;
     }
 
     /// Whether [`Judging::begin`] is to be called again.
@@ -72,7 +92,7 @@ impl Judging {
 
     /// One slice as it arrives.
     pub(crate) fn take(&mut self, proxy: &ProxyId, stamped: &StampedSlice) {
-        if stamped.slice.service == self.service {
+        if stamped.slice.service == self.service && !self.over {
             let now = clock::now().unix_second();
             self.assembler.push(proxy, stamped.slice.clone(), now);
         }
@@ -80,6 +100,15 @@ impl Judging {
 
     /// Brings the judge up to the release's state: its versions, its stages, its seconds.
     pub(crate) fn follow(&mut self, release: &Release) {
+        if !is_watched(release) {
+            if !self.over {
+                *self = Self {
+                    over: true,
+                    ..Self::of(self.service.clone())
+                };
+            }
+            return;
+        }
         if self.judge.is_none() {
             self.judge = new_judge(release);
         }
@@ -91,6 +120,7 @@ impl Judging {
             if let Some(judge) = &mut self.judge {
                 judge.tick(&second);
             }
+            self.said = None;
         }
         self.enter_stages_until(release, i64::MAX);
     }
@@ -119,6 +149,7 @@ impl Judging {
             if let Some(judge) = &mut self.judge {
                 judge.enter_stage(info);
             }
+            self.said = None;
             self.told_stage = Some(record.stage);
             self.stages_told += 1;
         }
@@ -126,7 +157,7 @@ impl Judging {
 
     /// What the judge says of the stage the release stands in; nothing before it
     /// knows that stage.
-    pub(crate) fn judgement(&self, release: &Release) -> Option<Judgement> {
+    pub(crate) fn judgement(&mut self, release: &Release) -> Option<Judgement> {
         let (index, _) = release.stage()?;
         release.stage_record()?.confirmed_at?;
         if release.requested.stable.is_none() {
@@ -136,8 +167,16 @@ impl Judging {
             .judge
             .as_ref()
             .filter(|_| self.told_stage == Some(index))?;
-        let policy = release.requested.plan.judge.on_unproven;
-        Some(judgement(&judge.verdict(), policy))
+        if self.said.is_none() {
+            let policy = release.requested.plan.judge.on_unproven;
+            self.said = Some(judgement(&judge.verdict(), policy));
+        }
+        self.said.clone()
+    }
+
+    /// The judge's words of the stage the release stands in, as it says them now.
+    pub(crate) fn words(&mut self, release: &Release) -> Option<String> {
+        self.judgement(release).map(|now| now.evidence.summary)
     }
 }
 

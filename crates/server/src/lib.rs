@@ -8,6 +8,7 @@ mod actor;
 mod api;
 mod app;
 mod auth;
+mod backoff;
 mod clock;
 mod dataplane;
 mod error;
@@ -16,16 +17,20 @@ mod judging;
 mod listen;
 mod live;
 mod page;
+mod proxy_keeper;
 pub mod report;
 mod routing;
 mod serve;
+mod service_manager;
 mod view;
 mod world;
 
-pub use api::body;
+pub use api::{body, verify_folder};
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use listen::socket_path;
 pub use live::VersionTraffic;
 pub use serve::{ServeConfig, ServeError, serve};
-pub use view::{ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};
+pub use view::{
+    InstanceView, ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView,
+};

@@ -44,6 +44,8 @@ struct Counts {
 #[derive(Default)]
 pub(crate) struct Live {
     seconds: VecDeque<Second>,
+    /// Traffic by version as of the newest slice: summed up once, looked at often.
+    shown: Vec<VersionTraffic>,
 }
 
 impl Live {
@@ -75,6 +77,7 @@ impl Live {
         while self.seconds.len() > SECONDS {
             self.seconds.pop_front();
         }
+        self.shown = self.sum();
     }
 
     /// The newest second seen, since 1970.
@@ -83,7 +86,11 @@ impl Live {
     }
 
     /// Traffic by version over the last seconds.
-    pub(crate) fn versions(&self) -> Vec<VersionTraffic> {
+    pub(crate) fn versions(&self) -> &[VersionTraffic] {
+        &self.shown
+    }
+
+    fn sum(&self) -> Vec<VersionTraffic> {
         let Some(newest) = self.newest() else {
             return Vec::new();
         };

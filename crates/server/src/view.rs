@@ -1,9 +1,10 @@
 //! Services and releases as people and programs see them.
 
+use crate::app::StartRequest;
 use crate::live::{Live, VersionTraffic};
-use esclusa_model::{Millis, ServiceName, Timestamp, VersionRef};
-use esclusa_plan::{Audience, HoldThen, Requirement, Stage};
-use esclusa_release::{HoldState, Release, Service};
+use esclusa_model::{BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef};
+use esclusa_plan::{Audience, HoldThen, Plan, Requirement, Stage};
+use esclusa_release::{HoldState, Phase, Release, Service, StageRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -49,6 +50,30 @@ pub struct ServiceView {
     pub traffic: Vec<VersionTraffic>,
     /// The newest second that traffic is known of, since 1970; absent without any.
     pub traffic_second: Option<i64>,
+    /// Every instance that has to run, and how it is.
+    #[serde(default)]
+    pub instances: Vec<InstanceView>,
+}
+
+/// One instance that has to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceView {
+    /// Its id.
+    pub instance: String,
+    /// People's name for its version.
+    pub version: String,
+    /// What it runs for: `stable`, `canary`, or `warm` for the version that can be
+    /// returned to.
+    pub role: String,
+    /// `up`, `down`, `starting`, `unknown` before the first look, or `run by others`
+    /// where esclusa keeps no process.
+    pub state: String,
+    /// How often it was started again since this control plane began.
+    pub restarts: u32,
+    /// How it was lost last.
+    pub last_end: Option<String>,
+    /// When it is started next, microseconds since 1970; absent unless it is down.
+    pub next_start_us: Option<i64>,
 }
 
 /// The version before.
@@ -77,8 +102,12 @@ pub struct ReleaseView {
     pub requested_by: String,
     /// When, microseconds since 1970.
     pub requested_at_us: i64,
-    /// Where it stands, in words.
+    /// Digest of the text of the plan that it follows.
+    pub plan_digest: String,
+    /// Where it stands, in words; `queued` while it waits in line.
     pub phase: String,
+    /// Its place in line, from 1, while another release of its service is under way.
+    pub place_in_line: Option<u64>,
     /// The share that it asks for now, such as `25%`.
     pub share: String,
     /// Whether that was read back.
@@ -91,6 +120,8 @@ pub struct ReleaseView {
     pub missing_sign_offs: Vec<String>,
     /// Who paused it.
     pub paused_by: Option<String>,
+    /// Why, where that was said.
+    pub paused_because: Option<String>,
     /// What it waits for.
     pub hold: Option<String>,
     /// When that wait ends, microseconds since 1970; absent when it waits for nothing
@@ -99,7 +130,7 @@ pub struct ReleaseView {
     /// When only a person can move it on, microseconds since 1970. A time to come when
     /// the plan's `hold` runs until then.
     pub needs_person_at_us: Option<i64>,
-    /// What the judge says.
+    /// What the judge says now, and of a stage that is over what it said last.
     pub judged: Option<String>,
     /// Why it goes or went back.
     pub returning_because: Option<String>,
@@ -176,8 +207,9 @@ impl ServiceView {
             cannot_return_because: can_return.err(),
             release: release.map(ReleaseView::new),
             queue: service.queue.iter().map(ToString::to_string).collect(),
-            traffic: traffic.versions(),
+            traffic: traffic.versions().to_vec(),
             traffic_second: traffic.newest(),
+            instances: Vec::new(),
         }
     }
 }
@@ -198,13 +230,22 @@ impl ReleaseView {
             stable: asked.stable.as_ref().map(Into::into),
             requested_by: release.requested_by.to_string(),
             requested_at_us: release.requested_at.0,
+            plan_digest: asked.plan_digest.to_string(),
             phase: release.phase.to_string(),
+            place_in_line: None,
             share: share_in_words(release),
             share_confirmed: release.dial_confirmed(),
-            stages: stages(release),
+            stages: stages(&asked.plan, &release.stages),
             tasks: tasks(release),
-            missing_sign_offs: missing_sign_offs(release),
+            missing_sign_offs: missing_sign_offs(&asked.plan, |role| {
+                release.sign_offs.contains_key(role)
+            }),
             paused_by: release.paused.as_ref().map(|pause| pause.by.to_string()),
+            paused_because: release
+                .paused
+                .as_ref()
+                .and_then(|pause| pause.because.as_ref())
+                .map(|because| because.reason.clone()),
             hold: waiting(release).map(|hold| hold.reason.clone()),
             hold_until_us: hold_end(release, HoldThen::Rollback),
             needs_person_at_us: release
@@ -226,6 +267,48 @@ impl ReleaseView {
                 .map(|ended| ended.outcome.to_string()),
             reason: release.ended.as_ref().map(|ended| ended.reason.clone()),
             ended_at_us: release.ended.as_ref().map(|ended| ended.at.0),
+        }
+    }
+
+    /// One that waits in line: nothing of it is recorded but what was asked for.
+    pub(crate) fn waiting(id: &ReleaseId, asked: &StartRequest, place: usize) -> Self {
+        Self {
+            release: id.to_string(),
+            service: asked.plan.service.to_string(),
+            version: asked.version.to_string(),
+            digest: None,
+            stable: None,
+            requested_by: asked.actor.to_string(),
+            requested_at_us: asked.asked_at.0,
+            plan_digest: asked.plan_digest.to_string(),
+            phase: "queued".to_owned(),
+            place_in_line: u64::try_from(place).ok(),
+            share: BasisPoints::ZERO.to_string(),
+            share_confirmed: false,
+            stages: stages(&asked.plan, &[]),
+            tasks: Vec::new(),
+            missing_sign_offs: missing_sign_offs(&asked.plan, |_| false),
+            paused_by: None,
+            paused_because: None,
+            hold: None,
+            hold_until_us: None,
+            needs_person_at_us: None,
+            judged: None,
+            returning_because: None,
+            outcome: None,
+            reason: None,
+            ended_at_us: None,
+        }
+    }
+
+    /// One that somebody took out of the line before it began.
+    pub(crate) fn taken_out(id: &ReleaseId, asked: &StartRequest) -> Self {
+        Self {
+            phase: Phase::Ended.to_string(),
+            place_in_line: None,
+            outcome: Some(Outcome::Aborted.to_string()),
+            reason: Some("it was taken out of the line before it began".to_owned()),
+            ..Self::waiting(id, asked, 0)
         }
     }
 }
@@ -253,20 +336,13 @@ fn share_in_words(release: &Release) -> String {
     }
 }
 
-fn stages(release: &Release) -> Vec<StageView> {
+fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
     let micros = |at: Timestamp| at.0;
-    release
-        .requested
-        .plan
-        .stages
+    plan.stages
         .iter()
         .enumerate()
         .map(|(index, stage)| {
-            let record = release
-                .stages
-                .iter()
-                .rev()
-                .find(|record| record.stage == index);
+            let record = records.iter().rev().find(|record| record.stage == index);
             let (to, Millis(for_ms)) = match stage {
                 Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_),
                 Stage::Expose(expose) => (audience(&expose.to), expose.for_),
@@ -309,18 +385,15 @@ fn tasks(release: &Release) -> Vec<TaskView> {
         .collect()
 }
 
-fn missing_sign_offs(release: &Release) -> Vec<String> {
-    release
-        .requested
-        .plan
-        .requires
+fn missing_sign_offs(plan: &Plan, given: impl Fn(&str) -> bool) -> Vec<String> {
+    plan.requires
         .iter()
         .filter_map(|requirement| match requirement {
             Requirement::SignOff { roles, .. } => Some(roles),
             Requirement::Check { .. } => None,
         })
         .flatten()
-        .filter(|role| !release.sign_offs.contains_key(*role))
+        .filter(|role| !given(role))
         .cloned()
         .collect()
 }

@@ -84,7 +84,8 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Envelope>, StoreError> {
-        page(self.inner.log.readers(), stream.as_str(), after, limit)
+        let mut reader = self.inner.log.readers().acquire().await?;
+        page(&mut reader, stream.as_str(), after, limit)
             .await?
             .iter()
             .map(envelope)
@@ -180,7 +181,7 @@ async fn move_head(connection: &mut Connection, last: &Envelope) -> Result<(), S
 
 /// Raw rows of a stream behind `after`, in order.
 pub(crate) async fn page(
-    readers: &sqlx::SqlitePool,
+    connection: &mut Connection,
     stream: &str,
     after: u64,
     limit: usize,
@@ -192,7 +193,7 @@ pub(crate) async fn page(
     .bind(stream)
     .bind(i64::try_from(after).unwrap_or(i64::MAX))
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(readers)
+    .fetch_all(connection)
     .await?)
 }
 

@@ -29,4 +29,4 @@ pub use slices::{SliceGap, SlicesStored};
 pub use store::Store;
 pub use tokens::{Revocation, TokenRecord};
 pub use upkeep::{SliceRetention, SliceUpkeep};
-pub use verify::Verification;
+pub use verify::{Verification, verify_folder};

@@ -15,6 +15,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// One connection, inside or outside of a transaction.
 pub(crate) type Connection = SqliteConnection;
+/// A view of the database that nothing changes while it is held; given up when dropped.
+pub(crate) type Snapshot<'c> = sqlx::Transaction<'c, sqlx::Sqlite>;
 /// One row of an answer.
 pub(crate) type Row = sqlx::sqlite::SqliteRow;
 
@@ -106,6 +108,24 @@ impl Drop for Transaction {
             runtime.spawn(async move { writer.roll_back().await });
         }
     }
+}
+
+/// Opens a database file that is only to be read, beside its owner or without one. What
+/// a crash left in the log beside the file is read too.
+pub(crate) async fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    Ok(SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+        .read_only(true)
+        .connect()
+        .await?)
+}
+
+/// What the database holds now, however it grows meanwhile.
+pub(crate) async fn snapshot(connection: &mut Connection) -> Result<Snapshot<'_>, StoreError> {
+    // In WAL mode the first read of a transaction fixes what all of it sees.
+    Ok(connection.begin().await?)
 }
 
 impl Database {

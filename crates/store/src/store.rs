@@ -9,6 +9,9 @@ use sqlx::Row as _;
 use std::path::Path;
 use std::sync::Arc;
 
+/// The event log's file in a data folder.
+pub(crate) const LOG_FILE: &str = "esclusa.db";
+
 /// An owned data folder. Clones share it; it is given free when the last one goes.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -33,7 +36,7 @@ impl Store {
     /// a newer esclusa wrote it, and whatever keeps the disk from being written.
     pub async fn open(dir: &Path, now: Timestamp) -> Result<Self, StoreError> {
         let lock = DataLock::take(dir)?;
-        let log_path = dir.join("esclusa.db");
+        let log_path = dir.join(LOG_FILE);
         let slices_path = dir.join("slices.db");
         create_private(&log_path)?;
         create_private(&slices_path)?;

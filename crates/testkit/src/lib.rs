@@ -8,9 +8,11 @@
 pub mod demo;
 pub mod hitless;
 pub mod load;
+pub mod machine;
 pub mod plane;
 pub mod ports;
 pub mod process;
+pub mod systemd;
 
 mod fetch;
 mod folder;

@@ -1,22 +1,12 @@
 //! Verbs that move a release.
 
 use super::pick;
-use crate::args::{Because, SignOff, Which};
+use crate::args::{Because, SignOff};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use esclusa_server::body::{Asked, Reason, SignOffRequest};
 use serde::Serialize;
-
-pub(super) async fn plain(
-    client: &Client,
-    which: &Which,
-    verb: &str,
-    output: &Output,
-) -> Result<Exit, Failure> {
-    let id = pick::release(client, which).await?;
-    post(client, &id, verb, &serde_json::json!({}), output).await
-}
 
 pub(super) async fn because(
     client: &Client,

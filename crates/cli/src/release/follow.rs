@@ -4,7 +4,7 @@
 //! ends the wait otherwise is that only a person can move the release, or the
 //! command's own deadline; the release goes on in both cases.
 
-use super::lines::{Shown, change_line, live_lines};
+use super::lines::{Shown, change_line, live_lines, without_numbers};
 use super::look::now_us;
 use super::pick;
 use crate::args::Wait;
@@ -106,6 +106,7 @@ struct Follower<'a> {
     position: u64,
     /// Lines that stand on the terminal.
     drawn: usize,
+    /// The last line that was printed, without its numbers.
     told: Option<String>,
 }
 
@@ -217,7 +218,10 @@ impl<'a> Follower<'a> {
                 }
                 self.draw();
             }
-            "queued" => self.talk("waits in line for another release to end"),
+            // Whoever shows the release has said so already.
+            "queued" if self.shown.is_none() => {
+                self.talk("waits in line for another release to end");
+            }
             "error" => {
                 let error: ApiError = read(&message.data)?;
                 self.talk(&error.to_string());
@@ -263,13 +267,15 @@ impl<'a> Follower<'a> {
             }
             Show::Lines | Show::Talk => {
                 let line = change_line(&shown.release);
-                if self.told.as_ref() != Some(&line) {
+                // The judge's numbers move every second; a line is for what they mean.
+                let words = without_numbers(&line);
+                if self.told.as_ref() != Some(&words) {
                     if self.show == Show::Talk {
                         self.output.say(&line);
                     } else {
                         self.output.line(&line);
                     }
-                    self.told = Some(line);
+                    self.told = Some(words);
                 }
             }
         }

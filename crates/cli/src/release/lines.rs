@@ -63,6 +63,26 @@ pub(super) fn change_line(release: &ReleaseView) -> String {
     line
 }
 
+/// A line with every number as one mark: two lines that differ in numbers alone say the
+/// same. Shares and stages are told apart: they are what changes.
+pub(super) fn without_numbers(line: &str) -> String {
+    let Some((standing, said)) = line.split_once("; ") else {
+        return line.to_owned();
+    };
+    let mut out = format!("{standing}; ");
+    let mut in_number = false;
+    for c in said.chars() {
+        let part = c.is_ascii_digit() || (in_number && matches!(c, '.' | ','));
+        if !part {
+            out.push(c);
+        } else if !in_number {
+            out.push('#');
+        }
+        in_number = part;
+    }
+    out
+}
+
 fn headline(release: &ReleaseView, now_us: i64, colour: Colour) -> String {
     let tone = match release.outcome.as_deref() {
         Some("promoted" | "promoted_early") => Tone::Good,
@@ -83,6 +103,9 @@ fn standing(release: &ReleaseView) -> String {
         let reason = release.reason.as_deref().unwrap_or("no reason is recorded");
         return format!("{outcome}: {}", one_line(reason));
     }
+    if let Some(place) = release.place_in_line {
+        return format!("{}, place {place} in line", release.phase);
+    }
     let being_set = if release.share_confirmed {
         ""
     } else {
@@ -97,6 +120,9 @@ fn standing(release: &ReleaseView) -> String {
     }
     if let Some(by) = &release.paused_by {
         words.push_str(&format!(", paused by {by}"));
+        if let Some(because) = &release.paused_because {
+            words.push_str(&format!(" ({})", one_line(because)));
+        }
     }
     words
 }
@@ -227,6 +253,7 @@ mod tests {
         let mut value = json!({
             "release": "0191", "service": "checkout", "version": "2.4.1",
             "digest": "sha256:aa", "requested_by": "ana", "requested_at_us": 0,
+            "plan_digest": "sha256:cc", "place_in_line": null, "paused_because": null,
             "stable": { "name": "2.4.0", "digest": "sha256:bb", "verified": true },
             "phase": "stage 2", "share": "25%", "share_confirmed": true,
             "stages": [
@@ -295,6 +322,45 @@ mod tests {
         let lines = status_lines(&shown(release.clone()), 100_500_000, Colour::Off).join("\n");
         insta::assert_snapshot!(lines);
         assert!(live_lines(&shown(release), 1, Colour::On)[0].starts_with("\u{1b}[31mcheckout"));
+    }
+
+    #[test]
+    fn one_in_line_says_its_place() {
+        let release = view(|v| {
+            v["phase"] = json!("queued");
+            v["place_in_line"] = json!(2);
+            v["judged"] = json!(null);
+        });
+        let line = change_line(&release);
+        assert_eq!(line, "checkout 2.4.1 queued, place 2 in line");
+        assert_ne!(line, without_numbers(&line.replace('2', "1")));
+    }
+
+    #[test]
+    fn numbers_alone_are_no_change() {
+        let at = |share: &str, judged: &str| {
+            without_numbers(&change_line(&view(|v| {
+                v["share"] = json!(share);
+                v["judged"] = json!(judged);
+            })))
+        };
+        let before = at(
+            "25%",
+            "no sign of harm after 4,120 requests, 0.5% worse at most",
+        );
+        let after = at(
+            "25%",
+            "no sign of harm after 98 requests, 12% worse at most",
+        );
+        assert_eq!(before, after);
+        assert_ne!(
+            before,
+            at(
+                "50%",
+                "no sign of harm after 98 requests, 12% worse at most"
+            )
+        );
+        assert_ne!(before, at("25%", "suspicious after 4,120 requests"));
     }
 
     #[test]

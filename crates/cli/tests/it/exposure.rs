@@ -4,6 +4,7 @@ use crate::world::{
     ERRORS_ONLY, LONG, Shop, address, answered, ask, break_version, ends, esclusa, events, listens,
     phase, plan_file, plane, url, version,
 };
+use esclusa_testkit::plane::ControlPlane;
 use esclusa_testkit::process::Running;
 use esclusa_testkit::wait_until;
 use serde_json::Value;
@@ -21,6 +22,18 @@ fn counted(report: &Value, version: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// The judge's words are those of now, not those of the last change that was recorded.
+async fn judged_now(plane: &ControlPlane, release: &str) {
+    let now = wait_until("the judge's present words", LONG, async || {
+        let view = plane.show(release).await;
+        let words = view["judged"].as_str()?.to_owned();
+        let recorded = events(plane, release, "judged").await;
+        let known = |event: &Value| event["payload"]["summary"] == words.as_str();
+        (!recorded.is_empty() && !recorded.iter().any(known)).then_some(())
+    });
+    now.await.unwrap();
+}
+
 // CAN-07, TRF-01: what the proxy counts is what the client saw.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_version_reaches_everybody() {
@@ -35,6 +48,8 @@ async fn a_good_version_reaches_everybody() {
     ));
     let release = plane.release(&plan, "v2").await;
     let load = shop.load(100.0);
+    phase(&plane, &release, "stage 1").await;
+    judged_now(&plane, &release).await;
     let view = phase(&plane, &release, "after").await;
     let load = load.stop().await;
     assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
@@ -157,13 +172,13 @@ async fn warm_up_reaches_only_the_canary() {
     ask_abort(&plane, &release).await;
 }
 
-async fn phase_of_warm_up(plane: &esclusa_testkit::plane::ControlPlane, release: &str) {
+async fn phase_of_warm_up(plane: &ControlPlane, release: &str) {
     plane
         .until(release, LONG, |view| view["phase"] == "stage 1")
         .await;
 }
 
-async fn ask_abort(plane: &esclusa_testkit::plane::ControlPlane, release: &str) {
+async fn ask_abort(plane: &ControlPlane, release: &str) {
     ask(plane, release, "abort").await;
     ends(plane, release, "aborted").await;
 }

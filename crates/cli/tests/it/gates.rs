@@ -85,13 +85,21 @@ async fn people(plane: &ControlPlane) {
         "{view:#}"
     );
     let path = format!("/api/v1/releases/{release}/sign-offs");
-    let sign = async |role: &str| plane.post(&path, json!({ "role": role })).await.0;
+    let words = |role: &str| json!({ "role": role, "reason": format!("seen by {role}") });
+    let sign = async |role: &str| plane.post(&path, words(role)).await.0;
     assert_eq!(sign("gardener").await, 409);
     assert_eq!(sign("tech-lead").await, 200);
     let view = plane.show(&release).await;
     assert_eq!(view["missing_sign_offs"], json!(["security"]), "{view:#}");
     assert_eq!(view["phase"], "preflight", "{view:#}");
     assert_eq!(sign("security").await, 200);
+    // CHK-14: who agreed, when, and in which words.
+    let signed = events(plane, &release, "signed_off").await;
+    let words: Vec<_> = signed
+        .iter()
+        .map(|event| &event["payload"]["comment"])
+        .collect();
+    assert_eq!(words, ["seen by tech-lead", "seen by security"]);
     phase(plane, &release, "stage 1").await;
     ask(plane, &release, "abort").await;
     ends(plane, &release, "aborted").await;

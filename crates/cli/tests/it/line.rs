@@ -30,10 +30,22 @@ async fn a_second_release_is_refused_queued_or_supersedes() {
     let third = third["release"].as_str().unwrap().to_owned();
     let fourth = fourth["release"].as_str().unwrap().to_owned();
     line_is(&plane, &[&third, &fourth]).await;
+    in_line(&plane, &third, "v3", 1).await;
+    in_line(&plane, &fourth, "v4", 2).await;
+    let (_, history) = plane.get("/api/v1/releases?service=shop&limit=2").await;
+    let newest: Vec<_> = history.as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&newest[0]["release"], &newest[1]["release"]),
+        (&json!(fourth), &json!(third)),
+        "{history:#}"
+    );
 
     // Out of the line again, without anything having happened.
     ask(&plane, &fourth, "abort").await;
     line_is(&plane, &[&third]).await;
+    let view = plane.show(&fourth).await;
+    assert_eq!(view["outcome"], "aborted", "{view:#}");
+    assert_eq!(view["place_in_line"], json!(null), "{view:#}");
 
     // The end of the first begins the next.
     ask(&plane, &second, "abort").await;
@@ -52,6 +64,24 @@ async fn a_second_release_is_refused_queued_or_supersedes() {
         .await;
     ask(&plane, &fifth, "abort").await;
     ends(&plane, &fifth, "aborted").await;
+}
+
+/// One in line is shown as what it will be.
+async fn in_line(plane: &ControlPlane, release: &str, version: &str, place: u64) {
+    let (status, view) = plane.get(&format!("/api/v1/releases/{release}")).await;
+    assert_eq!(status, 200, "{view:#}");
+    assert_eq!(view["phase"], "queued", "{view:#}");
+    assert_eq!(view["place_in_line"], json!(place), "{view:#}");
+    assert_eq!(view["version"], version, "{view:#}");
+    assert_eq!(view["requested_by"], "dev", "{view:#}");
+    assert!(view["requested_at_us"].as_i64().unwrap() > 0, "{view:#}");
+    let digest = view["plan_digest"].as_str().unwrap();
+    assert!(digest.starts_with("sha256:"), "{view:#}");
+    assert_eq!(view["stages"][0]["to"], "50%", "{view:#}");
+    let (status, events) = plane
+        .get(&format!("/api/v1/releases/{release}/events"))
+        .await;
+    assert_eq!((status, events), (200, json!([])));
 }
 
 async fn line_is(plane: &ControlPlane, wanted: &[&str]) {

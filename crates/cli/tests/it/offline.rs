@@ -1,6 +1,8 @@
 //! What needs no server.
 
 use super::run;
+use esclusa_model::{StreamId, Timestamp};
+use esclusa_store::{NewEvent, Store};
 use serde_json::Value;
 use std::path::Path;
 
@@ -129,6 +131,62 @@ fn checks_pass_fail_or_are_unknown() {
 fn nothing_asked_is_not_a_pass() {
     let (code, said) = check(folder(GOOD).path());
     assert_eq!((code, &said["asked"]), (6, &Value::from(0)));
+}
+
+/// CHK-14: the record is proved where no server runs, and damage is named.
+#[test]
+fn a_data_folder_is_verified_without_a_server() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let verify = ["audit", "verify", "--data", data.to_str().expect("UTF-8")];
+    let (code, _, talk) = run(dir.path(), &verify);
+    assert!(code == 1 && talk.contains("ESC-0501"), "{code} {talk}");
+    assert!(!data.exists(), "made by a reader");
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(record(&data));
+    let (code, found, talk) = run(dir.path(), &verify);
+    assert_eq!(code, 0, "{talk}");
+    assert!(
+        found.contains("intact") && found.contains("3 events"),
+        "{found}"
+    );
+
+    // One byte of what somebody said.
+    let file = data.join("esclusa.db");
+    let mut bytes = std::fs::read(&file).expect("the record");
+    let said = b"words of event 2";
+    let at = bytes.windows(said.len()).position(|part| part == said);
+    bytes[at.expect("the words")] = b'W';
+    std::fs::write(&file, bytes).expect("written");
+    let (code, found, talk) = run(dir.path(), &verify);
+    assert_eq!(code, 1, "{found}");
+    assert!(found.contains("release/a at position 2"), "{found} {talk}");
+    let (code, found, _) = run(dir.path(), &[&verify[..], &["--json"]].concat());
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!((code, &found["intact"]), (1, &Value::Bool(false)));
+    assert_eq!(found["broken"][0]["position"], 2, "{found}");
+}
+
+/// A stream of three events in a data folder that is closed again.
+async fn record(data: &Path) {
+    let now = Timestamp(1_790_000_000_000_000);
+    let store = Store::open(data, now).await.expect("opens");
+    let events: Vec<NewEvent> = (1..=3)
+        .map(|number| NewEvent {
+            actor: "ana".parse().expect("a name"),
+            kind: "said".into(),
+            payload: format!("words of event {number}").into(),
+        })
+        .collect();
+    let stream = StreamId::new("release/a").expect("a name");
+    store
+        .append(&stream, 0, now, &events)
+        .await
+        .expect("appended");
+    store.close().await;
 }
 
 #[test]

@@ -161,6 +161,23 @@ fn a_release_is_started_looked_at_and_aborted() {
     let (code, _, talk) = run(dir, &["release", "can-return"]);
     assert_eq!(code, 6, "{talk}");
 
+    // CHK-14: what people ask is recorded with what they say.
+    let pause = ["release", "pause", &id, "--reason", "lunch"];
+    assert_eq!(run(dir, &pause).0, 0);
+    let status = json(dir, &["release", "status", "--json"]);
+    assert_eq!(status["paused_because"], "lunch", "{status:#}");
+    let (_, data, _) = run(dir, &["release", "status"]);
+    assert!(data.contains("(lunch)"), "{data}");
+    let resume = ["release", "resume", &id, "--reason", "back again"];
+    assert_eq!(run(dir, &resume).0, 0);
+    let status = json(dir, &["release", "status", "--json"]);
+    assert_eq!(status["paused_because"], Value::Null, "{status:#}");
+    let (_, data, _) = run(dir, &["release", "report", &id]);
+    assert!(
+        data.contains("lunch") && data.contains("back again"),
+        "{data}"
+    );
+
     let abort = ["release", "abort", &id, "--reason", "not today"];
     let (code, _, talk) = run(dir, &abort);
     assert_eq!(code, 0, "{talk}");

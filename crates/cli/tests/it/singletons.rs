@@ -37,8 +37,22 @@ fn active(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// One acts, it is of this version, and never were there two.
-async fn one_acts(plane: &ControlPlane, version: &str) {
+/// The process of this version that runs and does nothing yet.
+async fn stands_by(plane: &ControlPlane, version: &str) -> u32 {
+    let found = esclusa_testkit::wait_until("the standby", Duration::from_secs(30), async || {
+        lines(&plane.work().join("ticks")).iter().find_map(|line| {
+            let rest = line.strip_prefix("track ")?;
+            let pid = rest.strip_suffix(&format!(" {version} standby"))?;
+            pid.parse().ok()
+        })
+    });
+    let pid = found.await.expect("nobody of this version stands by");
+    assert!(runs(pid), "{pid} ended");
+    pid
+}
+
+/// One acts, it is of this version, and never were there two. Which process it is.
+async fn one_acts(plane: &ControlPlane, version: &str) -> u32 {
     let work = plane.work();
     let found = esclusa_testkit::wait_until("the only one", Duration::from_secs(30), async || {
         let [pid] = active(&work.join("active"))[..] else {
@@ -47,12 +61,14 @@ async fn one_acts(plane: &ControlPlane, version: &str) {
         let ticks = lines(&work.join("ticks"));
         let last = ticks.iter().rev().find(|line| line.starts_with("tick "))?;
         last.starts_with(&format!("tick {pid} {version} "))
-            .then_some(())
+            .then_some(pid)
     });
-    let ticks = || lines(&work.join("ticks"));
-    assert!(found.await.is_ok(), "{version}: {:#?}", ticks());
+    let Ok(pid) = found.await else {
+        panic!("{version}: {:#?}", lines(&work.join("ticks")));
+    };
     let violations = lines(&work.join("active").join(VIOLATIONS_FILE));
     assert!(violations.is_empty(), "{violations:#?}");
+    pid
 }
 
 // TRF-18
@@ -81,10 +97,12 @@ async fn singletons_are_handed_over() {
     let load = shop.load(20.0);
     let release = plane.release(&format!("{plan}{BY_HAND}"), "v2").await;
     crate::world::phase(&plane, &release, "stage 1").await;
+    // Told by its environment that it stands by, and by the signal when that ends.
+    let waiting = stands_by(&plane, "v2").await;
     one_acts(&plane, "v1").await;
     promote(&plane, &release).await;
     ends(&plane, &release, "promoted_early").await;
-    one_acts(&plane, "v2").await;
+    assert_eq!(one_acts(&plane, "v2").await, waiting, "it was told");
     ask(&plane, &release, "rollback").await;
     ends(&plane, &release, "rolled_back").await;
     one_acts(&plane, "v1").await;

@@ -75,6 +75,65 @@ fn abort_works_at_every_moment() {
     });
 }
 
+/// The phase behind this one on the whole way there and back. A new one does not compile
+/// until it stands here, and is then aborted from like all others.
+const fn behind(phase: Phase) -> Option<Phase> {
+    Some(match phase {
+        Phase::Preparing => Phase::Preflight,
+        Phase::Preflight => Phase::Before,
+        Phase::Before => Phase::Deploying,
+        Phase::Deploying => Phase::CanaryChecks,
+        Phase::CanaryChecks => Phase::Stage(0),
+        Phase::Stage(5) => Phase::After,
+        Phase::Stage(index) => Phase::Stage(index + 1),
+        Phase::After => Phase::HandOver,
+        Phase::HandOver => Phase::Promoted,
+        Phase::Promoted => Phase::Lowering,
+        Phase::Lowering => Phase::HandingBack,
+        Phase::HandingBack => Phase::Stopping,
+        Phase::Stopping => Phase::Undoing,
+        Phase::Undoing => Phase::Ended,
+        Phase::Ended => return None,
+    })
+}
+
+// RBK-11, RBK-14: every phase there is, each with what an abort must come to.
+#[test]
+fn abort_from_every_phase() {
+    let mut phase = Some(Phase::Preparing);
+    while let Some(now) = phase {
+        let mut world = World::new(full(), Script::default());
+        if now.is_returning() {
+            // The longest way back: everything had begun.
+            let begun = |w: &World| w.journal.release.tasks.contains_key(&Task::HandOver);
+            world.run_until(begun);
+            assert_eq!(world.ask(&abort()), Ok(1));
+        }
+        world.run_until(|w| w.journal.release.phase == now);
+        let asked = world.ask(&abort());
+        let (outcome, reason) = world.finish();
+        if now == Phase::Promoted {
+            assert!(asked.is_err_and(|refused| refused.help.contains("release rollback")));
+            assert_eq!(outcome, Outcome::Promoted);
+            assert_eq!(world.ask(&rollback()), Ok(1));
+            assert_eq!(world.finish().0, Outcome::RolledBack);
+        } else if now == Phase::Ended {
+            assert!(asked.is_err_and(|refused| refused.message.contains("is over: aborted")));
+        } else {
+            let decides = usize::from(!now.is_returning());
+            assert_eq!(asked, Ok(decides), "{now}");
+            let why = "aborted by a person: it smells".to_owned();
+            assert_eq!((outcome, reason), (Outcome::Aborted, why), "{now}");
+        }
+        assert_eq!(world.undone(), undos_of_what_began(&world), "{now}");
+        assert_eq!(world.shown.get(), 0, "{now}");
+        let decided = |event: &Event| matches!(event, Event::ReturnDecided(_));
+        let decisions = world.journal.log.iter().filter(|(e, ..)| decided(e));
+        assert_eq!(decisions.count(), 1, "{now}");
+        phase = behind(now);
+    }
+}
+
 #[test]
 fn rollback_works_at_every_moment() {
     at_every_event(&rollback(), |_, phase, outcome| {
@@ -117,7 +176,12 @@ fn the_first_decision_to_go_back_stands() {
         }
         world.tick(usize::MAX);
     }
-    assert_eq!(world.ask(&abort()), Ok(0));
+    // Nothing of it is left to take back, and nobody is told otherwise.
+    for too_late in [abort(), rollback()] {
+        let refused = world.ask(&too_late).expect_err("over");
+        assert_eq!(refused.message, "the release is over: aborted");
+    }
+    assert_eq!(world.ask(&Command::Supersede { by: "9".into() }), Ok(0));
 }
 
 // RBK-14, TRF-09
@@ -279,7 +343,7 @@ fn nothing_is_passed_before_the_first_stage() {
                 .is_err_and(|e| e.message.contains("preparing"))
         );
     }
-    let asks = |event: &Event| matches!(event, Event::Skipped | Event::PromoteAsked);
+    let asks = |event: &Event| matches!(event, Event::Skipped(_) | Event::PromoteAsked(_));
     assert!(!world.journal.log.iter().any(|(e, ..)| asks(e)));
     assert_eq!(world.finish().0, Outcome::Promoted);
 }

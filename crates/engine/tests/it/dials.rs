@@ -3,8 +3,9 @@
 use crate::plans::{MINUTE, full, short};
 use crate::words::transcript;
 use crate::world::{Dial, Script, World, reading};
-use esclusa_engine::{Command, DIAL_LIMIT};
+use esclusa_engine::Command;
 use esclusa_model::{BasisPoints, Millis, Outcome, Timestamp};
+use esclusa_plan::{DIAL_LIMIT, Plan};
 use esclusa_release::{Event, Phase, ReturnCause};
 
 fn dial(dial: Dial) -> World {
@@ -62,6 +63,27 @@ fn a_dial_that_does_not_fall_is_named() {
         .iter()
         .any(|done| done.starts_with("stop-canary"));
     assert!(!stopped, "users may still be there");
+}
+
+/// The plan says how long a dial may take, up and back.
+#[test]
+fn a_plan_gives_its_dial_more_or_less_time() {
+    let plan = Plan {
+        dial_timeout: Millis(20_000),
+        ..short()
+    };
+    let script = Script {
+        dial: Dial::Mute,
+        ..Script::default()
+    };
+    let mut world = World::new(plan, script);
+    let (outcome, reason) = world.finish();
+    assert_eq!(outcome, Outcome::RollbackFailed);
+    assert_eq!(
+        reason,
+        "the proxy dial of checkout did not go back to 0% within 20s: no reading \
+         (going back because: the proxy dial did not reach 5% within 20s: no reading)"
+    );
 }
 
 #[test]

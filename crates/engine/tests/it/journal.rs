@@ -46,7 +46,7 @@ impl Journal {
             assert!(new.is_nobody(), "exposed on the way back by {event:?}");
         }
         if !new.is_within(&old) {
-            let raises = matches!(event, Event::Advanced { .. } | Event::Resumed);
+            let raises = matches!(event, Event::Advanced { .. } | Event::Resumed(_));
             assert!(raises, "exposure raised by {event:?}");
         }
         self.log.push((event, by, at));

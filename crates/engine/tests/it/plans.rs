@@ -127,6 +127,7 @@ pub(crate) fn full() -> Plan {
         },
         on_conflict: OnConflict::Refuse,
         deploy_timeout: Millis(2 * 60_000),
+        dial_timeout: Millis(120_000),
     }
 }
 

@@ -41,10 +41,10 @@ fn say(event: &Event) -> String {
         Event::HoldEnded => "holds no more".into(),
         Event::ReturnedByProxy { reason } => format!("nobody is exposed: {reason}"),
         Event::OverBudget { stage } => format!("stage {} is over its budget", stage + 1),
-        Event::Paused => "pauses".into(),
-        Event::Resumed => "resumes".into(),
-        Event::Skipped => "skips".into(),
-        Event::PromoteAsked => "promotes".into(),
+        Event::Paused(_) => "pauses".into(),
+        Event::Resumed(_) => "resumes".into(),
+        Event::Skipped(_) => "skips".into(),
+        Event::PromoteAsked(_) => "promotes".into(),
         Event::ReturnDecided(returned) => {
             format!(
                 "<- {} ({:?}): {}",

@@ -2,8 +2,8 @@
 
 use crate::world::{Bursts, Outcome, Plant, World, canary, stable};
 use esclusa_judge::{
-    Comparable, Decision, Grounds, Judge, JudgeConfig, Label, OnUnproven, Reason, StageEnd,
-    Standing, at_stage_end,
+    Comparable, Decision, Grounds, Judge, JudgeConfig, Label, Latency, OnUnproven, Reason,
+    StageEnd, Standing, at_stage_end,
 };
 use esclusa_model::Millis;
 
@@ -214,6 +214,31 @@ fn a_fault_of_both_versions_holds() {
                 .unwrap_or(0);
         assert!(held > 100, "{:?}", outcome.reasons);
     }
+}
+
+// BLD-03: a yardstick that nobody uses cannot be broken.
+#[test]
+fn a_slow_stable_holds_nobody_where_latency_is_not_judged() {
+    let world = World {
+        plants: vec![(60, Plant::Shared(0.0, 4.0))],
+        ..base()
+    };
+    let held = |config: &JudgeConfig| -> u64 {
+        let outcome = world.run(config);
+        assert_eq!(outcome.rollback, None);
+        let held = |code: &str| outcome.reasons.get(code).copied().unwrap_or(0);
+        held("shared_dependency")
+    };
+    assert!(held(&JudgeConfig::default()) > 100, "where it is, it does");
+    let errors_only = JudgeConfig {
+        latency: Latency {
+            p50: None,
+            p95: None,
+            p99: None,
+        },
+        ..JudgeConfig::default()
+    };
+    assert_eq!(held(&errors_only), 0);
 }
 
 #[test]

@@ -153,13 +153,12 @@ fn asks_something(ready: &serde_json::Value) -> bool {
 }
 
 fn singleton(name: &str, component: &Component, driver: &DriverEntry, sink: &mut Sink<'_>) {
-    let told = ["track-hook", "track-signal"];
-    let hook = told
-        .iter()
-        .any(|key| component.run.config.get(key).is_some());
-    if driver.can(Capability::Lifecycle) && !hook {
-        let tracks = driver.can(Capability::Tracks);
-        let help = if tracks {
+    if driver.can(Capability::Lifecycle) && !component.is_told_its_track() {
+        let takes = |key: &str| driver.fields.iter().any(|field| field.name == key);
+        let help = if takes("track-signal") {
+            "add `track-hook`, a command that makes an instance active or quiet, or \
+             `track-signal`, or accept the gap"
+        } else if driver.can(Capability::Tracks) {
             "add `track-hook`, a command that makes an instance active or quiet, or accept the gap"
         } else {
             "run it by a driver that tells instances their track, or accept the gap"

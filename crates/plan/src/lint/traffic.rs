@@ -7,6 +7,7 @@ use crate::model::{Audience, Plan, Stage, Sticky};
 use crate::section::components::DEFAULT_TRAFFIC;
 use crate::sink::{Sink, printable};
 use esclusa_judge::BlindThen;
+use esclusa_model::Millis;
 use std::collections::BTreeSet;
 
 pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
@@ -18,6 +19,7 @@ pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
         judged(plan, driver, web, sink);
         take_over(plan, web, sink);
     }
+    dial_timeout(plan, sink);
     population(plan, sink);
     sticky(plan, sink);
     match driver {
@@ -142,6 +144,33 @@ fn take_over(plan: &Plan, web: bool, sink: &mut Sink<'_>) {
                 plan.traffic.driver
             ),
             "remove `take-over`, or `traffic`",
+        );
+    }
+}
+
+/// The longest time that a plan may give its dial: users who were to go back and do not
+/// are an emergency long before.
+const LONGEST_DIAL: Millis = Millis::from_secs(60 * 60);
+
+fn dial_timeout(plan: &Plan, sink: &mut Sink<'_>) {
+    let limit = plan.dial_timeout;
+    let one_call = plan.traffic.config.get("timeout");
+    let one_call = one_call.and_then(serde_json::Value::as_u64).map(Millis);
+    if limit > LONGEST_DIAL {
+        error(
+            sink,
+            code::ZERO_TIME,
+            "dial-timeout",
+            &format!("a dial that may take {limit} to send users back is not under control"),
+            &format!("write at most {LONGEST_DIAL}; `2m` when absent"),
+        );
+    } else if let Some(call) = one_call.filter(|call| *call >= limit && limit > Millis::ZERO) {
+        warning(
+            sink,
+            code::ZERO_TIME,
+            "dial-timeout",
+            &format!("one call of the dial may take {call}, and it has {limit} in all"),
+            "write a `dial-timeout` of at least two calls, or a shorter `timeout`",
         );
     }
 }

@@ -4,7 +4,7 @@ use super::{components, judge, route, segments, stages, steps};
 use crate::catalog::Catalog;
 use crate::diagnostic as code;
 use crate::fields::Fields;
-use crate::model::{Hold, HoldThen, OnConflict, Plan, TakeOver};
+use crate::model::{DIAL_LIMIT, Hold, HoldThen, OnConflict, Plan, TakeOver};
 use crate::shape::{Block, Key, Scope, Shape};
 use crate::sink::Sink;
 use crate::templates::{self, Template};
@@ -141,6 +141,12 @@ fn last_keys(catalog: &Catalog) -> Vec<Key> {
             "Longest time for all instances of the canary to become ready.",
         )
         .default("5m"),
+        Key::new(
+            "dial-timeout",
+            Shape::Duration,
+            "Longest time for what turns the share to show what was asked, up or back.",
+        )
+        .default("2m"),
     ]
 }
 
@@ -207,6 +213,7 @@ pub(crate) fn build(root: &Fields, catalog: &Catalog, sink: &mut Sink<'_>) -> Op
     let hold = root.block("hold").unwrap_or_default();
     steps::not_zero(&hold, "for", sink);
     steps::not_zero(root, "deploy-timeout", sink);
+    steps::not_zero(root, "dial-timeout", sink);
     Some(Plan {
         service: ServiceName::new(root.text("service").unwrap_or_else(|| "unnamed".to_owned()))
             .ok()?,
@@ -243,6 +250,7 @@ pub(crate) fn build(root: &Fields, catalog: &Catalog, sink: &mut Sink<'_>) -> Op
             _ => OnConflict::Refuse,
         },
         deploy_timeout: root.duration("deploy-timeout").unwrap_or(Millis::ZERO),
+        dial_timeout: root.duration("dial-timeout").unwrap_or(DIAL_LIMIT),
     })
 }
 

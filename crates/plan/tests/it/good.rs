@@ -53,6 +53,38 @@ fn a_stored_plan_is_read_back() {
 }
 
 #[test]
+fn a_dial_without_time_for_one_call_is_warned_of() {
+    let external = source("external");
+    let hasty = SourceFile::new("hasty.yaml", external.text + "dial-timeout: 15s\n");
+    let warnings = accepted(&hasty).warnings;
+    let found = warnings.iter().find(|found| found.path == "dial-timeout");
+    assert!(
+        found.is_some_and(|found| found.code == "ESC-0209" && found.message.contains("20s")),
+        "{warnings:?}"
+    );
+    assert!(
+        accepted(&source("external"))
+            .warnings
+            .iter()
+            .all(|w| w.path != "dial-timeout")
+    );
+}
+
+/// A plan of a release that began before plans had the key.
+#[test]
+fn a_stored_plan_without_a_dial_timeout_has_the_usual_one() {
+    let plan = accepted(&source("checkout")).plan;
+    let mut stored = serde_json::to_value(&plan).expect("plans are serialisable");
+    let field = stored
+        .as_object_mut()
+        .expect("fields")
+        .remove("dial_timeout");
+    assert!(field.is_some());
+    let back: Plan = serde_json::from_value(stored).expect("a stored plan");
+    assert_eq!(back.dial_timeout, esclusa_plan::DIAL_LIMIT);
+}
+
+#[test]
 fn a_single_component_is_the_same_as_a_named_one() {
     let named = SourceFile::new(
         "named.yaml",

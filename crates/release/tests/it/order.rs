@@ -259,16 +259,16 @@ fn a_share_returned_by_a_proxy_stays_down_until_a_person_resumes() {
     refused(&mut release, &advanced(Phase::Stage(3)));
     let others = [
         Event::HoldEnded,
-        Event::Paused,
-        Event::PromoteAsked,
-        Event::Skipped,
+        Event::Paused(None),
+        Event::PromoteAsked(None),
+        Event::Skipped(None),
         confirmed(0),
     ];
     for event in others {
         take(&mut release, std::slice::from_ref(&event), 7);
         assert!(release.exposure().is_nobody(), "{event:?}");
     }
-    take(&mut release, &[Event::Resumed], 8);
+    take(&mut release, &[Event::Resumed(None)], 8);
     assert_eq!(release.exposure().share.get(), 500);
     assert_eq!(release.exposure_since, at(8));
     assert!(!release.dial_confirmed());
@@ -289,10 +289,10 @@ fn a_hold_counts_from_its_beginning_and_anew_after_a_person() {
     take(&mut release, &[hold("b")], 6);
     let since = |release: &Release| release.hold.as_ref().map(|h| (h.reason.clone(), h.since));
     assert_eq!(since(&release), Some(("b".into(), at(5))));
-    take(&mut release, &[Event::Paused], 7);
+    take(&mut release, &[Event::Paused(None)], 7);
     assert_eq!(since(&release), None);
     take(&mut release, &[hold("paused")], 7);
-    take(&mut release, &[Event::Resumed, hold("c")], 8);
+    take(&mut release, &[Event::Resumed(None), hold("c")], 8);
     assert_eq!(since(&release), Some(("c".into(), at(8))));
     take(&mut release, &[advanced(Phase::Stage(3))], 9);
     assert_eq!(since(&release), None);
@@ -305,10 +305,10 @@ fn what_belongs_to_the_way_forward_is_refused_elsewhere() {
         Event::HoldBegan { reason: "x".into() },
         Event::HoldEnded,
         Event::OverBudget { stage: 2 },
-        Event::Paused,
-        Event::Resumed,
-        Event::Skipped,
-        Event::PromoteAsked,
+        Event::Paused(None),
+        Event::Resumed(None),
+        Event::Skipped(None),
+        Event::PromoteAsked(None),
     ];
     let mut back = at_phase(Phase::Stage(2));
     take(&mut back, &[returned(Outcome::Aborted)], 2);
@@ -316,7 +316,7 @@ fn what_belongs_to_the_way_forward_is_refused_elsewhere() {
         refused(&mut back, event);
         refused(&mut at_phase(Phase::Promoted), event);
     }
-    for event in [Event::Skipped, Event::PromoteAsked] {
+    for event in [Event::Skipped(None), Event::PromoteAsked(None)] {
         refused(&mut begun(), &event);
         refused(&mut at_phase(Phase::After), &event);
     }

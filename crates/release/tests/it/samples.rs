@@ -10,8 +10,8 @@ use esclusa_plan::{
     Step, Undo, WarmUp,
 };
 use esclusa_release::{
-    Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, Phase, Requested,
-    ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
+    Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, Phase,
+    Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
 };
 use std::collections::BTreeMap;
 
@@ -108,6 +108,7 @@ pub(crate) fn plan() -> Plan {
         },
         on_conflict: OnConflict::Queue,
         deploy_timeout: Millis(120_000),
+        dial_timeout: Millis(120_000),
     }
 }
 
@@ -213,10 +214,14 @@ pub(crate) fn events() -> Vec<Event> {
         Event::HoldEnded,
         Event::ReturnedByProxy { reason: reason() },
         Event::OverBudget { stage: 2 },
-        Event::Paused,
-        Event::Resumed,
-        Event::Skipped,
-        Event::PromoteAsked,
+        Event::Paused(None),
+        Event::Resumed(None),
+        Event::Skipped(None),
+        Event::PromoteAsked(None),
+        Event::Paused(Because::said("lunch")),
+        Event::Resumed(Because::said("back from lunch")),
+        Event::Skipped(Because::said("seen enough")),
+        Event::PromoteAsked(Because::said("the fix is urgent")),
         returned(Outcome::RolledBack),
         Event::Ended {
             outcome: Outcome::RollbackFailed,

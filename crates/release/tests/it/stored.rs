@@ -62,10 +62,10 @@ fn every_kind_has_a_sample() {
             Event::HoldEnded => 10,
             Event::ReturnedByProxy { .. } => 11,
             Event::OverBudget { .. } => 12,
-            Event::Paused => 13,
-            Event::Resumed => 14,
-            Event::Skipped => 15,
-            Event::PromoteAsked => 16,
+            Event::Paused(_) => 13,
+            Event::Resumed(_) => 14,
+            Event::Skipped(_) => 15,
+            Event::PromoteAsked(_) => 16,
             Event::ReturnDecided(_) => 17,
             Event::Ended { .. } => 18,
         }] = true;
@@ -106,6 +106,25 @@ fn what_is_stored_is_read_back() {
             event
         );
     }
+}
+
+/// What was recorded before people could say why is read as before.
+#[test]
+fn a_reason_is_optional_and_never_empty() {
+    for (kind, event) in [
+        ("paused", Event::Paused(None)),
+        ("resumed", Event::Resumed(None)),
+        ("skipped", Event::Skipped(None)),
+        ("promote_asked", Event::PromoteAsked(None)),
+    ] {
+        let stored = (kind.to_owned(), Value::Null);
+        assert_eq!(event.to_stored().expect("JSON"), stored);
+        assert_eq!(Event::from_stored(kind, &Value::Null).expect(kind), event);
+        assert_eq!(event.clone().because(""), event);
+        let (_, payload) = event.because("lunch").to_stored().expect("JSON");
+        assert_eq!(payload, json!({ "reason": "lunch" }));
+    }
+    assert_eq!(Event::HoldEnded.because("lunch"), Event::HoldEnded);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use crate::app::StartRequest;
 use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
-use crate::world::wake_deployed;
 use esclusa_engine::Command;
 use esclusa_model::{ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef};
 use esclusa_plan::{OnConflict, TakeOver};
@@ -16,11 +15,13 @@ use esclusa_release::{
     Deployed, Event, InstanceRecord, Release, Requested, ServiceEvent, upstream_address,
 };
 use esclusa_store::NewEvent;
+use esclusa_wire::RouteMatch;
 use std::collections::BTreeMap;
 
 impl ServiceActor {
     /// Starts a release, or puts it in line, as its plan says.
     pub(super) async fn admit(&mut self, request: StartRequest) -> Result<ReleaseId, ApiError> {
+        self.has_requests_of_its_own(&request).await?;
         let id = clock::new_release_id();
         if let Some(active) = self.service.active.clone() {
             match request.on_conflict.unwrap_or(request.plan.on_conflict) {
@@ -38,6 +39,34 @@ impl ServiceActor {
         }
         self.begin(id.clone(), request).await?;
         Ok(id)
+    }
+
+    /// Two services with the same requests cannot both have them; the second is told so
+    /// before anything of it begins.
+    async fn has_requests_of_its_own(&self, request: &StartRequest) -> Result<(), ApiError> {
+        let Some(route) = &request.plan.route else {
+            return Ok(());
+        };
+        let matches = RouteMatch {
+            host: route.host.clone(),
+            path: route.path.clone(),
+        };
+        let dataplane = &self.shared.dataplane;
+        match dataplane
+            .takes_the_same(&self.service.name, &route.listen, &matches)
+            .await
+        {
+            None => Ok(()),
+            Some(other) => Err(ApiError::new(
+                ErrorKind::Conflict,
+                "ESC-0306",
+                format!(
+                    "service {other} takes the same requests on {}",
+                    route.listen
+                ),
+                "give one of them another listen address, host or path under `route`",
+            )),
+        }
     }
 
     async fn enqueue(
@@ -111,6 +140,7 @@ impl ServiceActor {
             .map_err(|e| not_recorded(&e))?;
         let release = Release::begin(requested, request.actor, at);
         let judging = Judging::begin(&self.shared.store, &release).await;
+        self.care.forget_evidence_of_others(&id);
         self.run = Some(Run::new(release, 1, judging));
         Ok(())
     }
@@ -149,16 +179,17 @@ impl ServiceActor {
                 self.waiting.insert(waiting.clone(), request);
             }
         }
-        if let Some(stable) = self.service.stable.clone() {
-            let (shared, service) = (self.shared.clone(), self.service.name.clone());
-            tokio::spawn(async move { wake_deployed(&shared, &service, &stable).await });
-        }
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
-        let Some(id) = self.service.active.clone().or(warm) else {
+        let last = self.service.last.clone();
+        let Some(id) = self.service.active.clone().or(warm).or(last) else {
             return Ok(());
         };
         let events = read_all(&self.shared.store, &StreamId::release(&id)).await?;
         if let Some(release) = fold(&events)? {
+            if release.requested.plan.traffic.driver != "proxy" {
+                // Its own dial shows it to users: our proxy is never asked.
+                self.shared.dataplane.asks_nothing(&self.service.name).await;
+            }
             let judging = Judging::begin(&self.shared.store, &release).await;
             let position = events.last().map_or(0, |event| event.position);
             self.run = Some(Run::new(release, position, judging));

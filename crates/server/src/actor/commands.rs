@@ -24,9 +24,13 @@ impl ServiceActor {
             .as_ref()
             .filter(|run| run.id() == release)
             .ok_or_else(|| over(release))?;
-        let asked = match asked {
-            AskedCommand::Plain(command) => command,
-            AskedCommand::Rollback { reason } => Command::Rollback { reason, can_return },
+        let (asked, because) = match asked {
+            AskedCommand::Plain(command) => (command, String::new()),
+            AskedCommand::Because { command, reason } => (command, reason),
+            AskedCommand::Rollback { reason } => {
+                let command = Command::Rollback { reason, can_return };
+                (command, String::new())
+            }
         };
         let events = command(&run.release, &asked).map_err(|refused| {
             ApiError::new(
@@ -39,6 +43,8 @@ impl ServiceActor {
         if events.is_empty() {
             return Ok(());
         }
+        let events = events.into_iter().map(|event| event.because(&because));
+        let events = events.collect();
         let undone = run.release.phase == Phase::Promoted;
         let committed = self.commit(events, by).await;
         if undone && self.service.active.is_none() {
@@ -96,6 +102,9 @@ impl ServiceActor {
                 "version {} is being stopped",
                 warm.deployed.version.name
             ));
+        }
+        if let Some(down) = self.care.warm_is_down() {
+            return Err(down);
         }
         Ok(())
     }

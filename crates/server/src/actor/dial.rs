@@ -1,5 +1,6 @@
 //! Makes the dial show what the state asks for, and reads it back.
 
+use super::run::Call;
 use super::{Message, ServiceActor};
 use crate::clock;
 use crate::routing::service_route;
@@ -13,6 +14,9 @@ use esclusa_wire::ServiceRoute;
 const ASK_EVERY: Millis = Millis(250);
 /// How old a reading may grow before the dial is read again.
 const READ_EVERY: Millis = Millis(1_000);
+/// Both for a release that is over: nothing follows from what is read any more, it is
+/// only kept so.
+const REST_EVERY: Millis = Millis(10_000);
 
 impl ServiceActor {
     /// Makes the world match the state: tasks, then the dial.
@@ -25,21 +29,29 @@ impl ServiceActor {
     }
 
     fn turn_dial(&mut self, exposure: &Exposure) {
+        let Some(run) = &self.run else { return };
+        let (service, release) = (self.placed_service(), self.placed_release(&run.release));
+        let route = service_route(&service, Some(&release), exposure, &self.cookie_key);
+        let built_in = run.release.requested.plan.traffic.driver == "proxy";
+        let call = run.dial.next_call(exposure);
+        let ask = if built_in {
+            None
+        } else {
+            DriverDial::new(&service, &release, call == Call::Set)
+        };
         let Some(run) = &mut self.run else { return };
-        let plan = &run.release.requested.plan;
-        let route = service_route(
-            &self.service,
-            Some(&run.release),
-            exposure,
-            &self.cookie_key,
-        );
+        let (read_every, ask_every) = if run.is_at_rest() {
+            (REST_EVERY, REST_EVERY)
+        } else {
+            (READ_EVERY, ASK_EVERY)
+        };
         if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
             return;
         }
         let fresh = run.dial.reading.as_ref().is_some_and(|reading| {
             reading.asked == *exposure
                 && reading.state == DialState::Converged
-                && clock::now().since(reading.at) < READ_EVERY
+                && clock::now().since(reading.at) < read_every
                 && reading.at >= run.release.phase_since
         });
         if fresh && run.dial.route == route {
@@ -52,7 +64,7 @@ impl ServiceActor {
                 .reading
                 .as_ref()
                 .is_some_and(|reading| reading.asked == *exposure);
-        if repeated && clock::now().since(run.dial.asked_at) < ASK_EVERY {
+        if repeated && clock::now().since(run.dial.asked_at) < ask_every {
             return;
         }
         run.dial.asking = Some(exposure.clone());
@@ -61,7 +73,7 @@ impl ServiceActor {
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
-        if plan.traffic.driver == "proxy" {
+        if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {
                 let reading = ask_proxy(&shared, &service, &release, route, asked).await;
@@ -69,13 +81,8 @@ impl ServiceActor {
             });
             return;
         }
-        // What was set is only read again; a dial that cannot tell is set again.
-        let turn = run.dial.reading.as_ref().is_none_or(|reading| {
-            reading.asked != *exposure || reading.state == DialState::Unknown
-        });
-        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else {
-            return;
-        };
+        let Some(ask) = ask else { return };
+        run.dial.call = call;
         tokio::spawn(async move {
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;
@@ -91,6 +98,12 @@ impl ServiceActor {
             run.dial.asking = None;
         }
         if reading.asked == run.release.exposure() {
+            let known = run.dial.reading.as_ref();
+            let same = known.is_some_and(|known| known.asked == reading.asked);
+            run.dial.taken = match run.dial.call {
+                Call::Set => reading.state != DialState::Unknown,
+                Call::Read => same && run.dial.taken,
+            };
             run.dial.reading = Some(reading);
         }
     }
@@ -104,6 +117,7 @@ async fn ask_proxy(
     asked: Exposure,
 ) -> DialReading {
     let share = asked.share;
+    let listen = route.as_ref().map(|route| route.listen.clone());
     let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
     {
         // Its own return is not undone by telling it the same again.
@@ -112,8 +126,20 @@ async fn ask_proxy(
             (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
         }
         Ok(generation) => {
-            let detail = format!("generation {generation} is in force");
-            (Some(share), DialState::Converged, Some(generation), detail)
+            let shut = listen.and_then(|listen| {
+                let why = shared.dataplane.listen_error(&listen)?;
+                Some(format!("the proxy cannot listen on {listen}: {why}"))
+            });
+            match shut {
+                // Nobody is exposed there, and nobody is served either.
+                Some(detail) if share.get() > 0 => {
+                    (None, DialState::Pending, Some(generation), detail)
+                }
+                _ => {
+                    let detail = format!("generation {generation} is in force");
+                    (Some(share), DialState::Converged, Some(generation), detail)
+                }
+            }
         }
         Err(error) => (None, DialState::Unknown, None, error.to_string()),
     };

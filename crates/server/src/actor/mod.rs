@@ -5,20 +5,23 @@
 //! else after.
 
 mod admit;
+mod care;
 mod commands;
 mod dial;
 mod journal;
 mod observe;
 mod run;
 mod tasks;
+mod tend;
 mod warm;
 
 use crate::app::{Shared, StartRequest};
 use crate::dataplane::Counted;
 use crate::error::ApiError;
 use crate::view::ServiceView;
+use esclusa_drivers::run::Pulse;
 use esclusa_engine::{Command, Completion, DialReading};
-use esclusa_model::{Actor, ReleaseId, ServiceName};
+use esclusa_model::{Actor, InstanceId, ReleaseId, ServiceName};
 use esclusa_release::{Service, Task};
 use run::Run;
 
@@ -28,9 +31,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-/// How often deadlines and read-backs are looked at when nothing else happens.
+/// How often deadlines and read-backs are looked at when nothing else happens, while a
+/// release is under way.
 const TICK: Duration = Duration::from_millis(100);
+/// The same where none is: the end of a warm version, a dial that is only kept.
+const REST_TICK: Duration = Duration::from_secs(1);
 
 /// What an actor is told.
 pub(crate) enum Message {
@@ -54,6 +61,10 @@ pub(crate) enum Message {
     Dialled(ReleaseId, DialReading),
     /// Instances of a warm version are stopped, or not.
     WarmStopped(esclusa_model::Digest, Result<(), String>),
+    /// Instances were looked at.
+    Seen(Vec<(InstanceId, Pulse)>),
+    /// An instance was started again, and where it answers; or why it does not run.
+    Started(InstanceId, Result<Option<String>, String>),
 }
 
 /// A command as people give it; whether going back is possible is found out here.
@@ -61,6 +72,13 @@ pub(crate) enum Message {
 pub(crate) enum AskedCommand {
     /// Needs nothing but the release.
     Plain(Command),
+    /// The same, with words for the record.
+    Because {
+        /// The command.
+        command: Command,
+        /// Why, possibly empty.
+        reason: String,
+    },
     /// Needs to know whether the version before can take over.
     Rollback {
         /// Why, possibly empty.
@@ -73,6 +91,8 @@ pub(crate) enum AskedCommand {
 pub(crate) struct ActorHandle {
     pub inbox: mpsc::Sender<Message>,
     pub view: watch::Receiver<Arc<ServiceView>>,
+    /// Whether each instance that has to run does, or has been tried.
+    pub settled: watch::Receiver<bool>,
 }
 
 /// The actor's own state.
@@ -93,8 +113,13 @@ pub(crate) struct ServiceActor {
     traffic: crate::live::Live,
     /// Whether the warm version is being stopped right now.
     stopping_warm: bool,
-    /// What the data plane was last asked to do for the service outside a release.
+    /// Whether the route that follows from all this is in force outside a release.
     published: bool,
+    /// Why it is not yet, as it was told last.
+    rest_trouble: Option<String>,
+    /// What is known of the service's instances.
+    care: care::Care,
+    settled: watch::Sender<bool>,
 }
 
 impl ServiceActor {
@@ -108,9 +133,11 @@ impl ServiceActor {
         let (service, position) = journal::load_service(&shared.store, &name).await?;
         let traffic = crate::live::Live::default();
         let view = watch::channel(Arc::new(ServiceView::unknown(&name))).0;
+        let settled = watch::channel(false).0;
         let handle = ActorHandle {
             inbox: own.clone(),
             view: view.subscribe(),
+            settled: settled.subscribe(),
         };
         let mut actor = Self {
             slices: shared.dataplane.slices(),
@@ -126,6 +153,9 @@ impl ServiceActor {
             traffic,
             stopping_warm: false,
             published: false,
+            rest_trouble: None,
+            care: care::Care::default(),
+            settled,
         };
         actor.resume().await?;
         tokio::spawn(actor.live());
@@ -133,18 +163,34 @@ impl ServiceActor {
     }
 
     async fn live(mut self) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut look_at = Instant::now();
         loop {
-            tokio::select! {
+            let news = tokio::select! {
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.take(message).await,
+                    Some(message) => {
+                        self.take(message).await;
+                        true
+                    }
                     None => return,
                 },
                 counted = self.slices.recv() => self.count(counted),
-                _ = tick.tick() => {}
+                () = tokio::time::sleep_until(look_at) => true,
+            };
+            // What other services count is none of ours, and comes often.
+            if news || Instant::now() >= look_at {
+                self.turn().await;
+                look_at = Instant::now() + self.tick();
             }
-            self.turn().await;
+        }
+    }
+
+    /// How long nothing need be looked at if nothing happens.
+    fn tick(&self) -> Duration {
+        let at_rest = self.run.as_ref().is_none_or(Run::is_at_rest);
+        if at_rest && self.service.active.is_none() && self.service.queue.is_empty() {
+            REST_TICK
+        } else {
+            TICK
         }
     }
 
@@ -153,11 +199,14 @@ impl ServiceActor {
         match message {
             Message::Start(request, reply) => {
                 let outcome = self.admit(*request).await;
+                // Whoever asked may look at once, and finds what was answered.
+                self.show();
                 // Whoever asked may be gone; the release goes on.
                 let _ = reply.send(outcome);
             }
             Message::Command(release, command, by, reply) => {
                 let outcome = self.command(&release, command, &by).await;
+                self.show();
                 let _ = reply.send(outcome);
             }
             Message::Completed(release, task, attempt, completion) => {
@@ -166,25 +215,30 @@ impl ServiceActor {
             Message::Gone(release, task) => self.gone(&release, task),
             Message::Dialled(release, reading) => self.dialled(&release, reading),
             Message::WarmStopped(version, outcome) => self.warm_stopped(version, outcome).await,
+            Message::Seen(seen) => self.seen(seen),
+            Message::Started(id, outcome) => self.started(&id, outcome),
         }
     }
 
-    fn count(&mut self, counted: Result<Counted, broadcast::error::RecvError>) {
+    /// Takes a slice; whether it was ours.
+    fn count(&mut self, counted: Result<Counted, broadcast::error::RecvError>) -> bool {
         match counted {
             Ok(counted) if counted.1.slice.service == self.service.name => {
                 self.traffic.take(&counted.1.slice);
                 if let Some(run) = &mut self.run {
                     run.judging.take(&counted.0, &counted.1);
                 }
+                true
             }
-            Ok(_) => {}
+            Ok(_) => false,
             // A judge that missed slices reads them again from the store.
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 if let Some(run) = &mut self.run {
                     run.judging.lagged();
                 }
+                true
             }
-            Err(broadcast::error::RecvError::Closed) => {}
+            Err(broadcast::error::RecvError::Closed) => false,
         }
     }
 
@@ -194,6 +248,12 @@ impl ServiceActor {
         self.reconcile();
         self.keep_records().await;
         self.keep_house().await;
+        self.tend();
+        self.show();
+    }
+
+    /// Shows the service as it is now.
+    fn show(&mut self) {
         let view = Arc::new(self.make_view());
         self.view.send_if_modified(|known| {
             let changed = **known != *view;

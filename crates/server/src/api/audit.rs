@@ -4,7 +4,9 @@ use super::ApiState;
 use crate::error::ApiError;
 use axum::Json;
 use axum::extract::State;
+use esclusa_store::Verification;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// What a check of all recorded streams found.
@@ -37,16 +39,31 @@ pub struct DamageView {
     responses((status = 200, description = "Checked; damage is a finding, not an error", body = AuditView))
 )]
 pub(super) async fn verify(State(state): State<ApiState>) -> Result<Json<AuditView>, ApiError> {
-    let found = state.app.shared.store.verify().await?;
-    let broken = found.broken.iter().map(|damage| DamageView {
-        stream: damage.stream.to_string(),
-        position: damage.position,
-        what: damage.what.to_owned(),
-    });
-    Ok(Json(AuditView {
-        intact: found.broken.is_empty(),
-        streams: found.streams,
-        events: found.events,
-        broken: broken.collect(),
-    }))
+    Ok(Json(state.app.shared.store.verify().await?.into()))
+}
+
+impl From<Verification> for AuditView {
+    fn from(found: Verification) -> Self {
+        let broken = found.broken.iter().map(|damage| DamageView {
+            stream: damage.stream.to_string(),
+            position: damage.position,
+            what: damage.what.to_owned(),
+        });
+        Self {
+            intact: found.broken.is_empty(),
+            streams: found.streams,
+            events: found.events,
+            broken: broken.collect(),
+        }
+    }
+}
+
+/// The same of a data folder that no server needs to run for; nothing when there is no
+/// record in it. Nothing is written, and it may be read beside a server.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn verify_folder(data: &Path) -> Result<Option<AuditView>, ApiError> {
+    let found = esclusa_store::verify_folder(data).await?;
+    Ok(found.map(Into::into))
 }

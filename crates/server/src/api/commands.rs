@@ -1,7 +1,7 @@
 //! What people ask of a release. Whether it can be done is the engine's to say.
 
 use super::ApiState;
-use super::answer::{Body, Named, bad_input};
+use super::answer::{Body, MaybeBody, Named, bad_input};
 use crate::app::Ask;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -29,8 +29,9 @@ pub struct Reason {
 pub struct SignOffRequest {
     /// The role in which the caller agrees; one that the token has.
     pub role: String,
-    /// In words; may be empty.
-    #[serde(default)]
+    /// In words; may be empty. Also read under the name `reason`, as other commands
+    /// call it.
+    #[serde(default, alias = "reason")]
     pub comment: String,
 }
 
@@ -41,36 +42,14 @@ pub struct Asked {
     pub release: String,
 }
 
-/// The handlers of commands without words, each under its own address.
+/// The handlers of commands, each under its own address. All take a reason, and a body
+/// that is not sent is one without words.
 macro_rules! command {
-    ($name:ident, $path:literal, $ask:expr, $doc:literal) => {
-        #[doc = $doc]
-        #[utoipa::path(
-                    post, path = $path, tag = "releases",
-                    params(("id" = String, Path, description = "The release's id")),
-                    responses(
-                        (status = 200, body = Asked),
-                        (status = 404, body = ApiError),
-                        (status = 409, description = "Not possible in this state", body = ApiError),
-                        (status = 503, description = "It could not be recorded", body = ApiError),
-                    )
-                )]
-        pub(super) async fn $name(
-            State(state): State<ApiState>,
-            Extension(caller): Extension<Caller>,
-            Named(id): Named<ReleaseId>,
-        ) -> Result<Json<Asked>, ApiError> {
-            ask(&state, &id, $ask, &caller).await
-        }
-    };
-}
-
-/// The handlers of commands that take a reason.
-macro_rules! return_command {
     ($name:ident, $path:literal, $ask:ident, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(
-                    post, path = $path, tag = "releases", request_body = Reason,
+                    post, path = $path, tag = "releases",
+                    request_body(content = Option<Reason>, description = "Why, in words; may be left out"),
                     params(("id" = String, Path, description = "The release's id")),
                     responses(
                         (status = 200, body = Asked),
@@ -83,7 +62,7 @@ macro_rules! return_command {
             State(state): State<ApiState>,
             Extension(caller): Extension<Caller>,
             Named(id): Named<ReleaseId>,
-            Body(Reason { reason }): Body<Reason>,
+            MaybeBody(Reason { reason }): MaybeBody<Reason>,
         ) -> Result<Json<Asked>, ApiError> {
             check_words(&reason)?;
             ask(&state, &id, Ask::$ask { reason }, &caller).await
@@ -94,34 +73,34 @@ macro_rules! return_command {
 command!(
     pause,
     "/api/v1/releases/{id}/pause",
-    Ask::Pause,
+    Pause,
     "Stops the advance; the judge goes on watching"
 );
 command!(
     resume,
     "/api/v1/releases/{id}/resume",
-    Ask::Resume,
+    Resume,
     "Lets the release advance again"
 );
 command!(
     skip,
     "/api/v1/releases/{id}/skip",
-    Ask::Skip,
+    Skip,
     "Passes what is left of the present stage"
 );
 command!(
     promote,
     "/api/v1/releases/{id}/promote",
-    Ask::Promote,
+    Promote,
     "Goes to 100 % now"
 );
-return_command!(
+command!(
     abort,
     "/api/v1/releases/{id}/abort",
     Abort,
     "Returns everything that the release changed"
 );
-return_command!(
+command!(
     rollback,
     "/api/v1/releases/{id}/rollback",
     Rollback,

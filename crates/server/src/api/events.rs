@@ -65,7 +65,8 @@ pub(super) async fn list(
     let after = from.after.unwrap_or(0);
     let events = state.app.events(&id, after).await?;
     if events.is_empty() && after == 0 {
-        return Err(ApiError::release_not_found(id.as_str()));
+        // One that waits in line has none yet; of one nobody knows there is no list.
+        state.app.release_view(&id).await?;
     }
     Ok(Json(events.into_iter().map(Into::into).collect()))
 }

@@ -39,6 +39,7 @@ pub mod body {
     pub use super::tokens::{CreateToken, CreatedToken, TokenView};
 }
 
+pub use audit::verify_folder;
 pub(crate) use door::Door;
 pub(crate) use routes::router;
 pub(crate) use state::ApiState;

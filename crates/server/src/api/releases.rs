@@ -4,7 +4,7 @@ use super::ApiState;
 use super::answer::{Body, Named, Params, bad_input};
 use crate::app::AskStart;
 use crate::auth::Caller;
-use crate::error::{ApiError, ErrorKind};
+use crate::error::ApiError;
 use crate::view::ReleaseView;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -110,12 +110,7 @@ pub(super) async fn start(
             actor: caller.actor,
         })
         .await?;
-    // A release in line has no stream yet.
-    let queued = match state.app.release(&id).await {
-        Ok(_) => false,
-        Err(error) if error.kind == ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
+    let queued = state.app.release_view(&id).await?.place_in_line.is_some();
     Ok((
         StatusCode::CREATED,
         Json(Started {
@@ -125,7 +120,7 @@ pub(super) async fn start(
     ))
 }
 
-/// Releases, newest first
+/// Releases, newest first, those that wait in line too
 #[utoipa::path(
     get, path = "/api/v1/releases", tag = "releases", params(Which),
     responses((status = 200, body = Vec<ReleaseView>), (status = 400, body = ApiError))
@@ -146,7 +141,7 @@ pub(super) async fn list(
     ))
 }
 
-/// One release
+/// One release, also one that waits in line
 #[utoipa::path(
     get, path = "/api/v1/releases/{id}", tag = "releases",
     params(("id" = String, Path, description = "The release's id")),
@@ -156,5 +151,5 @@ pub(super) async fn get(
     State(state): State<ApiState>,
     Named(id): Named<ReleaseId>,
 ) -> Result<Json<ReleaseView>, ApiError> {
-    Ok(Json(ReleaseView::new(&state.app.release(&id).await?)))
+    Ok(Json(state.app.release_view(&id).await?))
 }

@@ -6,14 +6,14 @@
 use super::ApiState;
 use super::answer::{Named, Params};
 use super::events::EventView;
-use crate::error::{ApiError, ErrorKind};
+use crate::error::ApiError;
 use crate::live::VersionTraffic;
 use crate::view::{ReleaseView, ServiceView};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use esclusa_model::{Outcome, ReleaseId, ServiceName};
+use esclusa_model::{ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -84,11 +84,7 @@ pub(super) async fn release(
     headers: HeaderMap,
 ) -> Result<Messages, ApiError> {
     let place = state.stream_place()?;
-    if let Err(error) = state.app.release(&id).await
-        && (error.kind != ErrorKind::NotFound || !is_queued(&state, &id).await)
-    {
-        return Err(error);
-    }
+    state.app.release_view(&id).await?;
     let last = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.parse().ok());
@@ -104,15 +100,6 @@ pub(super) async fn release(
         // The end of the reader is the end of the stream.
         let _ = follow.run().await;
     }))
-}
-
-async fn is_queued(state: &ApiState, id: &ReleaseId) -> bool {
-    state
-        .app
-        .services()
-        .await
-        .iter()
-        .any(|service| service.queue.iter().any(|q| q == id.as_str()))
 }
 
 fn stream<F, Fut>(place: OwnedSemaphorePermit, run: F) -> Messages
@@ -213,46 +200,21 @@ impl Follow {
         let mut ending = self.state.ending.clone();
         let mut changes = self.state.app.changes();
         loop {
-            let view = match self.state.app.release(&self.id).await {
-                Ok(release) => ReleaseView::new(&release),
-                Err(error) if error.kind == ErrorKind::NotFound => {
-                    if !self.in_line().await? {
-                        return Ok(());
-                    }
-                    if !next(&self.out, &mut ending, &mut changes).await {
-                        return Ok(());
-                    }
-                    continue;
-                }
+            let view = match self.state.app.release_view(&self.id).await {
+                Ok(view) => view,
                 Err(error) => return self.out.send("error", &error).await,
             };
-            if self.tell(view).await? || !next(&self.out, &mut ending, &mut changes).await {
+            let waits = view.place_in_line.is_some();
+            let over = self.tell(view).await?;
+            if waits && !self.sent.queued {
+                let line = serde_json::json!({ "release": self.id });
+                self.out.send("queued", &line).await?;
+                self.sent.queued = true;
+            }
+            if over || !next(&self.out, &mut ending, &mut changes).await {
                 return Ok(());
             }
         }
-    }
-
-    /// Tells that the release waits; false when it was taken out of the line.
-    async fn in_line(&mut self) -> Result<bool, Gone> {
-        if !is_queued(&self.state, &self.id).await {
-            // It may have begun since we looked.
-            if self.state.app.release(&self.id).await.is_ok() {
-                return Ok(true);
-            }
-            let outcome = Outcome::Aborted.to_string();
-            let reason = "it was taken out of the line".to_owned();
-            self.out
-                .send("outcome", &EndView { outcome, reason })
-                .await?;
-            return Ok(false);
-        }
-        if !self.sent.queued {
-            self.out
-                .send("queued", &serde_json::json!({ "release": self.id }))
-                .await?;
-            self.sent.queued = true;
-        }
-        Ok(true)
     }
 
     /// Sends what is new; true once the release is over.

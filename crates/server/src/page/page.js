@@ -10,10 +10,10 @@ let closing = null;
 
 // What can be asked of a release, in the order of the buttons.
 const ACTIONS = [
-  { verb: 'pause', name: 'Pause', text: 'Stop the advance. The judge goes on watching.', when: (r) => !r.paused_by },
-  { verb: 'resume', name: 'Resume', text: 'Let the release advance again.', when: (r) => r.paused_by || r.needs_person_at_us !== null || r.hold },
-  { verb: 'skip', name: 'Skip stage', text: 'Pass what is left of this stage without its evidence.', when: () => true },
-  { verb: 'promote', name: 'Promote', text: 'Send all users to the new version now.', when: () => true },
+  { verb: 'pause', name: 'Pause', text: 'Stop the advance. The judge goes on watching.', reason: true, when: (r) => !r.paused_by },
+  { verb: 'resume', name: 'Resume', text: 'Let the release advance again.', reason: true, when: (r) => r.paused_by || r.needs_person_at_us !== null || r.hold },
+  { verb: 'skip', name: 'Skip stage', text: 'Pass what is left of this stage without its evidence.', reason: true, when: () => true },
+  { verb: 'promote', name: 'Promote', text: 'Send all users to the new version now.', reason: true, when: () => true },
   { verb: 'abort', name: 'Abort', text: 'Return all users to the version before and undo what the release did.', reason: true, back: true, when: () => true },
 ];
 const ROLLBACK = { verb: 'rollback', name: 'Roll back', text: 'Return all users to the version before.', reason: true, back: true };
@@ -169,7 +169,8 @@ function headline(view) {
   const line = view.queue.length ? '; ' + view.queue.length + ' in line' : '';
   if (r.outcome) return r.version + ': ' + r.outcome.replace('_', ' ') + ' \u2014 ' + (r.reason || '') + line;
   const share = r.share + (r.share_confirmed ? '' : ' (being set)');
-  const paused = r.paused_by ? ', paused by ' + r.paused_by : '';
+  const why = r.paused_because ? ' (' + r.paused_because + ')' : '';
+  const paused = r.paused_by ? ', paused by ' + r.paused_by + why : '';
   const back = r.returning_because ? ', going back: ' + r.returning_because : '';
   return r.version + ': ' + r.phase + ', users on it: ' + share + paused + back + line;
 }

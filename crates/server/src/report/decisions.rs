@@ -3,7 +3,7 @@
 use super::Decision;
 use super::when::rfc3339;
 use esclusa_model::Envelope;
-use esclusa_release::{Event, Evidence, Phase};
+use esclusa_release::{Because, Event, Evidence, Phase};
 
 /// Everything that was decided, in order. `stages` are the plan's stages in words.
 pub(super) fn decisions(events: &[Envelope], stages: &[String]) -> Vec<Decision> {
@@ -46,10 +46,14 @@ fn decision(stored: &Envelope, stages: &[String]) -> Option<Decision> {
             agreed.comment.as_str(),
             None,
         ),
-        Event::Paused => ("paused".to_owned(), "", None),
-        Event::Resumed => ("resumed".to_owned(), "", None),
-        Event::Skipped => ("skipped the rest of the stage".to_owned(), "", None),
-        Event::PromoteAsked => ("asked for 100% now".to_owned(), "", None),
+        Event::Paused(why) => ("paused".to_owned(), words(why.as_ref()), None),
+        Event::Resumed(why) => ("resumed".to_owned(), words(why.as_ref()), None),
+        Event::Skipped(why) => (
+            "skipped the rest of the stage".to_owned(),
+            words(why.as_ref()),
+            None,
+        ),
+        Event::PromoteAsked(why) => ("asked for 100% now".to_owned(), words(why.as_ref()), None),
         Event::ReturnDecided(back) => (
             "decided to go back".to_owned(),
             back.reason.as_str(),
@@ -63,6 +67,10 @@ fn decision(stored: &Envelope, stages: &[String]) -> Option<Decision> {
         | Event::DialConfirmed(_) => return None,
     };
     Some(entry(stored, what, why, evidence))
+}
+
+fn words(because: Option<&Because>) -> &str {
+    because.map_or("", |because| because.reason.as_str())
 }
 
 fn entry(stored: &Envelope, what: String, why: &str, evidence: Option<&Evidence>) -> Decision {

@@ -1,6 +1,7 @@
 //! Stores a version, starts its instances, stops them.
 
 use super::instances::{Version, driver, placeholders, record, stop_all};
+use super::quiet::until_quiet;
 use super::{TaskContext, done, driver_reason, failed};
 use esclusa_drivers::run::PrepareSpec;
 use esclusa_engine::Completion;
@@ -101,7 +102,7 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
     }
     // A singleton that cannot stand by starts at the hand-over; it is planned already.
     for (name, component, id) in version.all() {
-        if component.kind == ComponentKind::Singleton && !can_stand_by(component) {
+        if component.kind == ComponentKind::Singleton && !component.is_told_its_track() {
             let component_name = name.clone();
             let kind = component.kind;
             instances.push(InstanceRecord {
@@ -124,7 +125,7 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
 }
 
 /// Of workers a canary has one; singletons only where they can stand by.
-fn runs_as_canary(
+pub(super) fn runs_as_canary(
     version: &Version<'_>,
     name: &ComponentName,
     component: &Component,
@@ -137,31 +138,27 @@ fn runs_as_canary(
             .iter()
             .find(|(other, _, _)| *other == name)
             .is_some_and(|(_, _, first)| first == id),
-        ComponentKind::Singleton => can_stand_by(component),
+        ComponentKind::Singleton => component.is_told_its_track(),
     }
 }
 
-/// Whether instances of a component can be told to be quiet.
-pub(super) fn can_stand_by(component: &Component) -> bool {
-    component
-        .run
-        .config
-        .get("track-hook")
-        .is_some_and(|hook| !hook.is_null())
-}
-
-const fn canary_track(kind: ComponentKind) -> Track {
+pub(super) const fn canary_track(kind: ComponentKind) -> Track {
     match kind {
         ComponentKind::Web | ComponentKind::Worker => Track::Canary,
         ComponentKind::Singleton => Track::Standby,
     }
 }
 
-/// Drains and stops whatever the canary has running, however far its start came.
+/// Drains and stops whatever the canary has running, however far its start came. Nobody
+/// is sent to it any more; who was sent there before is waited for.
 pub(super) async fn stop_canary(context: &TaskContext) -> Completion {
     let Some(version) = Version::of_release(&context.release) else {
         return done("nothing was started");
     };
+    if context.release.was_exposed {
+        let digest = &version.version.digest;
+        until_quiet(&context.shared, version.service, version.plan, digest).await;
+    }
     match stop_all(&context.shared, &version, |_| true).await {
         Ok(n) => done(format!("{n} stopped")),
         Err(reason) => failed(reason),
@@ -169,7 +166,7 @@ pub(super) async fn stop_canary(context: &TaskContext) -> Completion {
 }
 
 /// Runs futures side by side within this task, so that dropping it cancels all.
-pub(super) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub(crate) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     use std::task::Poll;
     let mut slots: Vec<_> = futures
         .map(|future| (Some(Box::pin(future)), None))

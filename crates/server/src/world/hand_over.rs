@@ -3,7 +3,6 @@
 //! A singleton is quiet or gone on one side before it acts on the other: of two copies
 //! for a moment and none for a moment, none is the lesser evil.
 
-use super::deploy::can_stand_by;
 use super::instances::{Version, driver, placeholders, stop_all};
 use super::{TaskContext, done, driver_reason, failed};
 use esclusa_drivers::Placeholders;
@@ -61,7 +60,7 @@ async fn exchange(
 /// No worker or singleton of this version acts any more when this returns.
 async fn quiet(context: &TaskContext, version: &Version<'_>) -> Result<(), String> {
     for (name, component, id) in version.all() {
-        if component.kind == ComponentKind::Web || !can_stand_by(component) {
+        if component.kind == ComponentKind::Web || !component.is_told_its_track() {
             continue;
         }
         let spec = version.spec(

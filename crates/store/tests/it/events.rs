@@ -4,6 +4,7 @@ use crate::world::{NOW, actor, event, folder, open, stream, tamper};
 use esclusa_model::{Envelope, verify_chain};
 use esclusa_store::{
     AppendError, MAX_APPEND_EVENTS, MAX_PAYLOAD_BYTES, NewEvent, StoreError, Verification,
+    verify_folder,
 };
 use proptest::prelude::*;
 
@@ -191,6 +192,77 @@ async fn every_edit_of_the_file_is_found() {
         assert_eq!(broken, [("release/a", position)], "{sql}: {found:?}");
         assert_eq!((found.streams, found.events), (2, 3), "{sql}");
     }
+}
+
+/// What grows while it is looked at is whole at every moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_grows_meanwhile_is_intact() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    let name = stream("release/a");
+    let whole: Vec<NewEvent> = (0..900).map(event).collect();
+    store.append(&name, 0, NOW, &whole).await.expect("appended");
+    let writer = tokio::spawn({
+        let (store, name) = (store.clone(), name.clone());
+        async move {
+            for position in 900.. {
+                let more = [event(position)];
+                let appended = store.append(&name, position, NOW, &more).await;
+                appended.expect("appended");
+            }
+        }
+    });
+    let mut seen = 900;
+    while seen < 1_100 {
+        let found = store.verify().await.expect("verified");
+        assert_eq!(found.broken, []);
+        assert!(found.events >= seen, "{} after {seen}", found.events);
+        seen = found.events;
+    }
+    writer.abort();
+}
+
+// CHK: the record can be proved where nothing runs, and is not touched.
+#[tokio::test]
+async fn a_folder_without_an_owner_is_verified_as_it_lies() {
+    let dir = folder();
+    assert_eq!(verify_folder(dir.path()).await.expect("looked"), None);
+    assert!(!dir.path().join("esclusa.db").exists(), "made by a reader");
+    let store = open(dir.path()).await;
+    for name in ["release/a", "service/whole"] {
+        let events = [event(1), event(2), event(3)];
+        store
+            .append(&stream(name), 0, NOW, &events)
+            .await
+            .expect("appended");
+    }
+    let whole = Verification {
+        streams: 2,
+        events: 6,
+        broken: Vec::new(),
+    };
+    // Beside its owner, whose last events lie in the log beside the file.
+    let found = verify_folder(dir.path()).await.expect("verified");
+    assert_eq!(found.as_ref(), Some(&whole));
+    store.close().await;
+    let file = || std::fs::read(dir.path().join("esclusa.db")).expect("read");
+    let before = file();
+    let found = verify_folder(dir.path()).await.expect("verified");
+    assert_eq!(found.as_ref(), Some(&whole));
+    assert!(before == file(), "reading changed the file");
+
+    tamper(
+        dir.path(),
+        "update events set payload = '{\"number\":9}' where position = 2 and stream = 'release/a'",
+    )
+    .await;
+    let found = verify_folder(dir.path()).await.expect("verified");
+    let broken = found.expect("a record").broken;
+    assert_eq!(
+        (broken[0].stream.as_str(), broken[0].position),
+        ("release/a", 2)
+    );
+    assert_eq!(broken.len(), 1);
 }
 
 #[tokio::test]
