@@ -30,6 +30,7 @@ use hyper::body::{Body, Incoming};
 use patience::Patience;
 use reply::Reply;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use ticket::Ticket;
@@ -175,8 +176,10 @@ async fn exchange(
         body: limits.body_timeout,
         arrived,
     };
-    let sent = patience.on(sending.send(out, &mut ticket), upload.as_deref());
-    let sent = hinting(&connection.state, sent).await;
+    let sent = {
+        let sent = patience.on(sending.send(out, &mut ticket), upload.as_deref());
+        hinting(&connection.state, std::pin::pin!(sent)).await
+    };
     let (mut response, mut lease) = match sent {
         Ok(answer) => answer,
         Err(failure) => {
@@ -225,8 +228,7 @@ async fn exchange(
 
 /// Waits for an answer. Whenever something arrives before it, this is woken, and with it
 /// the connection, which writes it.
-async fn hinting<T>(state: &ConnState, answer: impl Future<Output = T>) -> T {
-    let mut answer = std::pin::pin!(answer);
+async fn hinting<T>(state: &ConnState, mut answer: Pin<&mut impl Future<Output = T>>) -> T {
     let answer = loop {
         tokio::select! {
             biased;
