@@ -113,6 +113,20 @@ pub(crate) struct Proxy {
     /// Address that serves /metrics alone
     #[arg(long, value_name = "ADDR")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Take over from the proxy that runs in the data folder: its sockets, its state and its
+    /// control. That one drains and ends. Without one, this starts as usual
+    #[arg(long)]
+    pub take_over: bool,
+    /// Folder of `esclusa shim hold DIR`, which keeps the listening sockets open when this
+    /// process ends or is killed
+    #[arg(long, value_name = "DIR")]
+    pub holder: Option<PathBuf>,
+    /// How long open connections have when this process is told to end
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    pub drain: esclusa_model::Millis,
+    /// How long they have when another process has taken over
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub hand_over_drain: esclusa_model::Millis,
     #[command(flatten)]
     pub log: Log,
 }

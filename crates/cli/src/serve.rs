@@ -1,21 +1,16 @@
-//! `serve` and `proxy`: the long-running programs.
+//! `serve`: the control plane, and what all long-running programs share.
 
-use crate::args::{Global, Log, LogForm, Proxy, Serve};
+use crate::args::{Global, Log, LogForm, Serve};
 use crate::exit::{Exit, Failure};
 use crate::init;
 use crate::logfile::{Limits, LogFile};
 use crate::place;
-use esclusa_model::ProxyId;
-use esclusa_proxy::ProxyConfig;
 use esclusa_server::{ApiError, ErrorKind, ServeConfig, ServeError};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-
-/// How long a proxy that ends lets requests finish; less than its supervisor waits.
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// Runs the control plane until it is told to end.
 pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
@@ -53,48 +48,6 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
     })
 }
 
-/// Runs a data plane until it is told to end.
-pub(crate) fn proxy(global: &Global, asked: Proxy) -> Result<Exit, Failure> {
-    start_log(&asked.log)?;
-    let id = ProxyId::new(asked.id).map_err(|error| {
-        Failure::input(
-            "ESC-0507",
-            error.to_string(),
-            "give the proxy a name such as edge-1",
-        )
-    })?;
-    let data = global.data.clone().ok_or_else(|| {
-        Failure::input(
-            "ESC-0507",
-            "a proxy needs a folder of its own",
-            "name it with --data",
-        )
-    })?;
-    let mut config = ProxyConfig::new(id, data);
-    config.workers = asked.workers;
-    config.metrics_listen = asked.metrics_listen;
-    runtime()?.block_on(async {
-        let told = told_to_end()?;
-        let drained = esclusa_proxy::run(config, told, DRAIN)
-            .await
-            .map_err(|error| {
-                ApiError::new(
-                    ErrorKind::Unavailable,
-                    "ESC-0508",
-                    format!("the proxy cannot run: {error}"),
-                    "look at the folder and address that the message names",
-                )
-            })?;
-        if drained.cut_off > 0 {
-            tracing::warn!(
-                connections = drained.cut_off,
-                "The end cut off open connections"
-            );
-        }
-        Ok(Exit::Done)
-    })
-}
-
 fn not_running(error: &ServeError) -> Failure {
     let (kind, code, help) = match error {
         ServeError::Content(error) => return error.clone().into(),
@@ -118,7 +71,8 @@ fn not_running(error: &ServeError) -> Failure {
     ApiError::new(kind, code, error.to_string(), help).into()
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+/// A runtime for a program that serves.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -126,7 +80,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Ends when a signal asks the program to.
-fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+pub(crate) fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let fail = |error: std::io::Error| Failure::internal(format!("no signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(fail)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fail)?;
@@ -138,7 +92,8 @@ fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     })
 }
 
-fn start_log(log: &Log) -> Result<(), Failure> {
+/// Begins to log.
+pub(crate) fn start_log(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_env("ESCLUSA_LOG").or_else(|error| {
         if std::env::var_os("ESCLUSA_LOG").is_some() {
             return Err(Failure::input(

@@ -12,6 +12,7 @@ mod backoff;
 mod clock;
 mod dataplane;
 mod error;
+mod holder;
 mod judging;
 mod listen;
 mod live;

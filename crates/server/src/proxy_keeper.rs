@@ -9,6 +9,7 @@
 
 use crate::backoff::Backoff;
 use crate::dataplane::DataPlane;
+use crate::holder::Holder;
 use crate::serve::ServeError;
 use esclusa_model::Millis;
 use esclusa_proxy::client::{ControlClient, ControlError};
@@ -27,6 +28,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(15);
 const ASK_EVERY: Duration = Duration::from_millis(25);
 /// How often the proxy is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the holder of its sockets is looked at: it does nothing that could fail.
+const HOLDER_EVERY: Duration = Duration::from_secs(10);
 /// How long somebody else who keeps the proxy has to start it again.
 const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// How long requests in flight have when a proxy is told to end.
@@ -89,6 +92,8 @@ pub(crate) struct ProxyKeeper {
     folder: PathBuf,
     /// The folder of its supervisor.
     supervised: PathBuf,
+    /// Keeps its sockets.
+    holder: Holder,
     words: Vec<String>,
     shim: ShimCommand,
     /// Whether somebody else starts it.
@@ -97,9 +102,11 @@ pub(crate) struct ProxyKeeper {
 
 impl ProxyKeeper {
     pub(crate) fn new(data: &Path, words: Vec<String>, shim: ShimCommand, external: bool) -> Self {
+        let exe = words.first().cloned().unwrap_or_default();
         Self {
             folder: data.join("proxy"),
             supervised: data.join("instances").join("proxy"),
+            holder: Holder::new(data, exe, shim.clone()),
             words,
             shim,
             external,
@@ -202,6 +209,9 @@ impl ProxyKeeper {
     pub(crate) async fn start(&self) -> Result<Hello, String> {
         let mut words = self.words.clone();
         words.extend(["--data".into(), self.folder.display().to_string()]);
+        let held = self.holder.folder();
+        words.extend(["--holder".into(), held.display().to_string()]);
+        self.holder.ensure().await;
         let spec = Spec {
             identity: "proxy".into(),
             words,
@@ -268,7 +278,12 @@ impl ProxyKeeper {
         let mut backoff = Backoff::default();
         let mut up_since: Option<Instant> = None;
         let mut look = first;
+        let mut holder_looked_at: Option<Instant> = None;
         loop {
+            if !self.external && holder_looked_at.is_none_or(|at| at.elapsed() > HOLDER_EVERY) {
+                self.holder.ensure().await;
+                holder_looked_at = Some(Instant::now());
+            }
             match look {
                 Look::Good(hello, kept_by) => {
                     if care.pid != Some(hello.pid) {

@@ -2,11 +2,12 @@
 //! generator that counts everything, and starters that clean up after themselves.
 //!
 //! For development only; no shipped crate depends on it. What it counts is an
-//! independent witness: only [`plane`] and [`torture`] know esclusa at all, and that as
-//! its users do, by its command line and API. At its end, [`torture`] also looks into
-//! the store itself.
+//! independent witness: only [`plane`], [`hitless`] and [`torture`] know esclusa at all:
+//! [`hitless`] as its control plane does, the others as its users do, by its command line
+//! and API. At its end, [`torture`] also looks into the store itself.
 
 pub mod demo;
+pub mod hitless;
 pub mod load;
 pub mod machine;
 pub mod plane;

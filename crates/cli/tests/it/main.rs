@@ -19,6 +19,7 @@ mod exposure;
 mod first;
 mod gates;
 mod going_back;
+mod hitless;
 mod http_server;
 mod in_flight;
 mod line;

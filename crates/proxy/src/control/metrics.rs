@@ -94,6 +94,11 @@ fn gauges(text: &mut String, control: &Control, status: &ProxyStatus) {
             status.returned.len() as u64,
         ),
         (
+            "esclusa_proxy_followers",
+            "Earlier processes that have handed over and still drain.",
+            control.followers.count() as u64,
+        ),
+        (
             "esclusa_proxy_listen_errors",
             "Listeners that could not be opened.",
             status.listen_errors.len() as u64,
