@@ -7,6 +7,7 @@ use crate::logfile::{Limits, LogFile};
 use crate::place;
 use esclusa_server::{ApiError, ErrorKind, ServeConfig, ServeError};
 use std::sync::Mutex;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
