@@ -99,17 +99,15 @@ pub(super) async fn start(
     if !Path::new(&asked.base_dir).is_absolute() {
         return Err(bad_input("ESC-0408", "base_dir is not an absolute path"));
     }
-    let id = state
-        .app
-        .start_release(AskStart {
-            plan_name: asked.plan_name,
-            plan_text: asked.plan,
-            version: asked.version,
-            base_dir: asked.base_dir,
-            on_conflict: asked.on_conflict.map(Into::into),
-            actor: caller.actor,
-        })
-        .await?;
+    let start = state.app.start_release(AskStart {
+        plan_name: asked.plan_name,
+        plan_text: asked.plan,
+        version: asked.version,
+        base_dir: asked.base_dir,
+        on_conflict: asked.on_conflict.map(Into::into),
+        actor: caller.actor,
+    });
+    let id = Box::pin(start).await?;
     let queued = state.app.release_view(&id).await?.place_in_line.is_some();
     Ok((
         StatusCode::CREATED,
