@@ -138,12 +138,20 @@ impl Run<'_> {
             .filter(|event| event["kind"] == "dial_confirmed")
             .count();
         self.wrong.extend(agreement.contradictions);
-        if let Some(last) = shown
-            .last()
-            .filter(|shown| shown.share.is_some_and(|s| s > 0))
-        {
-            let said = format!("the proxy shows {last:?} after the end");
-            self.wrong.push(said);
+        // Nothing of it is left in front of users: everybody has one version.
+        let gone = wait_until("a route without this release", LONG, async || {
+            let share = self
+                .world
+                .watcher
+                .last()?
+                .shares
+                .get(&self.release)
+                .copied();
+            (share.unwrap_or(0) == 0).then_some(())
+        });
+        if gone.await.is_err() {
+            let said = "the proxy still shows a share of it after the end";
+            self.wrong.push(said.into());
         }
         (read_backs, agreement.read_backs_seen)
     }
