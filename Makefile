@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # --locked: what is tested is what Cargo.lock says, or the gate stays shut.
 XTASK := cargo run --locked --quiet --package xtask --
 
-.PHONY: help demo test fmt bench setup toolchain
+.PHONY: help demo test fmt bench torture setup toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -23,6 +23,9 @@ fmt: toolchain ## formats all Rust files
 
 bench: toolchain ## runs the benchmarks
 	@cargo bench --locked --workspace --benches
+
+torture: toolchain ## 200 releases while everything is killed; TORTURE="--releases 20" for fewer
+	@$(XTASK) torture $(TORTURE)
 
 setup: toolchain ## checks tools, installs system packages that are missing
 	@$(XTASK) setup

@@ -9,6 +9,7 @@ mod demo;
 mod setup;
 mod shell;
 mod tidy;
+mod torture;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ usage: cargo xtask <command>
   tidy [--root DIR]   the repository's rules
   setup               checks the tools that the gate needs and installs system packages
   demo [ARG...]       builds the release binaries and runs the demonstration
+  torture [ARG...]    releases under load while everything is killed; --help tells more
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["tidy", "--root", root] => tidy::run(&PathBuf::from(root)),
         ["setup"] => setup::run(&repository()),
         ["demo", rest @ ..] => demo::run(&repository(), rest),
+        ["torture", rest @ ..] => torture::run(&repository(), rest),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

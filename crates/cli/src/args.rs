@@ -93,6 +93,10 @@ pub(crate) struct Serve {
     /// Threads of the proxy that is started; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub proxy_workers: usize,
+    /// Leave starting the proxy to somebody else, such as a systemd unit of its own; its
+    /// folder is `proxy` in the data folder
+    #[arg(long)]
+    pub external_proxy: bool,
     #[command(flatten)]
     pub log: Log,
 }
@@ -109,6 +113,20 @@ pub(crate) struct Proxy {
     /// Address that serves /metrics alone
     #[arg(long, value_name = "ADDR")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Take over from the proxy that runs in the data folder: its sockets, its state and its
+    /// control. That one drains and ends. Without one, this starts as usual
+    #[arg(long)]
+    pub take_over: bool,
+    /// Folder of `esclusa shim hold DIR`, which keeps the listening sockets open when this
+    /// process ends or is killed
+    #[arg(long, value_name = "DIR")]
+    pub holder: Option<PathBuf>,
+    /// How long open connections have when this process is told to end
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    pub drain: esclusa_model::Millis,
+    /// How long they have when another process has taken over
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub hand_over_drain: esclusa_model::Millis,
     #[command(flatten)]
     pub log: Log,
 }
@@ -116,9 +134,22 @@ pub(crate) struct Proxy {
 /// How logs are written; what is logged is chosen by ESCLUSA_LOG.
 #[derive(Debug, Args)]
 pub(crate) struct Log {
-    /// Form of the log on standard error
+    /// Form of the log
     #[arg(long, value_name = "FORM", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
+    /// Write the log into this file in place of standard error. It is put aside as FILE.1
+    /// and so on when it is full, and after a week
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Size of a log file in MiB
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "log_file")]
+    pub log_mib: u32,
+    /// How many log files are kept beside the one that is written
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "log_file")]
+    pub log_files: u32,
+    /// After how many days a log file that was put aside is removed
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "log_file")]
+    pub log_days: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

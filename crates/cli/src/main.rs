@@ -10,9 +10,13 @@ mod client;
 mod completions;
 mod exit;
 mod findings;
+mod init;
+mod logfile;
+mod notify;
 mod output;
 mod place;
 mod plan;
+mod proxy;
 mod release;
 mod serve;
 mod sim;
@@ -44,7 +48,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         // A shim stays one thread, so it comes before any runtime.
         Command::Shim { args } => Ok(Exit::Child(esclusa_shim::main(args))),
         Command::Serve(asked) => serve::serve(&global, &asked),
-        Command::Proxy(asked) => serve::proxy(&global, asked),
+        Command::Proxy(asked) => proxy::run(&global, &asked),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Sim { verb } => sim::run(verb, output),
         Command::Plan { verb } => plan::run(verb, output),

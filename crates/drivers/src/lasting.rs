@@ -8,6 +8,7 @@
 
 use crate::clock::now;
 use crate::error::{DriverError, blocking};
+use crate::mask::Mask;
 use crate::proc::resolved;
 use crate::step::{GRACE, StepEnd, StepOutcome};
 use esclusa_model::{Digest, Millis};
@@ -69,8 +70,12 @@ impl LastingStep {
                         return Ok(LastingEnd::Known(end));
                     }
                 }
-                Observed::Ended(exit) => return Ok(LastingEnd::Known(self.ended(&exit).await)),
+                Observed::Ended(exit) => {
+                    self.clean().await;
+                    return Ok(LastingEnd::Known(self.ended(&exit).await));
+                }
                 Observed::Vanished(_) => {
+                    self.clean().await;
                     let output_tail = self.output().await;
                     return Ok(LastingEnd::Lost { output_tail });
                 }
@@ -112,10 +117,27 @@ impl LastingStep {
         blocking(move || client.observe()).await
     }
 
+    /// Its last lines, without secrets.
     async fn output(&self) -> String {
         let path = self.client().log_path();
-        let read = blocking(move || esclusa_shim::tail(&path, TAIL)).await;
-        read.ok().and_then(Result::ok).unwrap_or_default()
+        let mask = Mask::of(&self.env);
+        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(text)));
+        read.await.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Takes secrets out of what is kept of a command that is gone.
+    async fn clean(&self) {
+        let path = self.client().log_path();
+        let mask = Mask::of(&self.env);
+        let cleaned = blocking(move || {
+            let older = (1..=LogLimits::default().keep)
+                .map(|n| path.with_file_name(format!("output.log.{n}")));
+            older
+                .chain(std::iter::once(path.clone()))
+                .try_for_each(|path| mask.hide_in(&path))
+        });
+        // What cannot be cleaned is readable by its owner and group alone.
+        cleaned.await.ok();
     }
 
     /// Starts it; an end when it could not be.

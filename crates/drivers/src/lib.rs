@@ -12,6 +12,7 @@ mod error;
 mod fields;
 mod http;
 mod lasting;
+mod mask;
 mod probe;
 mod proc;
 pub mod run;

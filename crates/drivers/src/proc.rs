@@ -5,6 +5,7 @@
 //! deadline is ended with its whole group, and the caller learns whether that worked.
 
 use crate::error::blocking;
+use crate::mask::Mask;
 use esclusa_model::Millis;
 use esclusa_shim::{procfs, rotate_if_larger, tail};
 use nix::sys::signal::{Signal, killpg};
@@ -137,9 +138,16 @@ pub(crate) async fn run(order: Order) -> Finished {
             Err(_) => files.limit(),
         }
     };
-    blocking(move || files.read(ended))
-        .await
-        .unwrap_or_else(|e| Finished::not_started(e.message))
+    let mask = Mask::of(&order.env);
+    blocking(move || {
+        let done = files.read(ended);
+        Finished {
+            output: mask.hide(done.output),
+            ..done
+        }
+    })
+    .await
+    .unwrap_or_else(|e| Finished::not_started(e.message))
 }
 
 fn from_status(status: ExitStatus) -> Ended {

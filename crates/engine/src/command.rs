@@ -64,6 +64,9 @@ fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, C
 /// [`CommandError`] when the release is past the point where it makes sense.
 pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, CommandError> {
     let phase = release.phase;
+    if let Command::Supersede { by } = command {
+        return Ok(supersede(release, by));
+    }
     if let (Phase::Ended, Some(ended)) = (phase, &release.ended) {
         return refuse(
             format!("the release is over: {}", ended.outcome),
@@ -75,9 +78,6 @@ pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, Comma
     }
     if let Command::Rollback { reason, can_return } = command {
         return rollback(release, reason, can_return);
-    }
-    if let Command::Supersede { by } = command {
-        return Ok(supersede(release, by));
     }
     if phase.is_returning() || phase.is_final() {
         return refuse(

@@ -52,8 +52,9 @@ fn next(release: &Release, observed: &Observed) -> Vec<Event> {
         }
         Phase::Promoted => promoted(release),
         Phase::Preflight => preflight(release, observed),
-        Phase::Preparing | Phase::Before | Phase::Deploying | Phase::CanaryChecks => {
-            phase_tasks(release, observed)
+        Phase::Preparing | Phase::Before | Phase::Deploying => phase_tasks(release, observed),
+        Phase::CanaryChecks => {
+            canary_ended(release, observed).unwrap_or_else(|| phase_tasks(release, observed))
         }
         Phase::Stage(_) | Phase::After | Phase::HandOver => {
             if let Some(lowering) = what_lowers(release, observed) {
@@ -70,8 +71,18 @@ fn next(release: &Release, observed: &Observed) -> Vec<Event> {
     }
 }
 
+/// A canary whose process is gone is evidence on its own, with or without traffic.
+fn canary_ended(release: &Release, observed: &Observed) -> Option<Vec<Event>> {
+    let reason = observed.canary_ended.clone()?;
+    Some(turn_back(release, ReturnCause::Failure, reason))
+}
+
 /// Everything that takes the canary back by itself, in order of how little it can wait.
 fn what_lowers(release: &Release, observed: &Observed) -> Option<Vec<Event>> {
+    // First, because it is the cause of what the judge sees.
+    if let Some(lowering) = canary_ended(release, observed) {
+        return Some(lowering);
+    }
     if let Some(judgement) = &observed.judgement
         && judgement.opinion == Opinion::Rollback
     {

@@ -88,6 +88,9 @@ pub struct Observed {
     /// A proxy returned this release's share by itself because control was lost, and has
     /// not been told since that nobody is exposed.
     pub returned_by_proxy: bool,
+    /// An instance of the canary ended by itself or cannot be started again: which, how,
+    /// and its last lines, in words. One that went with its machine is no such news.
+    pub canary_ended: Option<String>,
     /// Whether anything runs that [`desired`](crate::desired) does not list for the very
     /// state that is asked about: tasks that still have to be cancelled, and cancelled
     /// ones that have not ended. Nothing is put back beside them.

@@ -183,7 +183,7 @@ impl WarmUp {
 
     /// When latency may act, if the first organic request has come.
     pub(crate) fn armed_at(&self) -> Option<i64> {
-        let wait = if self.cold {
+        let wait = if self.cold || self.shrinking {
             self.settings.max_s
         } else {
             self.settings.arm_s
@@ -252,6 +252,14 @@ mod tests {
         assert!(!warm_up.excuse_ends(119));
         assert!(warm_up.excuse_ends(120) && !warm_up.excuse_ends(121));
         assert_eq!(warm_up.phase(121), Phase::Armed);
+    }
+
+    #[test]
+    fn what_may_be_a_cold_start_is_waited_for_as_long_as_one() {
+        let mut warm_up = run(|_| 10_000);
+        warm_up.shrinking = true;
+        assert_eq!(warm_up.phase(60), Phase::Cold);
+        assert_eq!(warm_up.armed_at(), Some(120));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use tokio::net::UnixStream;
 
 /// Longest wait for an answer that does not wait itself.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause before a call is made again that met a proxy which had just handed over.
+const TAKEN_OVER_PAUSE: Duration = Duration::from_millis(5);
 /// Largest answer.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
@@ -174,7 +176,17 @@ impl ControlClient {
         body: Bytes,
         patience: Duration,
     ) -> Result<Bytes, ControlError> {
-        let asked = tokio::time::timeout(patience, self.ask(method, path, body)).await;
+        let asked = async {
+            loop {
+                let answer = self.ask(method.clone(), path, body.clone()).await?;
+                if answer.0 != StatusCode::MISDIRECTED_REQUEST {
+                    return Ok(answer);
+                }
+                // Another process has taken over; the next connection reaches it.
+                tokio::time::sleep(TAKEN_OVER_PAUSE).await;
+            }
+        };
+        let asked = tokio::time::timeout(patience, asked).await;
         let (status, answer) = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(why)) => return Err(self.unreachable(why)),

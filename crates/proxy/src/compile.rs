@@ -158,10 +158,12 @@ fn compile_split(
         .get(&route.service)
         .is_some_and(|(r, _)| *r == spec.release);
     let (release, share) = (spec.release.clone(), spec.share);
+    let reaches_anybody = share != BasisPoints::ZERO || !spec.segments.is_empty();
     Ok((!taken_back).then_some(ActiveSplit {
         release,
         share,
         canary,
+        reaches_anybody,
         split,
     }))
 }

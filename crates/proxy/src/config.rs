@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Long enough for most downloads and for clients to come back to an idle connection.
+const HAND_OVER_DRAIN: Duration = Duration::from_secs(600);
+
 /// How a proxy process is set up.
 #[derive(Debug)]
 pub struct ProxyConfig {
@@ -21,6 +24,18 @@ pub struct ProxyConfig {
     /// Sockets that already listen, handed over by whoever started the process. One is
     /// used instead of a new socket when a generation names its address.
     pub inherited: Vec<TcpListener>,
+    /// The same from a supervisor that keeps its own copy open, as systemd does. They are
+    /// kept for later generations too.
+    pub activated: Vec<TcpListener>,
+    /// Listening socket for `/metrics`, likewise; wins over `metrics_listen`.
+    pub activated_metrics: Option<TcpListener>,
+    /// Folder of the process that keeps the listening sockets open whatever happens to
+    /// this one (`esclusa shim hold`), if there is to be one.
+    pub holder: Option<PathBuf>,
+    /// Take over from the proxy that runs on the folder, if one does.
+    pub take_over: bool,
+    /// How long connections may live on here after another process has taken over.
+    pub hand_over_drain: Duration,
     /// Bounds on time and memory.
     pub limits: Limits,
 }
@@ -36,6 +51,11 @@ impl ProxyConfig {
             workers: 0,
             metrics_listen: None,
             inherited: Vec::new(),
+            activated: Vec::new(),
+            activated_metrics: None,
+            holder: None,
+            take_over: false,
+            hand_over_drain: HAND_OVER_DRAIN,
             limits: Limits::default(),
         }
     }

@@ -28,6 +28,9 @@ pub enum ProxyError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The proxy in charge did not hand over, and goes on.
+    #[error("the proxy that runs did not hand over: {0}")]
+    NotHandedOver(String),
     /// A thread or runtime cannot be made.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),

@@ -24,6 +24,8 @@ pub struct ProxyHandle {
     shared: Arc<Shared>,
     ending: watch::Sender<Option<Duration>>,
     ended: Option<oneshot::Receiver<Drained>>,
+    /// How it ended by itself.
+    drained: Option<Drained>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -35,7 +37,8 @@ pub struct Drained {
     pub cut_off: usize,
 }
 
-/// Runs a proxy until `shutdown`, then drains it for at most `deadline`.
+/// Runs a proxy until `shutdown`, then drains it for at most `deadline`. Returns by itself
+/// when another process has taken over and what was open here has ended.
 ///
 /// # Errors
 /// [`ProxyError`] when it cannot start.
@@ -44,8 +47,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     deadline: Duration,
 ) -> Result<Drained, ProxyError> {
-    let handle = Proxy::start(config)?;
-    shutdown.await;
+    let mut handle = Proxy::start(config)?;
+    tokio::select! {
+        () = shutdown => {}
+        () = handle.gone() => {}
+    }
     Ok(handle.drain(deadline).await)
 }
 
@@ -82,6 +88,7 @@ impl Proxy {
             shared,
             ending,
             ended: Some(ended),
+            drained: None,
             thread: Some(thread),
         };
         match started.recv() {
@@ -136,12 +143,18 @@ impl ProxyHandle {
     /// connection is never closed while its client could be about to use it.
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         self.ending.send_replace(Some(deadline));
-        let drained = match self.ended.take() {
-            Some(ended) => ended.await.unwrap_or(Drained { cut_off: 0 }),
-            None => Drained { cut_off: 0 },
-        };
+        self.gone().await;
         self.join().await;
-        drained
+        self.drained.unwrap_or(Drained { cut_off: 0 })
+    }
+
+    /// Waits until it has ended by itself, after another process has taken over. Nothing
+    /// is lost when this is dropped before it is done.
+    pub async fn gone(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            self.drained = ended.await.ok();
+            self.ended = None;
+        }
     }
 
     /// Ends now. What was counted is saved; requests under way are cut off.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use tokio::sync::watch;
 
 /// A number that stands for a name in the shards.
 pub(crate) type Key = u32;
@@ -18,6 +19,8 @@ pub(crate) type Key = u32;
 pub(crate) struct VersionLoad {
     pub(crate) in_flight: AtomicU64,
     pub(crate) tunnels: AtomicU64,
+    /// Whether its users were taken off it; ends its tunnels.
+    pub(crate) recalled: watch::Sender<bool>,
 }
 
 /// One running copy, as long as anything knows it.

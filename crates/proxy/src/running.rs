@@ -2,24 +2,30 @@
 
 use crate::config::ProxyConfig;
 use crate::control::admin;
+use crate::control::holder::HolderLink;
 use crate::control::listeners::Listeners;
-use crate::control::persist::{self, Persister};
+use crate::control::persist::Persister;
 use crate::control::state::{Control, Parts};
-use crate::count::cutter::{Cutter, since_epoch};
+use crate::count::cutter::{Cutter, Others};
 use crate::count::journal::{self, Journal};
 use crate::count::store::SliceStore;
 use crate::count::totals::Totals;
+use crate::ending::Ending;
 use crate::error::ProxyError;
+use crate::hand_over::leader::{self, Belongings};
+use crate::hand_over::newcomer::{self, InCharge};
+use crate::hand_over::{FdStream, follower};
 use crate::handle::Drained;
-use crate::worker::{self, Phase, Shared, WorkerHandle};
+use crate::place::Place;
+use crate::worker::{self, Shared, WorkerHandle};
 use esclusa_model::BootId;
 use esclusa_wire::{Hello, WIRE_VERSION};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::net::UnixListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What a proxy is made of.
 pub(crate) struct Setup {
@@ -31,26 +37,29 @@ pub(crate) struct Setup {
 /// A proxy at work, as its control thread holds it.
 pub(crate) struct Running {
     control: Arc<Control>,
-    cutter: Arc<Cutter>,
-    workers: Vec<WorkerHandle>,
-    journal: Arc<Journal>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-    socket: PathBuf,
+    ending: Ending,
+    /// End with being in charge.
+    in_charge: Vec<JoinHandle<()>>,
+    handing_over: JoinHandle<Option<FdStream>>,
+    /// End with the process.
+    tasks: Vec<JoinHandle<()>>,
+    folder: PathBuf,
+    sockets: Vec<PathBuf>,
+    hand_over_drain: Duration,
 }
 
 impl Running {
     pub(crate) async fn start(setup: Setup) -> Result<Self, ProxyError> {
         let Setup {
-            config,
+            mut config,
             boot,
             shared,
         } = setup;
         let started = Instant::now();
-        let admin = bind_admin(&config.admin_socket).await?;
-        let metrics = bind_metrics(config.metrics_listen).await?;
-        let folder = config.data_dir.join("slices");
-        let left = journal::load(&folder)?;
-        let journal = Arc::new(Journal::start(&folder, &boot, &left)?);
+        let folder = config.data_dir.clone();
+        let slices = folder.join("slices");
+        let left = journal::load(&slices, &boot)?;
+        let journal = Arc::new(Journal::start(&slices, &boot, &left)?);
         let store = Arc::new(SliceStore::new(
             boot.clone(),
             config.limits.slice_seconds,
@@ -58,145 +67,208 @@ impl Running {
             left.unreadable,
         ));
         let totals = Arc::new(Mutex::new(Totals::default()));
-        let count = match config.workers {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
-        };
-        let workers = (0..count)
-            .map(|n| worker::spawn(n, &shared))
-            .collect::<Result<Vec<_>, _>>()?;
-        let listeners = Listeners::new(
-            workers.iter().map(|w| w.commands.clone()).collect(),
-            config.inherited,
-        );
+        let workers = spawn_workers(config.workers, &shared)?;
+        // Last, because whoever hands over stands still from here on.
+        let mut place = Place::have(&mut config, &boot).await?;
+        store.add_lost(place.lost);
         let control = Arc::new(Control::new(Parts {
             shared: Arc::clone(&shared),
             hello: Hello {
                 v: WIRE_VERSION,
-                proxy: config.id,
+                proxy: config.id.clone(),
                 boot,
                 pid: std::process::id(),
             },
             store: Arc::clone(&store),
             journal: Arc::clone(&journal),
             totals: Arc::clone(&totals),
-            listeners,
-            persister: Persister::start(&config.data_dir)?,
+            listeners: Listeners::new(
+                workers.iter().map(|w| w.commands.clone()).collect(),
+                std::mem::take(&mut place.inherited),
+            ),
         }));
-        control.restore(persist::load(&config.data_dir)).await;
-        let shards = workers.iter().map(|w| Arc::clone(&w.shard)).collect();
+        let live = left.live || place.predecessor.is_some();
         let cutter = Arc::new(Cutter {
             shared,
-            shards,
+            shards: workers.iter().map(|w| Arc::clone(&w.shard)).collect(),
             store,
             journal: Arc::clone(&journal),
             totals,
             started,
+            others: Others::new(left.reader, Arc::clone(&control.followers), live),
         });
-        let mut tasks = vec![serve_admin(admin, Arc::clone(&control))];
-        if let Some(listener) = metrics {
-            tasks.push(serve_metrics(listener, Arc::clone(&control)));
+        let ending = Ending {
+            control: Arc::clone(&control),
+            cutter,
+            workers,
+            journal,
+        };
+        Self::serve(config, place, control, ending).await
+    }
+
+    /// Begins to accept, then to be in charge.
+    async fn serve(
+        config: ProxyConfig,
+        place: Place,
+        control: Arc<Control>,
+        ending: Ending,
+    ) -> Result<Self, ProxyError> {
+        let folder = config.data_dir;
+        control.restore(place.states).await;
+        let mut tasks = Vec::new();
+        let lock = match place.predecessor {
+            None => place.lock,
+            Some(stream) => match newcomer::conclude(&folder, stream, place.lock).await? {
+                InCharge::Us(lock, led) => {
+                    tasks.extend(led.map(|stream| lead(stream, &control)));
+                    lock
+                }
+                InCharge::Other(why) => {
+                    ending.give_back().await;
+                    return Err(ProxyError::NotHandedOver(why));
+                }
+            },
+        };
+        let link = config.holder.map(HolderLink::start).transpose()?;
+        control
+            .take_charge(lock, Persister::start(&folder)?, link)
+            .await;
+        let belongings = Belongings {
+            control: place.control.try_clone().map_err(ProxyError::Worker)?,
+            hand_over: place.hand_over.try_clone().map_err(ProxyError::Worker)?,
+            metrics: match &place.metrics {
+                Some(metrics) => Some(metrics.try_clone().map_err(ProxyError::Worker)?),
+                None => None,
+            },
+        };
+        let admin = tokio::net::UnixListener::from_std(place.control);
+        let next = tokio::net::UnixListener::from_std(place.hand_over);
+        let metrics = place.metrics.map(tokio::net::TcpListener::from_std);
+        let mut in_charge = vec![serve_admin(
+            admin.map_err(ProxyError::Worker)?,
+            Arc::clone(&control),
+        )];
+        if let Some(listener) = metrics.transpose().map_err(ProxyError::Worker)? {
+            in_charge.push(serve_metrics(listener, Arc::clone(&control)));
         }
-        let (ticking, watching) = (Arc::clone(&cutter), Arc::clone(&control));
+        let handing_over = tokio::spawn(leader::serve(
+            next.map_err(ProxyError::Worker)?,
+            Arc::clone(&control),
+            Arc::new(belongings),
+        ));
+        let (ticking, watching) = (Arc::clone(&ending.cutter), Arc::clone(&control));
         tasks.push(tokio::spawn(async move { ticking.run().await }));
         tasks.push(tokio::spawn(async move { watching.watch().await }));
         Ok(Self {
             control,
-            cutter,
-            workers,
-            journal,
+            ending,
+            in_charge,
+            handing_over,
             tasks,
-            socket: config.admin_socket,
+            sockets: vec![config.admin_socket, folder.join(crate::hand_over::SOCKET)],
+            folder,
+            hand_over_drain: config.hand_over_drain,
         })
     }
 
-    /// Runs until asked to end, then ends.
-    pub(crate) async fn until(self, mut asked: watch::Receiver<Option<Duration>>) -> Drained {
-        // An error means that the handle is gone, which asks for the same.
-        let deadline = match asked.wait_for(Option::is_some).await {
-            Ok(deadline) => deadline.unwrap_or_default(),
-            Err(_) => Duration::ZERO,
-        };
-        let shared = Arc::clone(&self.control.shared);
-        let until = Instant::now() + deadline;
-        shared.set_phase(Phase::Draining);
-        self.control.stop_listening().await;
-        while shared.connections.load(Ordering::Relaxed) > 0 && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let cut_off = shared.connections.load(Ordering::Relaxed);
-        // First, so that what is cut off is counted as the proxy's doing.
-        self.cutter.shards.iter().for_each(|shard| shard.end());
-        shared.set_phase(Phase::Killed);
+    /// Runs until asked to end, or until another has taken over, then ends.
+    pub(crate) async fn until(self, asked: watch::Receiver<Option<Duration>>) -> Drained {
         let Self {
             control,
-            cutter,
-            workers,
-            journal,
-            tasks,
-            socket,
+            ending,
+            mut in_charge,
+            mut handing_over,
+            mut tasks,
+            folder,
+            mut sockets,
+            hand_over_drain,
         } = self;
-        let threads: Vec<_> = workers.into_iter().map(|w| w.thread).collect();
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                if thread.join().is_err() {
-                    tracing::error!("a worker ended badly");
+        let mut told_to_end = asked.clone();
+        let told_to_end = told(&mut told_to_end);
+        let mut told_to_end = std::pin::pin!(told_to_end);
+        let mut draining: Option<Pin<Box<dyn Future<Output = usize> + Send + '_>>> = None;
+        let mut away = false;
+        let cut_off = loop {
+            tokio::select! {
+                cut_off = drained(&mut draining) => break cut_off,
+                deadline = &mut told_to_end, if draining.is_none() => {
+                    draining = Some(Box::pin(ending.drain(deadline)));
+                }
+                given = &mut handing_over, if !away => {
+                    away = true;
+                    let (true, Ok(Some(stream))) = (control.is_away(), given) else {
+                        tracing::error!("this proxy can no longer hand over");
+                        continue;
+                    };
+                    // Not ours any more; who speaks to us there is sent on by what still runs.
+                    in_charge.drain(..).for_each(|task| task.abort());
+                    sockets.clear();
+                    ending.cutter.others.leave();
+                    tasks.push(follow(stream, &control, &folder));
+                    if draining.is_none() {
+                        let drain = ending.drain_shared(hand_over_drain, asked.clone());
+                        draining = Some(Box::pin(drain));
+                    }
                 }
             }
-        });
-        if joined.await.is_err() {
-            tracing::error!("the workers could not be waited for");
-        }
-        for task in tasks {
+        };
+        drop(draining);
+        handing_over.abort();
+        for task in in_charge.into_iter().chain(tasks) {
             task.abort();
             // It was told to end; how does not matter.
             let _ = task.await;
         }
-        cutter.cut(i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX));
-        control.finish().await;
-        journal.finish();
-        // The next one removes it if this fails.
-        let _ = std::fs::remove_file(socket);
+        ending.last_words().await;
+        for socket in sockets {
+            // The next one removes it if this fails.
+            let _ = std::fs::remove_file(socket);
+        }
         Drained { cut_off }
     }
 }
 
-async fn bind_metrics(
-    address: Option<std::net::SocketAddr>,
-) -> Result<Option<tokio::net::TcpListener>, ProxyError> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let bound = tokio::net::TcpListener::bind(address).await;
-    bound
-        .map(Some)
-        .map_err(|source| ProxyError::Metrics { address, source })
+async fn drained(draining: &mut Option<Pin<Box<dyn Future<Output = usize> + Send + '_>>>) -> usize {
+    match draining {
+        Some(draining) => draining.await,
+        None => std::future::pending().await,
+    }
 }
 
-/// Opens the control socket; one that nobody answers on is left over from a crash.
-async fn bind_admin(path: &Path) -> Result<UnixListener, ProxyError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let fail = |source| ProxyError::Path {
-        path: path.to_owned(),
-        source,
+fn follow(stream: FdStream, control: &Arc<Control>, folder: &Path) -> JoinHandle<()> {
+    let (control, folder) = (Arc::clone(control), folder.to_owned());
+    tokio::spawn(async move { follower::follow(control, stream, &folder).await })
+}
+
+/// The time that the end may take, once it is asked for.
+pub(crate) async fn told(asked: &mut watch::Receiver<Option<Duration>>) -> Duration {
+    // An error means that the handle is gone, which asks for the same.
+    match asked.wait_for(Option::is_some).await {
+        Ok(deadline) => deadline.unwrap_or_default(),
+        Err(_) => Duration::ZERO,
+    }
+}
+
+fn spawn_workers(wanted: usize, shared: &Arc<Shared>) -> Result<Vec<WorkerHandle>, ProxyError> {
+    let count = match wanted {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        n => n,
     };
-    if path.exists() {
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
-            return Err(ProxyError::AlreadyRunning {
-                path: path.to_owned(),
-            });
+    (0..count).map(|n| worker::spawn(n, shared)).collect()
+}
+
+fn lead(stream: FdStream, control: &Arc<Control>) -> JoinHandle<()> {
+    // At once: no change may pass it by.
+    let joined = control.followers.join();
+    let control = Arc::clone(control);
+    tokio::spawn(async move {
+        if let Err(error) = leader::lead(stream, &control, joined).await {
+            tracing::debug!(%error, "the predecessor is gone");
         }
-        std::fs::remove_file(path).map_err(fail)?;
-    }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(fail)?;
-    }
-    let listener = UnixListener::bind(path).map_err(fail)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
-    Ok(listener)
+    })
 }
 
-fn serve_admin(listener: UnixListener, control: Arc<Control>) -> tokio::task::JoinHandle<()> {
+fn serve_admin(listener: tokio::net::UnixListener, control: Arc<Control>) -> JoinHandle<()> {
     let router = admin::router(control);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -205,10 +277,7 @@ fn serve_admin(listener: UnixListener, control: Arc<Control>) -> tokio::task::Jo
     })
 }
 
-fn serve_metrics(
-    listener: tokio::net::TcpListener,
-    control: Arc<Control>,
-) -> tokio::task::JoinHandle<()> {
+fn serve_metrics(listener: tokio::net::TcpListener, control: Arc<Control>) -> JoinHandle<()> {
     let router = admin::metrics_router(control);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

@@ -51,6 +51,8 @@ pub(crate) struct ActiveSplit {
     pub(crate) release: ReleaseId,
     pub(crate) share: BasisPoints,
     pub(crate) canary: usize,
+    /// Whether any share or segment is sent to the canary.
+    pub(crate) reaches_anybody: bool,
     pub(crate) split: Split,
 }
 

@@ -21,6 +21,9 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Serving,
+    /// New connections are still taken, for as long as older ones take to end; all are
+    /// told to close with their next answer.
+    Leaving,
     /// No new connections; those that are open get their answers, and are then told to close.
     Draining,
     /// Everything ends now.
@@ -30,6 +33,11 @@ pub(crate) enum Phase {
 impl Phase {
     pub(crate) fn is_killed(self) -> bool {
         self == Self::Killed
+    }
+
+    /// Whether connections may still be accepted.
+    fn accepts(self) -> bool {
+        matches!(self, Self::Serving | Self::Leaving)
     }
 }
 
@@ -42,8 +50,16 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Whether the phase is past serving; read for every response.
     draining: AtomicBool,
-    /// Open client connections.
+    /// Open client connections that speak HTTP.
     pub(crate) connections: AtomicUsize,
+    /// Those of them that were accepted while this process was leaving already.
+    pub(crate) late: AtomicUsize,
+    /// Open connections that have left HTTP.
+    pub(crate) tunnels: AtomicUsize,
+    /// Whether those have to end now, with a last word.
+    pub(crate) tunnels_end: watch::Sender<bool>,
+    /// Whether somebody else accepts, or will, on the same sockets.
+    pub(crate) shared_sockets: AtomicBool,
 }
 
 impl Shared {
@@ -55,6 +71,10 @@ impl Shared {
             phase: watch::Sender::new(Phase::Serving),
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            late: AtomicUsize::new(0),
+            tunnels: AtomicUsize::new(0),
+            tunnels_end: watch::Sender::new(false),
+            shared_sockets: AtomicBool::new(false),
         })
     }
 
@@ -152,7 +172,7 @@ async fn run(worker: Arc<Worker>, mut inbox: mpsc::UnboundedReceiver<Command>) {
 }
 
 /// Accepts until told to stop, and then once more what already waits: those clients are
-/// connected and would be reset.
+/// connected and would be reset. On a socket that others accept on, what waits is theirs.
 async fn accept(
     worker: Arc<Worker>,
     listener: TcpListener,
@@ -164,13 +184,17 @@ async fn accept(
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
-            () = std::future::ready(()), if stopping => return,
-            _ = stopped.changed(), if !stopping => {
+            // First, or a crowd of clients would keep the loop from ever seeing it.
+            _ = phase.wait_for(|phase| !phase.accepts()), if !stopping => {
+                if worker.shared.shared_sockets.load(Ordering::Relaxed) {
+                    return;
+                }
                 stopping = true;
                 continue;
             }
-            _ = phase.wait_for(|phase| *phase != Phase::Serving), if !stopping => {
+            accepted = listener.accept() => accepted,
+            () = std::future::ready(()), if stopping => return,
+            _ = stopped.changed(), if !stopping => {
                 stopping = true;
                 continue;
             }
@@ -181,11 +205,11 @@ async fn accept(
                     tracing::debug!(%error, "a client's socket cannot be set up");
                     continue;
                 }
-                worker.shared.connections.fetch_add(1, Ordering::Relaxed);
                 let worker = Arc::clone(&worker);
+                let counted = Counted::new(&worker.shared);
                 tokio::spawn(async move {
                     conn::serve(&worker, stream, peer.ip(), address).await;
-                    worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
+                    drop(counted);
                 });
             }
             Err(error) => {
@@ -197,5 +221,34 @@ async fn accept(
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+}
+
+/// A connection on the process's account, for as long as this lives.
+struct Counted {
+    shared: Arc<Shared>,
+    late: bool,
+}
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let late = shared.is_draining();
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        if late {
+            shared.late.fetch_add(1, Ordering::Relaxed);
+        }
+        Self {
+            shared: Arc::clone(shared),
+            late,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.late {
+            self.shared.late.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

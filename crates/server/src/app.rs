@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, broadcast, oneshot};
 
 /// What all actors share.
@@ -158,14 +159,32 @@ impl App {
             shared,
             actors: Mutex::new(BTreeMap::new()),
         });
+        let mut names = Vec::new();
         for (stream, _) in app.shared.store.streams("service/").await? {
             let name = stream.as_str().trim_start_matches("service/");
             match ServiceName::new(name) {
-                Ok(name) => drop(app.actor(&name).await?),
+                Ok(name) => names.push(name),
                 Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
             }
         }
+        app.shared.dataplane.wait_for(names.clone()).await;
+        for name in names {
+            app.actor(&name).await?;
+        }
         Ok(app)
+    }
+
+    /// Waits until each instance that has to run does or has been tried, at most for
+    /// `limit`; whether all have.
+    pub(crate) async fn settled(&self, limit: Duration) -> bool {
+        let handles: Vec<ActorHandle> = self.actors.lock().await.values().cloned().collect();
+        let all = async {
+            for mut handle in handles {
+                // An error means that the program is ending.
+                let _ = handle.settled.wait_for(|settled| *settled).await;
+            }
+        };
+        tokio::time::timeout(limit, all).await.is_ok()
     }
 
     async fn actor(&self, service: &ServiceName) -> Result<ActorHandle, ApiError> {

@@ -8,16 +8,20 @@ mod actor;
 mod api;
 mod app;
 mod auth;
+mod backoff;
 mod clock;
 mod dataplane;
 mod error;
+mod holder;
 mod judging;
 mod listen;
 mod live;
 mod page;
+mod proxy_keeper;
 pub mod report;
 mod routing;
 mod serve;
+mod service_manager;
 mod view;
 mod world;
 
@@ -27,4 +31,6 @@ pub use error::{ApiError, ErrorKind};
 pub use listen::socket_path;
 pub use live::VersionTraffic;
 pub use serve::{ServeConfig, ServeError, serve};
-pub use view::{ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView};
+pub use view::{
+    InstanceView, ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView,
+};

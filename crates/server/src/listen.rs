@@ -92,6 +92,7 @@ pub(crate) async fn listen(
     });
 
     shutdown.await;
+    crate::service_manager::notify("STOPPING=1");
     end.send_replace(true);
     let all = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, all).await.is_err() {
@@ -138,5 +139,6 @@ async fn greet(
         }
     }
     println!("ready http://{address} unix:{}", socket.display());
+    crate::service_manager::notify("READY=1");
     Ok(())
 }

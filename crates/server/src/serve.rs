@@ -4,24 +4,19 @@ use crate::app::App;
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::ApiError;
+use crate::proxy_keeper::{Look, ProxyKeeper};
+use crate::service_manager;
 use crate::world::Drivers;
 use esclusa_drivers::run::RunSettings;
-use esclusa_model::Millis;
-use esclusa_proxy::client::ControlClient;
-use esclusa_shim::{LogLimits, ShimClient, ShimCommand, Spec};
+use esclusa_shim::ShimCommand;
 use esclusa_store::{Store, StoreError};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for the proxy's first answer.
-const PROXY_LIMIT: Duration = Duration::from_secs(15);
-/// How long requests in flight have when a proxy is told to end.
-const PROXY_GRACE: Millis = Millis(30_000);
-const SIGTERM: i32 = 15;
-/// How often it is asked meanwhile.
-const PROXY_POLL: Duration = Duration::from_millis(25);
+/// How long versions may take to be there again before users are let in without them.
+const WAKE_LIMIT: Duration = Duration::from_secs(30);
 
 /// How the control plane is set up.
 #[derive(Debug, Clone)]
@@ -34,6 +29,8 @@ pub struct ServeConfig {
     pub dev: bool,
     /// Program and first arguments that start a proxy.
     pub proxy: Vec<String>,
+    /// Whether somebody else starts the proxy, such as a unit of its own.
+    pub external_proxy: bool,
     /// Program and first arguments that start a shim.
     pub shim: Vec<String>,
 }
@@ -70,18 +67,46 @@ pub async fn serve(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let data = std::path::absolute(&config.data)
         .map_err(|error| ServeError::Config(format!("{}: {error}", config.data.display())))?;
-    let shim = shim_command(&config.shim)?;
+    let shim = service_manager::place(shim_command(&config.shim)?).await;
     let store = Store::open(&data, clock::now()).await?;
-    let client = adopt_or_start_proxy(&data, &config.proxy, &shim).await?;
-    let dataplane = DataPlane::start(client, store.clone());
-    let drivers = Drivers::new(&RunSettings { shim });
-    let app = App::start(store, dataplane, data.clone(), drivers).await?;
+    let keeper = ProxyKeeper::new(&data, config.proxy, shim.clone(), config.external_proxy);
+    let mut shutdown = Box::pin(shutdown);
+    let begun = tokio::select! {
+        begun = begin(keeper, store, data.clone(), shim) => begun?,
+        () = &mut shutdown => return Ok(()),
+    };
     let listen = crate::listen::ListenConfig {
         data,
         listen: config.listen,
         dev: config.dev,
     };
-    crate::listen::listen(app, listen, shutdown).await
+    crate::listen::listen(begun, listen, shutdown).await
+}
+
+/// Takes up what is there: the proxy, every service, every release under way.
+///
+/// Where no proxy serves users yet, as after a reboot, versions come first: users who
+/// find nobody at all are told so at once, while those who are let in would be counted as
+/// failures of versions that are only just starting.
+async fn begin(
+    keeper: ProxyKeeper,
+    store: Store,
+    data: PathBuf,
+    shim: ShimCommand,
+) -> Result<Arc<App>, ServeError> {
+    let mut look = keeper.begin().await?;
+    let dataplane = DataPlane::start(keeper.client(), store.clone());
+    let drivers = Drivers::new(&RunSettings { shim });
+    let app = App::start(store, Arc::clone(&dataplane), data, drivers).await?;
+    if !matches!(look, Look::Good(..)) && !app.settled(WAKE_LIMIT).await {
+        tracing::warn!("Not all versions are there; users are let in without them");
+    }
+    if matches!(look, Look::Gone(_)) && !keeper.is_external() {
+        keeper.start().await.map_err(ServeError::Proxy)?;
+        look = keeper.look().await;
+    }
+    tokio::spawn(keeper.keep(dataplane, look));
+    Ok(app)
 }
 
 fn shim_command(words: &[String]) -> Result<ShimCommand, ServeError> {
@@ -92,55 +117,4 @@ fn shim_command(words: &[String]) -> Result<ShimCommand, ServeError> {
         program: PathBuf::from(program),
         args: args.iter().map(Into::into).collect(),
     })
-}
-
-/// The proxy outlives us: one that answers is ours already.
-async fn adopt_or_start_proxy(
-    data: &Path,
-    proxy: &[String],
-    shim: &ShimCommand,
-) -> Result<ControlClient, ServeError> {
-    let dir = data.join("proxy");
-    let client = ControlClient::new(dir.join("proxy.sock"));
-    if client.hello().await.is_ok() {
-        return Ok(client);
-    }
-    let mut words: Vec<String> = proxy.to_vec();
-    words.extend(["--data".into(), dir.display().to_string()]);
-    let supervised = data.join("instances").join("proxy");
-    let spec = Spec {
-        identity: "proxy".into(),
-        words,
-        env: BTreeMap::new(),
-        cwd: data.to_path_buf(),
-        log: LogLimits::default(),
-        stop_signal: SIGTERM,
-        stop_grace: PROXY_GRACE,
-    };
-    let shim = shim.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        // What an earlier one left behind must be gone before its address is used again.
-        ShimClient::new(&supervised)
-            .stop(SIGTERM, PROXY_GRACE)
-            .map_err(|e| e.to_string())?;
-        esclusa_shim::spawn(&shim, &supervised, &spec, Millis(10_000)).map_err(|e| e.to_string())
-    })
-    .await;
-    match started {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(ServeError::Proxy(error)),
-        Err(error) => return Err(ServeError::Proxy(error.to_string())),
-    }
-    let deadline = tokio::time::Instant::now() + PROXY_LIMIT;
-    loop {
-        match client.hello().await {
-            Ok(_) => return Ok(client),
-            Err(error) if tokio::time::Instant::now() > deadline => {
-                let log = data.join("instances/proxy/output.log");
-                let message = format!("{error}; its output is in {}", log.display());
-                return Err(ServeError::Proxy(message));
-            }
-            Err(_) => tokio::time::sleep(PROXY_POLL).await,
-        }
-    }
 }

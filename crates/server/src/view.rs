@@ -50,6 +50,30 @@ pub struct ServiceView {
     pub traffic: Vec<VersionTraffic>,
     /// The newest second that traffic is known of, since 1970; absent without any.
     pub traffic_second: Option<i64>,
+    /// Every instance that has to run, and how it is.
+    #[serde(default)]
+    pub instances: Vec<InstanceView>,
+}
+
+/// One instance that has to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceView {
+    /// Its id.
+    pub instance: String,
+    /// People's name for its version.
+    pub version: String,
+    /// What it runs for: `stable`, `canary`, or `warm` for the version that can be
+    /// returned to.
+    pub role: String,
+    /// `up`, `down`, `starting`, `unknown` before the first look, or `run by others`
+    /// where esclusa keeps no process.
+    pub state: String,
+    /// How often it was started again since this control plane began.
+    pub restarts: u32,
+    /// How it was lost last.
+    pub last_end: Option<String>,
+    /// When it is started next, microseconds since 1970; absent unless it is down.
+    pub next_start_us: Option<i64>,
 }
 
 /// The version before.
@@ -185,6 +209,7 @@ impl ServiceView {
             queue: service.queue.iter().map(ToString::to_string).collect(),
             traffic: traffic.versions().to_vec(),
             traffic_second: traffic.newest(),
+            instances: Vec::new(),
         }
     }
 }

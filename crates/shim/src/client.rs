@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// Longest wait for an answer that needs no waiting.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// By these a service manager recognises the controller.
+const MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// How a shim is started: a program and the arguments before `run DIR`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimCommand {
@@ -105,8 +108,10 @@ pub fn spawn(
     command.args(&shim.args).arg("run").arg(&dir);
     for (name, _) in std::env::vars_os() {
         // The controller's own settings and tokens are not for what it starts.
-        if name.to_string_lossy().starts_with("ESCLUSA_") {
-            command.env_remove(name);
+        // Nor may they speak to the controller's own service manager in its name.
+        let text = name.to_string_lossy();
+        if text.starts_with("ESCLUSA_") || MANAGER.contains(&text.as_ref()) {
+            command.env_remove(&name);
         }
     }
     let mut child = command
@@ -204,6 +209,14 @@ impl ShimClient {
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.dir.join(OUTPUT)
+    }
+
+    /// The boot of the machine in which its process was started; `None` when nothing
+    /// was, or the record cannot be read.
+    #[must_use]
+    pub fn boot(&self) -> Option<String> {
+        let status: Option<Status> = files::read_json(&self.dir.join(STATUS)).ok()?;
+        status.map(|status| status.boot)
     }
 
     /// What the folder tells now.

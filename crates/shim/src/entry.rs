@@ -1,6 +1,8 @@
-//! `esclusa shim run DIR`: from a fresh process to a supervisor.
+//! `esclusa shim run DIR`: from a fresh process to a supervisor. `shim hold DIR`: see
+//! [`crate::hold`].
 
 use crate::files::{self, EXIT, LOCK, OUTPUT, SOCKET, STATUS};
+use crate::hold;
 use crate::procfs;
 use crate::protocol::Report;
 use crate::record::{SHIM_VERSION, ShimError, Spec, Status};
@@ -24,15 +26,19 @@ use std::time::{Duration, Instant};
 /// How long a shim on its way out may still hold its folder.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
-/// The hidden subcommand. `args` are those after `shim`; the [`Spec`] comes on
-/// standard input, and one line on standard output says whether the process runs.
-/// Returns when the process and all that it started are gone.
+/// The hidden subcommand. `args` are those after `shim`. For `run DIR` the [`Spec`] comes
+/// on standard input, one line on standard output says whether the process runs, and it
+/// returns when the process and all that it started are gone. `hold DIR` keeps sockets
+/// until a signal ends it.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = args.into_iter();
     let dir = match (args.next(), args.next(), args.next()) {
         (Some(verb), Some(dir), None) if verb == "run" => PathBuf::from(dir),
+        (Some(verb), Some(dir), None) if verb == "hold" => return hold::main(Path::new(&dir)),
         _ => {
-            complain("usage: shim run DIR, with the specification on standard input");
+            complain(
+                "usage: shim run DIR, with the specification on standard input, or shim hold DIR",
+            );
             return ExitCode::from(2);
         }
     };
@@ -77,7 +83,7 @@ fn leave_stdout() -> io::Result<()> {
 fn start(dir: &Path) -> Result<Supervisor, ShimError> {
     let spec = read_spec()?;
     std::env::set_current_dir(dir).map_err(ShimError::io(dir.display().to_string()))?;
-    let lock = lock(dir)?;
+    let lock = lock(dir, LOCK)?;
     SigSet::empty()
         .thread_set_mask()
         .map_err(io::Error::from)
@@ -139,18 +145,19 @@ fn read_spec() -> Result<Spec, ShimError> {
     Ok(spec)
 }
 
-fn lock(dir: &Path) -> Result<File, ShimError> {
+/// Locks `name` in the current folder, which is `dir`.
+pub(crate) fn lock(dir: &Path, name: &str) -> Result<File, ShimError> {
     let file = File::options()
         .write(true)
         .create(true)
         .truncate(false)
-        .open(LOCK)
-        .map_err(ShimError::io(LOCK))?;
+        .open(name)
+        .map_err(ShimError::io(name))?;
     let give_up = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::Error(e)) => return Err(ShimError::io(LOCK)(e)),
+            Err(TryLockError::Error(e)) => return Err(ShimError::io(name)(e)),
             Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
                 return Err(ShimError::Held(dir.to_owned()));
             }
@@ -162,7 +169,7 @@ fn lock(dir: &Path) -> Result<File, ShimError> {
 }
 
 /// From here on signals are read, not suffered.
-fn take_over_signals() -> io::Result<SignalFd> {
+pub(crate) fn take_over_signals() -> io::Result<SignalFd> {
     let mut mask = SigSet::empty();
     for signal in [
         Signal::SIGCHLD,

@@ -11,6 +11,8 @@
 //! versions or releases; it never decides, so it never needs an upgrade of its own
 //! to stay correct. It is synchronous and keeps one thread.
 //!
+//! The same program can hold listening sockets for a process that may die: see [`hold`].
+//!
 //! | file in the folder | holds |
 //! |---|---|
 //! | `lock` | an exclusive lock while a shim lives |
@@ -22,7 +24,9 @@
 
 mod client;
 mod entry;
+pub mod fdpass;
 mod files;
+pub mod hold;
 pub mod procfs;
 mod protocol;
 mod reap;

@@ -16,10 +16,15 @@ pub(crate) const MAX_PATH: usize = 107;
 
 /// Connects to the control socket in `dir`.
 pub(crate) fn connect(dir: &Path) -> io::Result<UnixStream> {
-    let path = dir.join(SOCKET);
+    connect_to(dir, SOCKET)
+}
+
+/// Connects to the socket of that name in `dir`.
+pub(crate) fn connect_to(dir: &Path, name: &str) -> io::Result<UnixStream> {
+    let path = dir.join(name);
     if path.as_os_str().as_bytes().len() <= MAX_PATH {
         return UnixStream::connect(path);
     }
     let folder = File::open(dir)?;
-    UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+    UnixStream::connect(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct TempDir {
     dir: Option<tempfile::TempDir>,
     path: PathBuf,
+    kept: bool,
 }
 
 impl TempDir {
@@ -24,6 +25,7 @@ impl TempDir {
         Ok(Self {
             path: dir.path().to_owned(),
             dir: Some(dir),
+            kept: false,
         })
     }
 
@@ -31,6 +33,11 @@ impl TempDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Leaves it when this is dropped.
+    pub const fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// The path of `name` in the folder.
@@ -42,7 +49,8 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        let keep = std::thread::panicking() || std::env::var_os("ESCLUSA_KEEP").is_some();
+        let keep =
+            self.kept || std::thread::panicking() || std::env::var_os("ESCLUSA_KEEP").is_some();
         if let Some(dir) = self.dir.take().filter(|_| keep) {
             eprintln!("Kept {}", dir.keep().display());
         }

@@ -2,14 +2,19 @@
 //! generator that counts everything, and starters that clean up after themselves.
 //!
 //! For development only; no shipped crate depends on it. What it counts is an
-//! independent witness: only [`plane`] knows esclusa at all, and that only as its users
-//! do, by its command line and API.
+//! independent witness: only [`plane`], [`hitless`] and [`torture`] know esclusa at all:
+//! [`hitless`] as its control plane does, the others as its users do, by its command line
+//! and API. At its end, [`torture`] also looks into the store itself.
 
 pub mod demo;
+pub mod hitless;
 pub mod load;
+pub mod machine;
 pub mod plane;
 pub mod ports;
 pub mod process;
+pub mod systemd;
+pub mod torture;
 
 mod fetch;
 mod folder;

@@ -44,6 +44,35 @@ impl ControlPlane {
         plane
     }
 
+    /// One that somebody else starts, listening on a local port; its data folder is
+    /// ours. Dropping it stops the supervisors that are left there.
+    ///
+    /// # Panics
+    /// When there is no folder for it.
+    #[must_use]
+    pub fn kept_by_others(binary: &Path, port: u16) -> Self {
+        Self {
+            binary: binary.to_owned(),
+            folder: TempDir::new("esclusa").expect("a temporary folder"),
+            child: None,
+            url: format!("http://127.0.0.1:{port}"),
+            client: http_client(),
+        }
+    }
+
+    /// Waits until it can do its work.
+    ///
+    /// # Errors
+    /// When it cannot in time.
+    pub async fn until_ready(&self) -> Result<(), crate::WaitError> {
+        wait_until("the control plane", READY_LIMIT, async || {
+            let url = format!("{}/readyz", self.url);
+            let answer = self.client.get(url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await
+    }
+
     fn spawn(&mut self) {
         let mut child = Command::new(&self.binary)
             .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"])
@@ -115,6 +144,26 @@ impl ControlPlane {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Ends the control plane, its proxy, every supervisor and every version at once, as a
+    /// power failure does.
+    ///
+    /// # Panics
+    /// When something of it does not die.
+    pub fn power_failure(&mut self) {
+        let ended = crate::machine::power_failure(&self.data());
+        assert!(ended > 0, "there was nothing to lose");
+        self.kill();
+    }
+
+    /// Every living process of its data folder, the control plane itself left out.
+    #[must_use]
+    pub fn processes(&self) -> Vec<crate::machine::Belonging> {
+        let own = self.child.as_ref().map(Child::id);
+        let mut all = crate::machine::processes_of(&self.data());
+        all.retain(|one| Some(one.pid.unsigned_abs()) != own);
+        all
     }
 
     /// Starts it again on the same data.
@@ -232,7 +281,7 @@ impl ControlPlane {
 }
 
 /// A client that knows the one TLS provider of this workspace.
-fn http_client() -> reqwest::Client {
+pub(crate) fn http_client() -> reqwest::Client {
     // A second installation is refused and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -249,7 +298,7 @@ impl Drop for ControlPlane {
 }
 
 /// Tells every shim below `folder` to end, with what it supervises.
-fn stop_shims(folder: &Path) {
+pub(crate) fn stop_shims(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };

@@ -14,9 +14,13 @@
 //! | `GET /v1/slices?after=SEQ&wait_ms=N` | - | [`SliceBatch`] |
 //! | `POST /v1/slices/ack` | [`SliceAck`] | 204 |
 //! | `POST /v1/heartbeat` | [`Heartbeat`] | [`ProxyStatus`] |
+//!
+//! Any call may be answered 421: another proxy has taken over, and the next connection
+//! reaches it. How that goes is in [`ToLeader`] and [`FromLeader`].
 
 mod control;
 mod generation;
+mod hand_over;
 mod slices;
 mod state_file;
 
@@ -25,5 +29,6 @@ pub use generation::{
     Generation, Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute,
     StickySource, Upstream, UpstreamPart, UpstreamTls,
 };
+pub use hand_over::{FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours};
 pub use slices::{SliceAck, SliceBatch, StampedSlice};
 pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};

@@ -8,9 +8,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Colour, Output, Tone};
 use crate::table::table;
 use esclusa_model::{Outcome, Timestamp};
-use esclusa_server::ReleaseView;
 use esclusa_server::body::CanReturn;
 use esclusa_server::report::{Report, rfc3339};
+use esclusa_server::{InstanceView, ReleaseView, ServiceView};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, microseconds since 1970.
@@ -41,7 +41,42 @@ pub(super) async fn status(
     for line in status_lines(&shown, now_us(), output.colour) {
         output.line(&line);
     }
+    let path = format!(
+        "/api/v1/services/{}",
+        pick::path_part(&shown.release.service)
+    );
+    let service: ServiceView = client.get(&path).await?;
+    for instance in service.instances.iter().filter(|one| is_news(one)) {
+        output.line(&instance_line(instance, output.colour));
+    }
     Ok(Exit::Done)
+}
+
+/// Whether an instance is not simply there.
+fn is_news(instance: &InstanceView) -> bool {
+    instance.restarts > 0 || matches!(instance.state.as_str(), "down" | "starting")
+}
+
+fn instance_line(instance: &InstanceView, colour: Colour) -> String {
+    let tone = if instance.state == "up" {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    let mut line = format!(
+        "{} of {} {}: {}",
+        instance.instance,
+        instance.role,
+        instance.version,
+        colour.paint(tone, &instance.state)
+    );
+    if instance.restarts > 0 {
+        line.push_str(&format!(", started again {} times", instance.restarts));
+    }
+    if let Some(end) = &instance.last_end {
+        line.push_str(&format!("; {end}"));
+    }
+    line
 }
 
 pub(super) async fn history(
@@ -135,4 +170,30 @@ pub(super) async fn report(
         output.line(client.text(&format!("{path}.md")).await?.trim_end());
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_instances_with_a_story_are_told() {
+        let mut one = InstanceView {
+            instance: "web-0-a1".into(),
+            version: "2.4.1".into(),
+            role: "stable".into(),
+            state: "up".into(),
+            restarts: 0,
+            last_end: None,
+            next_start_us: None,
+        };
+        assert!(!is_news(&one));
+        one.restarts = 2;
+        one.last_end = Some("it ended with exit code 3".into());
+        assert!(is_news(&one));
+        assert_eq!(
+            instance_line(&one, Colour::Off),
+            "web-0-a1 of stable 2.4.1: up, started again 2 times; it ended with exit code 3"
+        );
+    }
 }

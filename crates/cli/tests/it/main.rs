@@ -13,18 +13,25 @@
 )]
 
 mod aborts;
+mod care;
 mod dials;
 mod exposure;
+mod first;
 mod gates;
 mod going_back;
+mod hitless;
 mod http_server;
 mod in_flight;
 mod line;
 mod offline;
+mod orphans;
 mod parts;
+mod reboot;
 mod served;
 mod singletons;
 mod survival;
+mod torture;
+mod units;
 mod world;
 
 use std::path::Path;

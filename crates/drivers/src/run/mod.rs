@@ -49,6 +49,11 @@ pub trait RunDriver: Send + Sync {
     /// Looks at an instance once.
     async fn observe(&self, spec: &InstanceSpec) -> InstanceState;
 
+    /// Whether an instance's process is there, without asking whether it is ready.
+    async fn pulse(&self, _spec: &InstanceSpec) -> Pulse {
+        Pulse::CannotTell
+    }
+
     /// Tells a running instance its new track.
     ///
     /// # Errors
@@ -169,6 +174,36 @@ pub enum InstanceState {
     /// It was never started here.
     Absent,
     /// Nobody can tell, for this reason.
+    Unknown(String),
+}
+
+/// Whether an instance's process is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pulse {
+    /// It runs, and it is the very process that was started for this instance.
+    Runs {
+        /// Where it answers; `None` for components without requests.
+        address: Option<InstanceAddress>,
+        /// Its process.
+        pid: i32,
+    },
+    /// It ended by itself, while somebody watched it: that speaks about the version.
+    Ended {
+        /// How.
+        end: End,
+        /// When.
+        at: Timestamp,
+        /// Its last lines.
+        output: String,
+    },
+    /// It is gone, and that says nothing about the version: it was told to end, or it
+    /// went together with its supervisor or its machine. In words.
+    Taken(String),
+    /// It was never started here.
+    Absent,
+    /// This driver keeps no process and cannot tell.
+    CannotTell,
+    /// Nobody can tell right now, for this reason.
     Unknown(String),
 }
 

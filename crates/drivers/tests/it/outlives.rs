@@ -182,3 +182,23 @@ async fn a_crash_is_seen_and_the_instance_starts_again() {
     assert_eq!(again.address, running.address, "on its own port");
     stop(&*driver, &spec).await;
 }
+
+/// LOG-06: neither what is told nor what is kept of a step holds its secrets.
+#[tokio::test]
+async fn a_steps_output_is_kept_without_its_secrets() {
+    let root = tempfile::tempdir().expect("folder");
+    let mut step = step(
+        root.path(),
+        "echo \"key $API_KEY\"; echo bye; exit 1",
+        PATIENCE,
+    );
+    step.env.insert("API_KEY".into(), "k-0123456789".into());
+    let end = step.run(&shim()).await.expect("known");
+    let expected = LastingEnd::Known(StepEnd {
+        end: StepOutcome::Exited(1),
+        output_tail: "key ***\nbye\n".into(),
+    });
+    assert_eq!(end, expected);
+    let kept = std::fs::read_to_string(step.dir.join("output.log")).expect("kept");
+    assert_eq!(kept, "key ***\nbye\n");
+}

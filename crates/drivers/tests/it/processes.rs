@@ -1,7 +1,9 @@
 //! The process driver from start to stop.
 
-use crate::world::{World, app, get, instance_file, is_alive, process, shell, stop};
-use esclusa_drivers::run::{Drain, Found, InstanceState, Stopped, Told};
+use crate::world::{World, app, get, instance_file, is_alive, kill, process, shell, stop};
+use esclusa_drivers::run::{
+    Drain, Found, InstanceSpec, InstanceState, Pulse, RunDriver, Stopped, Told,
+};
 use esclusa_drivers::{Fault, Retry};
 use esclusa_model::{ComponentKind, InstanceId, Millis, Track};
 use esclusa_shim::End;
@@ -266,4 +268,79 @@ async fn a_kept_version_that_was_changed_is_not_started() {
     let running = driver.start(&spec).await.expect("starts");
     assert!(get(&running, "/health").ends_with("HEALTHY"));
     stop(&*driver, &spec).await;
+}
+
+/// HLT-07, RBK-10: what ended by itself is told apart from what was told to end, and from
+/// what went with its supervisor. A stranger on its number or port is never it.
+#[tokio::test]
+async fn an_end_is_told_by_whose_doing_it_was() {
+    let world = World::new();
+    let driver = process();
+    let spec = world.prepared(app()).await;
+    assert_eq!(driver.pulse(&spec).await, Pulse::Absent);
+    let running = driver.start(&spec).await.expect("starts");
+    let pid = running.pid.expect("a process");
+    let address = running.address.clone();
+    assert_eq!(driver.pulse(&spec).await, Pulse::Runs { address, pid });
+    kill(&pid.to_string());
+    let ended = eventually_async(&driver, &spec, |pulse| matches!(pulse, Pulse::Ended { .. }));
+    let Pulse::Ended { end, output, .. } = ended.await else {
+        unreachable!("it was waited for");
+    };
+    assert_eq!(end, End::Signal(9));
+    assert!(output.contains("asked for"), "{output}");
+
+    // Its port was taken meanwhile: the next one answers elsewhere.
+    let port = running.address.expect("address").host_port;
+    let stranger = std::net::TcpListener::bind(&port).expect("free");
+    let again = driver.start(&spec).await.expect("starts again");
+    assert_ne!(
+        again.address.as_ref().map(|a| a.host_port.clone()),
+        Some(port)
+    );
+    drop(stranger);
+
+    driver
+        .stop(&spec, Drain::AsConfigured)
+        .await
+        .expect("stops");
+    assert!(matches!(driver.pulse(&spec).await, Pulse::Taken(_)));
+
+    // Supervisor and process die together, and another process gets the number.
+    let last = driver.start(&spec).await.expect("starts again");
+    let status_file = instance_file(&spec, "status.json");
+    let text = std::fs::read_to_string(&status_file).expect("a status");
+    let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    kill(&status["shim_pid"].to_string());
+    kill(&last.pid.expect("a process").to_string());
+    eventually_async(&driver, &spec, |pulse| matches!(pulse, Pulse::Taken(_))).await;
+    let mut lie = status.clone();
+    let stranger = std::process::id();
+    lie["pid"] = stranger.into();
+    std::fs::write(&status_file, lie.to_string()).expect("writes");
+    assert!(matches!(driver.pulse(&spec).await, Pulse::Taken(_)));
+    driver
+        .stop(&spec, Drain::AsConfigured)
+        .await
+        .expect("nothing to stop");
+    assert!(
+        is_alive(i32::try_from(stranger).expect("small")),
+        "it is ourselves"
+    );
+}
+
+async fn eventually_async(
+    driver: &std::sync::Arc<dyn RunDriver>,
+    spec: &InstanceSpec,
+    wanted: impl Fn(&Pulse) -> bool,
+) -> Pulse {
+    let give_up = Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let pulse = driver.pulse(spec).await;
+        if wanted(&pulse) {
+            return pulse;
+        }
+        assert!(Instant::now() < give_up, "{pulse:?}");
+        tokio::task::yield_now().await;
+    }
 }

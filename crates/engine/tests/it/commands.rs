@@ -117,6 +117,8 @@ fn abort_from_every_phase() {
             assert_eq!(outcome, Outcome::Promoted);
             assert_eq!(world.ask(&rollback()), Ok(1));
             assert_eq!(world.finish().0, Outcome::RolledBack);
+        } else if now == Phase::Ended {
+            assert!(asked.is_err_and(|refused| refused.message.contains("is over: aborted")));
         } else {
             let decides = usize::from(!now.is_returning());
             assert_eq!(asked, Ok(decides), "{now}");
@@ -174,7 +176,12 @@ fn the_first_decision_to_go_back_stands() {
         }
         world.tick(usize::MAX);
     }
-    assert_eq!(world.ask(&abort()), Ok(0));
+    // Nothing of it is left to take back, and nobody is told otherwise.
+    for too_late in [abort(), rollback()] {
+        let refused = world.ask(&too_late).expect_err("over");
+        assert_eq!(refused.message, "the release is over: aborted");
+    }
+    assert_eq!(world.ask(&Command::Supersede { by: "9".into() }), Ok(0));
 }
 
 // RBK-14, TRF-09

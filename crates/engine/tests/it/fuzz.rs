@@ -97,6 +97,7 @@ enum Turn {
     Asks(Command),
     Silent(u64),
     Returned(bool),
+    CanaryEnded(bool),
     Busy(bool),
     Restart,
 }
@@ -113,6 +114,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         2 => asked().prop_map(Turn::Asks),
         1 => (0u64..200).prop_map(Turn::Silent),
         1 => any::<bool>().prop_map(Turn::Returned),
+        1 => any::<bool>().prop_map(Turn::CanaryEnded),
         1 => any::<bool>().prop_map(Turn::Busy),
         1 => Just(Turn::Restart),
     ]
@@ -172,6 +174,9 @@ fn play(journal: &mut Journal, observed: &mut Observed, turn: Turn) {
         }
         Turn::Silent(seconds) => observed.silent_for = Millis::from_secs(seconds),
         Turn::Returned(returned) => observed.returned_by_proxy = returned,
+        Turn::CanaryEnded(ended) => {
+            observed.canary_ended = ended.then(|| "it ended with exit code 3".into());
+        }
         Turn::Busy(busy) => observed.busy = busy,
         Turn::Restart => {
             journal.release = journal.replayed();
@@ -255,6 +260,7 @@ proptest! {
         for _ in 0..400 {
             if world_answers {
                 observed.returned_by_proxy = false;
+                observed.canary_ended = None;
                 observed.silent_for = Millis::ZERO;
                 play(&mut journal, &mut observed, Turn::Work);
                 play(&mut journal, &mut observed, Turn::Dial(None));

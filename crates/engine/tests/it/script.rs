@@ -71,6 +71,8 @@ pub(crate) struct Script {
     pub observes: bool,
     pub silent_for: Millis,
     pub returned_by_proxy: bool,
+    /// What became of a canary's process.
+    pub canary_ended: Option<&'static str>,
     /// How long cancelled work lasts; for ever without.
     pub cancelled_for: Option<Millis>,
     /// Whether somebody signs off as soon as they are asked.
@@ -86,6 +88,7 @@ impl Default for Script {
             observes: true,
             silent_for: Millis::ZERO,
             returned_by_proxy: false,
+            canary_ended: None,
             cancelled_for: Some(Millis(2_000)),
             signs: true,
         }

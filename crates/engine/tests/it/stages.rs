@@ -318,3 +318,37 @@ fn each_stage_has_its_own_watch() {
         assert!(watched >= MINUTE, "stage {}: {watched}", record.stage);
     }
 }
+
+// HLT-07, RBK-10: a process that is gone is evidence, with or without traffic, and it is
+// told in the process's own words rather than in the judge's.
+#[test]
+fn a_canary_that_ended_takes_it_back_from_wherever_it_stands() {
+    const ENDED: &str = "web-0 of the new version ended with exit code 3; its last lines: boom";
+    let everywhere = [
+        (Phase::CanaryChecks, Outcome::Refused),
+        (Phase::Stage(0), Outcome::Refused),
+        (Phase::Stage(2), Outcome::RolledBack),
+        (Phase::After, Outcome::RolledBack),
+        (Phase::HandOver, Outcome::RolledBack),
+    ];
+    for (phase, expected) in everywhere {
+        let mut world = World::new(full(), Script::default());
+        world.run_until(|world| world.journal.release.phase == phase);
+        world.script.canary_ended = Some(ENDED);
+        world.script.judge = (0..6).map(|n| (n, Some(Speech::bad()))).collect();
+        let (outcome, reason) = world.finish();
+        assert_eq!((outcome, reason.as_str()), (expected, ENDED), "{phase}");
+        assert_eq!(cause(&world), Some(ReturnCause::Failure));
+        let returned = world.journal.release.returning.as_ref().expect("went back");
+        assert_eq!(returned.from, phase);
+    }
+    // Before it is deployed, and once it is over, it is nobody's news.
+    for phase in [Phase::Preflight, Phase::Before, Phase::Promoted] {
+        let mut world = World::new(full(), Script::default());
+        world.run_until(|world| world.journal.release.phase == phase);
+        world.script.canary_ended = Some(ENDED);
+        let events = esclusa_engine::decide(&world.journal.release, &world.observed());
+        let returns = events.iter().any(|e| matches!(e, Event::ReturnDecided(_)));
+        assert!(!returns, "{phase}");
+    }
+}

@@ -1,9 +1,10 @@
 //! The control interface: JSON over HTTP/1 on a Unix socket.
 
 use super::metrics;
-use super::state::Control;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use super::state::{Control, Unpublished};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -28,6 +29,7 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/heartbeat", post(heartbeat))
         .merge(metrics_route())
         .layer(DefaultBodyLimit::max(MAX_CALL_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&control), unless_away))
         .with_state(control)
 }
 
@@ -40,6 +42,39 @@ fn metrics_route() -> Router<Arc<Control>> {
     Router::new().route("/metrics", get(show_metrics))
 }
 
+/// A connection from before a hand-over reaches nobody in charge; a new one does.
+async fn unless_away(
+    State(control): State<Arc<Control>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if control.is_away() {
+        return away();
+    }
+    next.run(request).await
+}
+
+fn away() -> Response {
+    let text = "another proxy has taken over; connect again\n";
+    (
+        StatusCode::MISDIRECTED_REQUEST,
+        [(header::CONNECTION, "close")],
+        text,
+    )
+        .into_response()
+}
+
+fn unpublished(why: Unpublished) -> Response {
+    match why {
+        Unpublished::Refused(refusal) => (StatusCode::CONFLICT, Json(refusal)).into_response(),
+        Unpublished::Away => away(),
+        Unpublished::Behind => {
+            let text = "in force, but a proxy that drains has not confirmed it; ask again\n";
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
 async fn hello(State(control): State<Arc<Control>>) -> Response {
     Json(&control.hello).into_response()
 }
@@ -50,7 +85,7 @@ async fn publish(
 ) -> Response {
     match control.publish(generation).await {
         Ok(published) => Json(published).into_response(),
-        Err(refusal) => (StatusCode::CONFLICT, Json(refusal)).into_response(),
+        Err(why) => unpublished(why),
     }
 }
 
@@ -69,7 +104,11 @@ struct Slices {
 
 async fn slices(State(control): State<Arc<Control>>, Query(asked): Query<Slices>) -> Response {
     let wait = Duration::from_millis(asked.wait_ms).min(MAX_WAIT);
-    let slices = control.store.wait_after(asked.after, wait).await;
+    let slices = tokio::select! {
+        biased;
+        () = control.away() => return away(),
+        slices = control.store.wait_after(asked.after, wait) => slices,
+    };
     let (proxy, lost) = (control.hello.proxy.clone(), control.store.lost());
     Json(SliceBatch {
         v: WIRE_VERSION,
@@ -81,8 +120,7 @@ async fn slices(State(control): State<Arc<Control>>, Query(asked): Query<Slices>
 }
 
 async fn ack(State(control): State<Arc<Control>>, Json(ack): Json<SliceAck>) -> Response {
-    control.store.ack(&ack);
-    control.journal.ack(ack);
+    control.acknowledge(ack);
     StatusCode::NO_CONTENT.into_response()
 }
 
@@ -92,7 +130,7 @@ async fn heartbeat(
 ) -> Response {
     match control.heartbeat(heartbeat).await {
         Ok(status) => Json(status).into_response(),
-        Err(refusal) => (StatusCode::CONFLICT, Json(refusal)).into_response(),
+        Err(why) => unpublished(why),
     }
 }
 

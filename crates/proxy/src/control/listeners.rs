@@ -9,21 +9,42 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4_096;
 
+/// Sockets that listen already, by where they come from.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    /// Given to this process for good: used once.
+    pub(crate) given: Vec<TcpListener>,
+    /// From a holder or a predecessor: those that the generation in force does not name
+    /// are given up.
+    pub(crate) held: Vec<TcpListener>,
+    /// From a supervisor that keeps them open whatever happens: always at hand.
+    pub(crate) activated: Vec<TcpListener>,
+}
+
+#[derive(Debug)]
+struct Open {
+    socket: TcpListener,
+    activated: bool,
+}
+
 /// All sockets, open or wanted.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     workers: Vec<UnboundedSender<Command>>,
-    inherited: Vec<TcpListener>,
-    open: BTreeMap<SocketAddr, TcpListener>,
+    inherited: Inherited,
+    open: BTreeMap<SocketAddr, Open>,
     failed: BTreeMap<SocketAddr, String>,
 }
 
 /// Sockets that listen and that no worker accepts on yet: their clients wait.
 #[derive(Debug, Default)]
-pub(crate) struct Prepared(Vec<(SocketAddr, TcpListener)>);
+pub(crate) struct Prepared(Vec<(SocketAddr, Open)>);
+
+/// Copies of the sockets that clients connect to.
+pub(crate) type Copies = Vec<(SocketAddr, TcpListener)>;
 
 impl Listeners {
-    pub(crate) fn new(workers: Vec<UnboundedSender<Command>>, inherited: Vec<TcpListener>) -> Self {
+    pub(crate) fn new(workers: Vec<UnboundedSender<Command>>, inherited: Inherited) -> Self {
         Self {
             workers,
             inherited,
@@ -42,9 +63,9 @@ impl Listeners {
                 continue;
             }
             match self.take_or_bind(*address) {
-                Ok(socket) => {
+                Ok(open) => {
                     self.failed.remove(address);
-                    prepared.push((*address, socket));
+                    prepared.push((*address, open));
                 }
                 Err(error) => {
                     tracing::error!(%address, %error, "cannot listen");
@@ -55,24 +76,42 @@ impl Listeners {
         Prepared(prepared)
     }
 
-    fn take_or_bind(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
-        let at = self
-            .inherited
-            .iter()
-            .position(|s| s.local_addr().is_ok_and(|a| a == address));
-        let socket = match at {
-            Some(at) => self.inherited.remove(at),
-            None => bind(address)?,
+    fn take_or_bind(&mut self, address: SocketAddr) -> io::Result<Open> {
+        let is_it = |s: &TcpListener| s.local_addr().is_ok_and(|a| a == address);
+        let take = |list: &mut Vec<TcpListener>| {
+            let at = list.iter().position(is_it)?;
+            Some(list.remove(at))
         };
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+        let Inherited {
+            given,
+            held,
+            activated,
+        } = &mut self.inherited;
+        let open = if let Some(socket) = activated.iter().find(|s| is_it(s)) {
+            Open {
+                socket: socket.try_clone()?,
+                activated: true,
+            }
+        } else {
+            let socket = match take(given).or_else(|| take(held)) {
+                Some(socket) => socket,
+                None => bind(address)?,
+            };
+            Open {
+                socket,
+                activated: false,
+            }
+        };
+        open.socket.set_nonblocking(true)?;
+        Ok(open)
     }
 
     /// Lets the workers accept on what was prepared, and stops what is no longer wanted.
     pub(crate) fn commit(&mut self, prepared: Prepared, wanted: &[SocketAddr]) {
-        for (address, socket) in prepared.0 {
+        self.inherited.held.clear();
+        for (address, open) in prepared.0 {
             for worker in &self.workers {
-                match socket.try_clone() {
+                match open.socket.try_clone() {
                     Ok(clone) => {
                         // A worker that is gone is one that was told to end.
                         let _ = worker.send(Command::Listen(address, clone));
@@ -83,7 +122,7 @@ impl Listeners {
                     }
                 }
             }
-            self.open.insert(address, socket);
+            self.open.insert(address, open);
         }
         let gone: Vec<SocketAddr> = self
             .open
@@ -102,6 +141,33 @@ impl Listeners {
     /// Lets go of the sockets; the workers close theirs when they drain.
     pub(crate) fn close(&mut self) {
         self.open.clear();
+        self.inherited = Inherited::default();
+    }
+
+    /// Copies of those that only this process keeps open, and those of a supervisor.
+    pub(crate) fn copies(&self) -> io::Result<(Copies, Vec<TcpListener>)> {
+        let clients = self.own_copies()?;
+        let activated = self.inherited.activated.iter();
+        Ok((
+            clients,
+            activated
+                .map(TcpListener::try_clone)
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// Copies of the open ones that no supervisor keeps open.
+    pub(crate) fn own_copies(&self) -> io::Result<Copies> {
+        self.open
+            .iter()
+            .filter(|(_, open)| !open.activated)
+            .map(|(address, open)| Ok((*address, open.socket.try_clone()?)))
+            .collect()
+    }
+
+    /// Whether somebody keeps every open one listening when this process lets go.
+    pub(crate) fn all_activated(&self) -> bool {
+        self.open.values().all(|open| open.activated)
     }
 
     pub(crate) fn has_failed(&self) -> bool {

@@ -40,6 +40,14 @@ pub(crate) async fn render(control: &Control) -> String {
     gauges(&mut text, control, &status);
     head(
         &mut text,
+        "esclusa_proxy_silence_seconds",
+        "gauge",
+        "For how long no controller was heard.",
+    );
+    let silence = control.silence().await.as_secs_f64();
+    let _ = writeln!(text, "esclusa_proxy_silence_seconds {silence}");
+    head(
+        &mut text,
         "esclusa_proxy_slices_lost_total",
         "counter",
         "Slices lost for good.",
@@ -84,6 +92,11 @@ fn gauges(text: &mut String, control: &Control, status: &ProxyStatus) {
             "esclusa_proxy_splits_returned",
             "Splits taken back because nobody controlled them.",
             status.returned.len() as u64,
+        ),
+        (
+            "esclusa_proxy_followers",
+            "Earlier processes that have handed over and still drain.",
+            control.followers.count() as u64,
         ),
         (
             "esclusa_proxy_listen_errors",

@@ -2,7 +2,11 @@
 
 pub(crate) mod admin;
 mod dead_man;
+mod following;
+pub(crate) mod holder;
 pub(crate) mod listeners;
 pub(crate) mod metrics;
 pub(crate) mod persist;
+mod recall;
+pub(crate) mod role;
 pub(crate) mod state;

@@ -9,8 +9,9 @@ use esclusa_wire::StateFile;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -26,10 +27,14 @@ pub(crate) struct Persister {
     written: watch::Receiver<u64>,
     /// Closed when the thread has ended.
     ended: Mutex<Receiver<()>>,
+    /// Whether another process writes the file from now on.
+    retired: Arc<AtomicBool>,
 }
 
 /// Longest wait for the disk at the end.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a proxy that hands over: its successor is kept waiting meanwhile.
+const RETIRE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Promises that a state will be on disk.
 #[derive(Debug)]
@@ -53,10 +58,12 @@ impl Persister {
         let (done, written) = watch::channel(0);
         let folder = folder.to_owned();
         let (alive, ended) = channel();
+        let retired = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&retired);
         std::thread::Builder::new()
             .name("state".into())
             .spawn(move || {
-                run(&folder, &inbox, &done);
+                run(&folder, &inbox, &done, &told);
                 drop::<Sender<()>>(alive);
             })
             .map_err(ProxyError::Worker)?;
@@ -65,6 +72,7 @@ impl Persister {
             next: 0,
             written,
             ended: Mutex::new(ended),
+            retired,
         })
     }
 
@@ -83,16 +91,32 @@ impl Persister {
     }
 
     /// Writes what is left, once, and ends the thread.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(self) {
+        self.end(LAST_PATIENCE);
+    }
+
+    /// Ends the thread without another write: the file is somebody else's now. A write
+    /// that a disk holds up does not replace the other's file later.
+    pub(crate) fn retire(self) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.end(RETIRE_PATIENCE);
+    }
+
+    fn end(mut self, patience: Duration) {
         self.orders = None;
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             tracing::error!("the disk does not take the state file");
         }
     }
 }
 
-fn run(folder: &Path, inbox: &Receiver<(u64, StateFile)>, done: &watch::Sender<u64>) {
+fn run(
+    folder: &Path,
+    inbox: &Receiver<(u64, StateFile)>,
+    done: &watch::Sender<u64>,
+    retired: &AtomicBool,
+) {
     let mut failed: Option<(u64, StateFile)> = None;
     loop {
         let received = if failed.is_some() {
@@ -105,8 +129,11 @@ fn run(folder: &Path, inbox: &Receiver<(u64, StateFile)>, done: &watch::Sender<u
         while let Ok(newer) = inbox.try_recv() {
             newest = Some(newer);
         }
+        if retired.load(Ordering::SeqCst) {
+            return;
+        }
         if let Some((number, state)) = newest {
-            match save(folder, &state) {
+            match save(folder, &state, retired) {
                 Ok(()) => {
                     done.send_replace(number);
                 }
@@ -123,12 +150,20 @@ fn run(folder: &Path, inbox: &Receiver<(u64, StateFile)>, done: &watch::Sender<u
 }
 
 /// Temporary name, synced, the old one kept aside, renamed, folder synced.
-fn save(folder: &Path, state: &StateFile) -> io::Result<()> {
+fn save(folder: &Path, state: &StateFile, retired: &AtomicBool) -> io::Result<()> {
     let text = state.encode()?;
     let temporary = folder.join("state.new");
-    let mut file = File::create(&temporary)?;
+    // A new file each time: an earlier process may still hang in a write to its own.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::create_new(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    if retired.load(Ordering::SeqCst) {
+        return Ok(());
+    }
     let current = folder.join(NAME);
     let previous = folder.join(PREVIOUS);
     match fs::remove_file(&previous) {
@@ -199,10 +234,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         assert!(load(folder.path()).is_empty());
         for number in 1..=3 {
-            save(folder.path(), &state(number)).expect("saved");
+            save(folder.path(), &state(number), &AtomicBool::new(false)).expect("saved");
         }
         assert_eq!(numbers(folder.path()), [3, 2]);
         fs::write(folder.path().join(NAME), "esclusa-state 1 sha256:00\n{}\n").expect("written");
+        assert_eq!(numbers(folder.path()), [2]);
+    }
+
+    #[test]
+    fn a_retired_writer_replaces_nothing() {
+        let folder = tempfile::tempdir().expect("folder");
+        save(folder.path(), &state(2), &AtomicBool::new(false)).expect("saved");
+        save(folder.path(), &state(1), &AtomicBool::new(true)).expect("not an error");
         assert_eq!(numbers(folder.path()), [2]);
     }
 

@@ -1,26 +1,59 @@
 //! Which generation is in force, who says so, and what is remembered about it.
 
+use super::holder::HolderLink;
 use super::listeners::Listeners;
 use super::persist::Persister;
+use super::recall::recall;
+use super::role::{Away, Role};
 use crate::compile::{Returned, listen_address};
 use crate::count::cutter::since_epoch;
 use crate::count::journal::Journal;
 use crate::count::store::SliceStore;
 use crate::count::totals::Totals;
+use crate::hand_over::followers::Followers;
 use crate::table::RouteTable;
 use crate::worker::Shared;
 use esclusa_model::{GenerationId, Millis, ReleaseId, ServiceName, Timestamp};
 use esclusa_wire::{
-    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, StateFile, WIRE_VERSION,
+    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, StateFile,
+    WIRE_VERSION,
 };
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
 
 /// How long a publisher is kept to tell it whether the disk has the generation, which
 /// is in force by then.
 const DISK_PATIENCE: Duration = Duration::from_millis(50);
+/// How long a publisher waits for proxies that drain: what they still serve must not be
+/// older than what it was told.
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a generation was not published.
+#[derive(Debug)]
+pub(crate) enum Unpublished {
+    /// It was not taken.
+    Refused(Refusal),
+    /// Another proxy is in charge.
+    Away,
+    /// It is in force here, and not yet on a connection of a proxy that drains.
+    Behind,
+}
+
+impl From<Refusal> for Unpublished {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Away> for Unpublished {
+    fn from(_: Away) -> Self {
+        Self::Away
+    }
+}
 
 /// The control side of one proxy.
 #[derive(Debug)]
@@ -30,25 +63,32 @@ pub(crate) struct Control {
     pub(crate) store: Arc<SliceStore>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) totals: Arc<Mutex<Totals>>,
-    inner: tokio::sync::Mutex<Inner>,
+    pub(crate) followers: Arc<Followers>,
+    pub(super) inner: tokio::sync::Mutex<Inner>,
+    pub(super) role: watch::Sender<Role>,
+    pub(super) wanted_back: Notify,
+    /// The folder's, while this proxy is in charge.
+    pub(super) lock: Mutex<Option<File>>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    generation: Option<Generation>,
-    returned: Returned,
+pub(crate) struct Inner {
+    pub(super) generation: Option<Generation>,
+    pub(super) returned: Returned,
     /// Whether a controller was shown `returned` since it last grew.
     told: bool,
     /// Silence before `heard`, from before a restart.
-    carried: Duration,
-    heard: Instant,
+    pub(super) carried: Duration,
+    pub(super) heard: Instant,
     saved: Instant,
-    listeners: Listeners,
-    persister: Persister,
+    pub(super) listeners: Listeners,
+    /// Absent before this proxy is in charge, and after.
+    pub(super) persister: Option<Persister>,
+    pub(super) holder: Option<HolderLink>,
 }
 
 impl Inner {
-    fn silence(&self) -> Duration {
+    pub(super) fn silence(&self) -> Duration {
         self.carried + self.heard.elapsed()
     }
 
@@ -57,7 +97,7 @@ impl Inner {
         self.heard = Instant::now();
     }
 
-    fn id(&self) -> GenerationId {
+    pub(super) fn id(&self) -> GenerationId {
         self.generation.as_ref().map(|g| g.id).unwrap_or_default()
     }
 
@@ -68,7 +108,7 @@ impl Inner {
         }
     }
 
-    fn state_file(&self) -> Option<StateFile> {
+    pub(super) fn state_file(&self) -> Option<StateFile> {
         let generation = self.generation.clone()?;
         Some(StateFile {
             generation,
@@ -82,9 +122,26 @@ impl Inner {
         })
     }
 
-    fn save(&mut self) -> Option<super::persist::Writing> {
+    pub(super) fn save(&mut self) -> Option<super::persist::Writing> {
         self.saved = Instant::now();
-        self.state_file().map(|state| self.persister.write(state))
+        let state = self.state_file()?;
+        self.persister
+            .as_mut()
+            .map(|persister| persister.write(state))
+    }
+
+    /// Opens and closes listeners as `generation` asks, once its table is in force.
+    fn listen(&mut self, prepared: super::listeners::Prepared, wanted: &[SocketAddr]) {
+        self.listeners.commit(prepared, wanted);
+        self.tell_holder();
+    }
+
+    fn tell_holder(&self) {
+        let Some(holder) = &self.holder else { return };
+        match self.listeners.own_copies() {
+            Ok(copies) => holder.hold(copies.into_iter().collect()),
+            Err(error) => tracing::error!(%error, "the listening sockets cannot be held"),
+        }
     }
 }
 
@@ -121,7 +178,6 @@ pub(crate) struct Parts {
     pub(crate) journal: Arc<Journal>,
     pub(crate) totals: Arc<Mutex<Totals>>,
     pub(crate) listeners: Listeners,
-    pub(crate) persister: Persister,
 }
 
 impl Control {
@@ -133,7 +189,6 @@ impl Control {
             journal,
             totals,
             listeners,
-            persister,
         } = parts;
         let inner = tokio::sync::Mutex::new(Inner {
             generation: None,
@@ -143,7 +198,8 @@ impl Control {
             heard: Instant::now(),
             saved: Instant::now(),
             listeners,
-            persister,
+            persister: None,
+            holder: None,
         });
         Self {
             shared,
@@ -151,7 +207,29 @@ impl Control {
             store,
             journal,
             totals,
+            followers: Arc::default(),
             inner,
+            role: watch::Sender::new(Role::Leads),
+            wanted_back: Notify::new(),
+            lock: Mutex::default(),
+        }
+    }
+
+    /// Begins to write the state file and to have the sockets held.
+    pub(crate) async fn take_charge(
+        &self,
+        lock: File,
+        persister: Persister,
+        holder: Option<HolderLink>,
+    ) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
+        let mut inner = self.inner.lock().await;
+        inner.persister = Some(persister);
+        inner.holder = holder;
+        if let Some(state) = inner.state_file() {
+            self.followers.push(state);
+            inner.save();
+            inner.tell_holder();
         }
     }
 
@@ -159,19 +237,7 @@ impl Control {
     pub(crate) async fn restore(&self, files: Vec<(PathBuf, StateFile)>) {
         let mut inner = self.inner.lock().await;
         for (path, state) in files {
-            let mut returned = Returned::new();
-            for (service, release) in &state.returned {
-                let split = state
-                    .generation
-                    .services
-                    .iter()
-                    .find(|s| s.service == *service)
-                    .and_then(|s| s.split.as_ref())
-                    .filter(|split| split.release == *release);
-                if let Some(split) = split {
-                    returned.insert(service.clone(), (release.clone(), split.share));
-                }
-            }
+            let returned = returned_in(&state);
             match RouteTable::compile(&state.generation, &returned, &self.shared.registry) {
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "the saved generation cannot be served");
@@ -180,8 +246,8 @@ impl Control {
                     let wanted = addresses(&state.generation);
                     let prepared = inner.listeners.prepare(&wanted);
                     tracing::info!(generation = %state.generation.id, path = %path.display(), "serving the saved generation");
-                    self.shared.table.store(Arc::new(table));
-                    inner.listeners.commit(prepared, &wanted);
+                    self.in_force(table);
+                    inner.listen(prepared, &wanted);
                     // The time that this proxy did not run was silent too.
                     inner.carried =
                         state.silent_for.as_std() + now().since(state.written_at).as_std();
@@ -196,35 +262,45 @@ impl Control {
 
     /// Puts a generation in force. When this returns, no request that begins later is
     /// answered by an older one.
-    pub(crate) async fn publish(&self, generation: Generation) -> Result<Published, Refusal> {
-        let mut inner = self.inner.lock().await;
+    pub(crate) async fn publish(&self, generation: Generation) -> Result<Published, Unpublished> {
+        let (id, writing) = self.put_in_force(generation).await?;
+        let persisted = persisted(writing).await;
+        if !self.followers.confirmed(FOLLOW_PATIENCE).await {
+            return Err(Unpublished::Behind);
+        }
+        Ok(Published {
+            generation: id,
+            persisted,
+        })
+    }
+
+    async fn put_in_force(
+        &self,
+        generation: Generation,
+    ) -> Result<(GenerationId, Option<super::persist::Writing>), Unpublished> {
+        let mut inner = self.in_charge().await?;
         if generation.v != WIRE_VERSION {
-            return Err(inner.refuse(format!(
+            let why = format!(
                 "the generation is written in version {}, this proxy reads version {WIRE_VERSION}",
                 generation.v
-            )));
+            );
+            return Err(inner.refuse(why).into());
         }
         let current = inner.id();
         if generation.id < current {
-            return Err(inner.refuse(format!(
-                "generation {} is older than {current}",
-                generation.id
-            )));
+            let why = format!("generation {} is older than {current}", generation.id);
+            return Err(inner.refuse(why).into());
         }
         if generation.id == current {
             return match &inner.generation {
                 Some(same) if *same == generation => {
                     inner.hear();
-                    let writing = inner.save();
-                    drop(inner);
-                    Ok(Published {
-                        generation: current,
-                        persisted: persisted(writing).await,
-                    })
+                    Ok((current, inner.save()))
                 }
-                _ => Err(inner.refuse(format!(
-                    "generation {current} is in force with other content"
-                ))),
+                _ => {
+                    let why = format!("generation {current} is in force with other content");
+                    Err(inner.refuse(why).into())
+                }
             };
         }
         let returned = if inner.told {
@@ -241,31 +317,43 @@ impl Control {
             .map_err(|error| inner.refuse(error.to_string()))?;
         let wanted = addresses(&generation);
         let prepared = inner.listeners.prepare(&wanted);
-        self.shared.table.store(Arc::new(table));
-        inner.listeners.commit(prepared, &wanted);
+        self.in_force(table);
+        inner.listen(prepared, &wanted);
         let id = generation.id;
         inner.generation = Some(generation);
         inner.returned = returned;
         inner.hear();
         tracing::info!(generation = %id, "in force");
-        let writing = inner.save();
-        drop(inner);
-        Ok(Published {
-            generation: id,
-            persisted: persisted(writing).await,
-        })
+        if let Some(state) = inner.state_file() {
+            self.followers.push(state);
+        }
+        Ok((id, inner.save()))
+    }
+
+    /// Forgets slices that are stored elsewhere.
+    pub(crate) fn acknowledge(&self, ack: SliceAck) {
+        self.store.ack(&ack);
+        self.journal.ack(ack);
+    }
+
+    /// Lets requests that begin from now on see `table`.
+    pub(super) fn in_force(&self, table: RouteTable) {
+        let table = Arc::new(table);
+        let before = self.shared.table.swap(Arc::clone(&table));
+        recall(&before, &table);
     }
 
     /// Notes that the controller lives.
-    pub(crate) async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<ProxyStatus, Refusal> {
+    pub(crate) async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<ProxyStatus, Unpublished> {
         {
-            let mut inner = self.inner.lock().await;
+            let mut inner = self.in_charge().await?;
             let current = inner.id();
             if heartbeat.generation.epoch < current.epoch {
-                return Err(inner.refuse(format!(
+                let why = format!(
                     "epoch {} is over, the controller of epoch {} is in charge",
                     heartbeat.generation.epoch.0, current.epoch.0
-                )));
+                );
+                return Err(inner.refuse(why).into());
             }
             inner.hear();
         }
@@ -281,25 +369,39 @@ impl Control {
     /// The same, shown to somebody who decides nothing.
     pub(super) async fn status_quietly(&self) -> ProxyStatus {
         let inner = self.inner.lock().await;
-        let table = self.shared.table.load();
-        let serves = |service: &ServiceName, version: &esclusa_model::Digest| {
-            table
-                .services()
-                .any(|s| s.name == *service && s.version(version).is_some())
-        };
         ProxyStatus {
             hello: self.hello.clone(),
             generation: inner.id(),
-            load: self.shared.registry.loads(serves),
+            load: self.all_loads(),
             returned: inner.returned.values().cloned().collect(),
             last_sequence: self.store.last_sequence(),
             listen_errors: inner.listeners.errors(),
         }
     }
 
+    /// What is open here and at those that follow, by version.
+    pub(crate) fn all_loads(&self) -> Vec<esclusa_wire::VersionLoad> {
+        let mut load = self.loads();
+        self.followers.add_loads(&mut load);
+        load
+    }
+
+    /// What is open here, by version; versions that are served even without anything.
+    fn loads(&self) -> Vec<esclusa_wire::VersionLoad> {
+        let table = self.shared.table.load();
+        self.shared.registry.loads(|service, version| {
+            table
+                .services()
+                .any(|s| s.name == *service && s.version(version).is_some())
+        })
+    }
+
     /// Silence long enough to act on: takes back what its plan says to take back.
     pub(super) async fn check_silence(&self, save_every: Duration) {
         let mut inner = self.inner.lock().await;
+        if *self.role.borrow() == Role::HandsOver {
+            return;
+        }
         let silence = inner.silence();
         let table = self.shared.table.load_full();
         let mut returned = inner.returned.clone();
@@ -324,9 +426,12 @@ impl Control {
             });
             match compiled {
                 Some(Ok(table)) => {
-                    self.shared.table.store(Arc::new(table));
+                    self.in_force(table);
                     inner.returned = returned;
                     inner.told = false;
+                    if let Some(state) = inner.state_file() {
+                        self.followers.push(state);
+                    }
                     inner.save();
                 }
                 // It compiled before; only a certificate file can have gone since.
@@ -338,23 +443,35 @@ impl Control {
         }
         if inner.listeners.has_failed()
             && let Some(wanted) = inner.generation.as_ref().map(addresses)
+            && *self.role.borrow() == Role::Leads
         {
             let prepared = inner.listeners.prepare(&wanted);
-            inner.listeners.commit(prepared, &wanted);
+            inner.listen(prepared, &wanted);
         }
     }
 
-    /// Lets go of the listening sockets.
-    pub(crate) async fn stop_listening(&self) {
-        self.inner.lock().await.listeners.close();
+    /// For how long no controller was heard, restarts of this proxy included.
+    pub(super) async fn silence(&self) -> Duration {
+        self.inner.lock().await.silence()
     }
+}
 
-    /// Writes the state a last time and waits for the disk.
-    pub(crate) async fn finish(&self) {
-        let mut inner = self.inner.lock().await;
-        inner.save();
-        inner.persister.finish();
+/// The splits that a state took back, with the share they had.
+pub(super) fn returned_in(state: &StateFile) -> Returned {
+    let mut returned = Returned::new();
+    for (service, release) in &state.returned {
+        let split = state
+            .generation
+            .services
+            .iter()
+            .find(|s| s.service == *service)
+            .and_then(|s| s.split.as_ref())
+            .filter(|split| split.release == *release);
+        if let Some(split) = split {
+            returned.insert(service.clone(), (release.clone(), split.share));
+        }
     }
+    returned
 }
 
 async fn persisted(writing: Option<super::persist::Writing>) -> bool {

@@ -1,15 +1,19 @@
 //! Makes slices of the workers' counts, once a second.
 
 use super::journal::Journal;
+use super::left::{Found, Reader};
 use super::shard::{CellKey, Counts, Faults, Shard, Tally};
 use super::store::SliceStore;
 use super::totals::Totals;
+use crate::hand_over::followers::Followers;
 use crate::registry::{Key, Registry};
 use crate::worker::Shared;
 use esclusa_judge::{Cell, MAX_UNITS, SLICE_VERSION, Slice, UnitCount};
 use esclusa_model::{GenerationId, ServiceName};
+use esclusa_wire::SliceAck;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What the cutter works with.
@@ -21,7 +25,36 @@ pub(crate) struct Cutter {
     pub(crate) journal: Arc<Journal>,
     pub(crate) totals: Arc<Mutex<Totals>>,
     pub(crate) started: Instant,
+    pub(crate) others: Others,
 }
+
+/// Other lives of this proxy that may still count: those that have handed over and drain.
+#[derive(Debug)]
+pub(crate) struct Others {
+    reader: Arc<Mutex<Reader>>,
+    followers: Arc<Followers>,
+    active: AtomicBool,
+}
+
+impl Others {
+    pub(crate) fn new(reader: Reader, followers: Arc<Followers>, live: bool) -> Self {
+        Self {
+            reader: Arc::new(Mutex::new(reader)),
+            followers,
+            active: AtomicBool::new(live),
+        }
+    }
+
+    /// They are somebody else's now.
+    pub(crate) fn leave(&self) {
+        self.active.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How long those that drain have to write the second that has just ended.
+const WRITE_TIME: Duration = Duration::from_millis(50);
+/// How long the own second waits for the disk to give theirs.
+const READ_TIME: Duration = Duration::from_millis(300);
 
 /// The wall clock, as time since 1970.
 pub(crate) fn since_epoch() -> Duration {
@@ -33,6 +66,7 @@ pub(crate) fn since_epoch() -> Duration {
 impl Cutter {
     /// Cuts at each second of the wall clock, for ever.
     pub(crate) async fn run(&self) {
+        let mut look = None;
         loop {
             let now = since_epoch();
             let into = Duration::from_nanos(u64::from(now.subsec_nanos()));
@@ -41,7 +75,9 @@ impl Cutter {
             let second = (since_epoch() + Duration::from_millis(500))
                 .as_secs()
                 .saturating_sub(1);
-            self.cut(i64::try_from(second).unwrap_or(i64::MAX));
+            let slices = self.count(i64::try_from(second).unwrap_or(i64::MAX));
+            self.gather(&mut look).await;
+            self.hand_out(slices);
             // Stay clear of the border that was just passed.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -49,6 +85,58 @@ impl Cutter {
 
     /// Cuts now. `second` is the second's start on the wall clock.
     pub(crate) fn cut(&self, second: i64) {
+        let slices = self.count(second);
+        self.hand_out(slices);
+    }
+
+    /// Takes in what those that drain have counted. A look that a disk holds up goes on.
+    async fn gather(&self, look: &mut Option<tokio::task::JoinHandle<Found>>) {
+        if !self.others.active.load(Ordering::Relaxed) && look.is_none() {
+            return;
+        }
+        tokio::time::sleep(WRITE_TIME).await;
+        let looking = look.get_or_insert_with(|| {
+            let reader = Arc::clone(&self.others.reader);
+            tokio::task::spawn_blocking(move || {
+                let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                reader.look().unwrap_or_else(|error| {
+                    tracing::warn!(%error, "slices of those that drain cannot be read");
+                    Found {
+                        live: true,
+                        ..Found::default()
+                    }
+                })
+            })
+        });
+        let Ok(found) = tokio::time::timeout(READ_TIME, looking).await else {
+            return;
+        };
+        *look = None;
+        let Ok(found) = found else { return };
+        if !found.live && self.others.followers.is_empty() {
+            self.others.active.store(false, Ordering::Relaxed);
+        }
+        let slices: Vec<Slice> = found.slices.iter().map(|s| s.slice.clone()).collect();
+        let uptime_s = self.started.elapsed().as_secs();
+        self.totals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(&slices, Faults::default(), uptime_s);
+        self.store.push_earlier(found.slices, found.unreadable);
+        for (boot, sequence) in found.acked {
+            let ack = SliceAck { boot, sequence };
+            self.store.ack(&ack);
+            self.journal.ack(ack);
+        }
+        self.journal.adopt(found.closed);
+    }
+
+    fn hand_out(&self, slices: Vec<Slice>) {
+        let stamped = self.store.push(slices);
+        self.journal.append(stamped);
+    }
+
+    fn count(&self, second: i64) -> Vec<Slice> {
         let now = Instant::now();
         let mut all = Counts::default();
         for shard in &self.shards {
@@ -99,8 +187,7 @@ impl Cutter {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .add(&slices, all.unrouted, uptime_s);
-        let stamped = self.store.push(slices);
-        self.journal.append(stamped);
+        slices
     }
 }
 

@@ -5,12 +5,13 @@
 //! interface. Segments are short files that are deleted once all in them is acknowledged.
 
 use super::cutter::since_epoch;
+use super::left::{Found, Reader};
 use crate::error::ProxyError;
 use esclusa_model::BootId;
 use esclusa_wire::{SliceAck, StampedSlice};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,7 @@ const BACKLOG: usize = 600;
 enum Order {
     Append(Vec<StampedSlice>),
     Ack(SliceAck),
+    Adopt(Vec<Segment>),
     Sync,
 }
 
@@ -40,20 +42,23 @@ pub(crate) struct Journal {
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What earlier boots left.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) slices: Vec<StampedSlice>,
-    /// Lines that cannot be read. A file's last line is not counted: a crash cuts it.
     pub(crate) unreadable: u64,
+    /// Goes on to read what boots write that still drain; `live` says if there are any.
+    pub(crate) reader: Reader,
+    pub(crate) live: bool,
     segments: Vec<Segment>,
     acked: BTreeMap<BootId, u64>,
 }
 
+/// A file that nobody writes to any more.
 #[derive(Debug, Clone)]
-struct Segment {
-    path: PathBuf,
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
     /// The highest sequence in it by boot.
-    highest: BTreeMap<BootId, u64>,
+    pub(crate) highest: BTreeMap<BootId, u64>,
 }
 
 impl Segment {
@@ -64,73 +69,45 @@ impl Segment {
     }
 }
 
-/// Reads what earlier boots left in `folder`.
-pub(crate) fn load(folder: &Path) -> Result<Left, ProxyError> {
+/// Reads what other boots than `own` left in `folder`.
+pub(crate) fn load(folder: &Path, own: &BootId) -> Result<Left, ProxyError> {
     let fail = |source| ProxyError::Path {
         path: folder.to_owned(),
         source,
     };
     std::fs::create_dir_all(folder).map_err(fail)?;
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        if path.extension().is_some_and(|e| e == "jsonl") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let mut left = Left::default();
-    let mut acked: BTreeMap<BootId, u64> = BTreeMap::new();
-    for path in paths {
-        if let Err(error) = load_segment(&path, &mut left, &mut acked) {
-            tracing::warn!(path = %path.display(), %error, "slices of an earlier start cannot be read");
-        }
-    }
-    left.slices
-        .retain(|s| acked.get(&s.boot).is_none_or(|a| s.sequence > *a));
-    let mut kept = Vec::new();
-    for segment in std::mem::take(&mut left.segments) {
+    let mut reader = Reader::new(folder, own);
+    let Found {
+        mut slices,
+        mut acked,
+        unreadable,
+        closed,
+        live,
+    } = reader.look().map_err(fail)?;
+    slices.retain(|s| acked.get(&s.boot).is_none_or(|a| s.sequence > *a));
+    let mut segments = Vec::new();
+    for segment in closed {
         if segment.is_done(&acked) {
             remove(&segment.path);
         } else {
-            kept.push(segment);
+            segments.push(segment);
         }
     }
-    left.segments = kept;
-    acked.retain(|boot, _| left.segments.iter().any(|s| s.highest.contains_key(boot)));
-    left.acked = acked;
-    Ok(left)
-}
-
-fn load_segment(path: &Path, left: &mut Left, acked: &mut BTreeMap<BootId, u64>) -> io::Result<()> {
-    let mut highest: BTreeMap<BootId, u64> = BTreeMap::new();
-    let mut broken = 0;
-    let mut last_broken = false;
-    for line in BufReader::new(File::open(path)?).split(b'\n') {
-        let line = line?;
-        last_broken = false;
-        if let Ok(stamped) = serde_json::from_slice::<StampedSlice>(&line) {
-            let top = highest.entry(stamped.boot.clone()).or_default();
-            *top = (*top).max(stamped.sequence);
-            left.slices.push(stamped);
-        } else if let Ok(ack) = serde_json::from_slice::<SliceAck>(&line) {
-            let top = acked.entry(ack.boot).or_default();
-            *top = (*top).max(ack.sequence);
-        } else {
-            broken += 1;
-            last_broken = true;
-        }
-    }
-    left.unreadable += broken - u64::from(last_broken);
-    left.segments.push(Segment {
-        path: path.to_owned(),
-        highest,
-    });
-    Ok(())
+    acked.retain(|boot, _| live || segments.iter().any(|s| s.highest.contains_key(boot)));
+    Ok(Left {
+        slices,
+        unreadable,
+        reader,
+        live,
+        segments,
+        acked,
+    })
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
         tracing::warn!(path = %path.display(), %error, "an acknowledged file of slices cannot be removed");
     }
 }
@@ -201,6 +178,13 @@ impl Journal {
         self.order(Order::Ack(ack));
     }
 
+    /// Sees to it that files of others are removed once all in them is acknowledged.
+    pub(crate) fn adopt(&self, segments: Vec<Segment>) {
+        if !segments.is_empty() {
+            self.order(Order::Adopt(segments));
+        }
+    }
+
     /// Writes what is left and ends the thread; gives a disk that hangs up.
     pub(crate) fn finish(&self) {
         self.order(Order::Sync);
@@ -210,6 +194,17 @@ impl Journal {
             tracing::error!("the disk does not take the last slices");
         }
     }
+}
+
+/// A new file, locked before others can see it: the lock says that its writer lives.
+fn open_locked(path: &Path) -> io::Result<File> {
+    let unseen = path.with_extension("opening");
+    let file = OpenOptions::new().create(true).append(true).open(&unseen)?;
+    if let Err(error) = file.try_lock() {
+        tracing::debug!(%error, "a file of slices cannot be locked");
+    }
+    std::fs::rename(&unseen, path)?;
+    Ok(file)
 }
 
 struct Writer {
@@ -229,6 +224,10 @@ impl Writer {
             let done = match order {
                 Order::Append(slices) => self.append(&slices),
                 Order::Ack(ack) => self.ack(&ack),
+                Order::Adopt(segments) => {
+                    self.adopt(segments);
+                    Ok(())
+                }
                 Order::Sync => self.file.as_ref().map_or(Ok(()), File::sync_data),
             };
             self.note(done);
@@ -260,7 +259,7 @@ impl Writer {
                 let path = self
                     .folder
                     .join(format!("{}-{:06}.jsonl", self.prefix, self.count));
-                let file = OpenOptions::new().create(true).append(true).open(&path)?;
+                let file = open_locked(&path)?;
                 self.segments.push(Segment {
                     path,
                     highest: BTreeMap::new(),
@@ -269,6 +268,17 @@ impl Writer {
             }
         };
         Ok(self.file.insert(file))
+    }
+
+    fn adopt(&mut self, segments: Vec<Segment>) {
+        for segment in segments {
+            if segment.is_done(&self.acked) {
+                remove(&segment.path);
+            } else {
+                // The last one is the one that is written to.
+                self.segments.insert(0, segment);
+            }
+        }
     }
 
     fn append(&mut self, slices: &[StampedSlice]) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cutter;
 pub(crate) mod journal;
+pub(crate) mod left;
 pub(crate) mod routes;
 pub(crate) mod shard;
 pub(crate) mod store;

@@ -76,6 +76,19 @@ impl SliceStore {
         stamped
     }
 
+    /// Adds what another boot counted, with the numbers that it gave. Nobody is woken:
+    /// slices of this boot follow at once.
+    pub(crate) fn push_earlier(&self, slices: Vec<StampedSlice>, unreadable: u64) {
+        let mut inner = self.inner();
+        inner.queue.extend(slices);
+        inner.lost += unreadable;
+    }
+
+    /// Counts slices that a predecessor lost.
+    pub(crate) fn add_lost(&self, lost: u64) {
+        self.inner().lost += lost;
+    }
+
     /// Slices behind `after` of this boot, and all of earlier boots, at most a batch.
     pub(crate) fn after(&self, after: u64) -> Vec<StampedSlice> {
         let inner = self.inner();
@@ -91,15 +104,19 @@ impl SliceStore {
 
     /// The same, waiting up to `wait` for the first.
     pub(crate) async fn wait_after(&self, after: u64, wait: Duration) -> Vec<StampedSlice> {
+        let until = tokio::time::Instant::now() + wait;
         let mut arrived = self.arrived.subscribe();
-        let found = self.after(after);
-        if !found.is_empty() || wait.is_zero() {
-            return found;
+        loop {
+            let found = self.after(after);
+            if !found.is_empty() {
+                return found;
+            }
+            // What is acknowledged already is no reason to answer.
+            match tokio::time::timeout_at(until, arrived.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return found,
+            }
         }
-        // What came before was acknowledged or is not wanted: only news ends the wait. An
-        // error means that the time is over, which the answer shows.
-        let _ = tokio::time::timeout(wait, arrived.changed()).await;
-        self.after(after)
     }
 
     /// Forgets what is stored elsewhere.

@@ -8,6 +8,7 @@ mod reply;
 pub(crate) mod ticket;
 mod tunnel;
 mod validate;
+mod websocket;
 
 use crate::count::shard::CellKey;
 use crate::inbound::framing::Verdict;
@@ -29,6 +30,7 @@ use hyper::body::{Body, Incoming};
 use patience::Patience;
 use reply::Reply;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use ticket::Ticket;
@@ -104,6 +106,8 @@ pub(crate) async fn handle(
         }
         // What the version spoke says nothing about what the client speaks.
         *response.version_mut() = Version::HTTP_11;
+    } else if connection.worker.shared.is_draining() {
+        connection.state.used.notify_one();
     }
     response
 }
@@ -172,9 +176,10 @@ async fn exchange(
         body: limits.body_timeout,
         arrived,
     };
-    let sent = patience
-        .on(sending.send(out, &mut ticket), upload.as_deref())
-        .await;
+    let sent = {
+        let sent = patience.on(sending.send(out, &mut ticket), upload.as_deref());
+        hinting(&connection.state, std::pin::pin!(sent)).await
+    };
     let (mut response, mut lease) = match sent {
         Ok(answer) => answer,
         Err(failure) => {
@@ -191,7 +196,14 @@ async fn exchange(
         };
         ticket.answered(version.key, response.status(), None);
         gate.open(true);
-        return Err(tunnel::start(worker, response, protocol, client, ticket));
+        let owner = if choice.synthetic {
+            tunnel::Owner::Synthetic
+        } else {
+            tunnel::Owner::User
+        };
+        return Err(tunnel::start(
+            worker, response, protocol, client, ticket, owner,
+        ));
     }
     let ended = if grpc {
         grpc_status(response.headers())
@@ -211,6 +223,31 @@ async fn exchange(
         ticket,
         lease,
         grpc,
+    })
+}
+
+/// Waits for an answer. Whenever something arrives before it, this is woken, and with it
+/// the connection, which writes it.
+async fn hinting<T>(state: &ConnState, mut answer: Pin<&mut impl Future<Output = T>>) -> T {
+    let answer = loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => break answer,
+            () = state.early.arrived() => {}
+        }
+    };
+    state.early.close();
+    answer
+}
+
+/// Where early answers to this request go: nowhere, unless the client's protocol has
+/// them and the library leaves a way.
+fn early(connection: &Connection, parts: &Parts) -> Option<(Arc<ConnState>, u64)> {
+    let can = connection.protocol == Protocol::Http1 && parts.version == Version::HTTP_11;
+    can.then(|| {
+        let state = Arc::clone(&connection.state);
+        let turn = state.early.open();
+        (state, turn)
     })
 }
 
@@ -281,6 +318,7 @@ fn outgoing(
     connection: &Connection,
     service: &Service,
 ) -> Outgoing {
+    let early = early(connection, &parts);
     let origin = Origin {
         peer: connection.peer,
         trusted: &service.trusted,
@@ -299,5 +337,6 @@ fn outgoing(
         headers: parts.headers,
         body,
         bodiless,
+        early,
     }
 }

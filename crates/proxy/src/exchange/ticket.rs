@@ -12,6 +12,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use tokio::sync::watch;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -185,6 +186,13 @@ pub(crate) struct TunnelTicket {
     version: Arc<VersionLoad>,
     /// Keeps the instance's load: a tunnel is work too.
     target: Option<Arc<Target>>,
+}
+
+impl TunnelTicket {
+    /// Becomes true when the version is taken back from its users.
+    pub(crate) fn recalled(&self) -> watch::Receiver<bool> {
+        self.version.recalled.subscribe()
+    }
 }
 
 impl Drop for TunnelTicket {

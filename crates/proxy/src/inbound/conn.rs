@@ -151,6 +151,13 @@ async fn timed<C: Future>(
 ) -> Option<C::Output> {
     let limits = &worker.shared.limits;
     let mut phase = worker.shared.phase.subscribe();
+    // Who comes when everybody has to go is served once before it is told.
+    let late = *phase.borrow() != Phase::Serving;
+    let has_to_go = |phase: Phase| match phase {
+        Phase::Serving => false,
+        Phase::Leaving => !late,
+        Phase::Draining | Phase::Killed => true,
+    };
     let mut notified = false;
     let mut alarm = std::pin::pin!(tokio::time::sleep(
         limits.head_timeout.min(limits.idle_timeout)
@@ -167,7 +174,11 @@ async fn timed<C: Future>(
                 }
                 Clock::LookAgain(after) => alarm.as_mut().reset(tokio::time::Instant::now() + after),
             },
-            _ = phase.wait_for(|phase| phase.is_killed() || (*phase == Phase::Draining && !notified)) => {
+            () = state.used.notified(), if !notified => {
+                notified = true;
+                notify(serving.as_mut());
+            }
+            _ = phase.wait_for(|phase| phase.is_killed() || (has_to_go(*phase) && !notified)) => {
                 if worker.shared.phase.borrow().is_killed() {
                     return None;
                 }

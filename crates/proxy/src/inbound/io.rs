@@ -1,10 +1,11 @@
 //! A client's socket as the HTTP library sees it: scanned, held back, timed.
 //!
-//! It hands out the client's bytes unchanged, or withholds them; it never writes a byte
-//! of its own.
+//! It hands out the client's bytes unchanged, or withholds them. What it writes is the
+//! library's, and what [`super::early`] has for the client in between.
 
+use super::early::Early;
 use super::framing::{Scan, Scanner, Verdict};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 /// How much is read and thrown away before a socket with unread bytes is closed, so that
 /// the client can read its answer first.
@@ -52,6 +54,9 @@ pub(crate) struct ConnState {
     head_since: AtomicU64,
     blocked_since: AtomicU64,
     tunnelled: AtomicBool,
+    pub(crate) early: Early,
+    /// Told once a request of a connection that has to end was answered.
+    pub(crate) used: Notify,
 }
 
 /// Which bound a connection has passed, or when to look again.
@@ -75,6 +80,8 @@ impl ConnState {
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             tunnelled: AtomicBool::new(false),
+            early: Early::default(),
+            used: Notify::new(),
         })
     }
 
@@ -175,6 +182,8 @@ pub(crate) struct ClientIo {
     mode: Mode,
     /// Bytes read from the socket and not handed out yet.
     held: BytesMut,
+    /// The rest of an early answer that has begun to be written.
+    begun: Bytes,
     linger: Option<Linger>,
 }
 
@@ -193,6 +202,7 @@ impl ClientIo {
             scanner: Scanner::new(),
             mode: Mode::Scan,
             held: first,
+            begun: Bytes::new(),
             linger: None,
         }
     }
@@ -205,6 +215,7 @@ impl ClientIo {
             scanner: Scanner::new(),
             mode: Mode::Pass,
             held: first,
+            begun: Bytes::new(),
             linger: None,
         }
     }
@@ -279,6 +290,18 @@ impl ClientIo {
         Poll::Pending
     }
 
+    /// Writes what is left of an early answer.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.begun.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.begun))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.begun.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn note_write<T>(&self, result: Poll<T>) -> Poll<T> {
         match &result {
             Poll::Ready(_) => self.state.blocked_since.store(0, Ordering::Relaxed),
@@ -340,6 +363,7 @@ impl AsyncWrite for ClientIo {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_begun(cx))?;
         let result = Pin::new(&mut this.stream).poll_write(cx, data);
         this.note_write(result)
     }
@@ -350,6 +374,7 @@ impl AsyncWrite for ClientIo {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_begun(cx))?;
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, data);
         this.note_write(result)
     }
@@ -358,8 +383,16 @@ impl AsyncWrite for ClientIo {
         self.stream.is_write_vectored()
     }
 
+    /// The library flushes only when all that it had to write was written.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        if this.mode == Mode::Scan {
+            if this.begun.is_empty() {
+                this.begun = this.state.early.take();
+            }
+            ready!(this.poll_begun(cx))?;
+        }
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     /// Ends our side, then reads away what the client still sends: closing a socket with

@@ -1,5 +1,6 @@
 //! The side towards the clients.
 
 pub(crate) mod conn;
+pub(crate) mod early;
 pub(crate) mod framing;
 pub(crate) mod io;

@@ -6,11 +6,12 @@
 use super::connect::connect;
 use super::pool::{Lease, Pool};
 use crate::exchange::body::RequestBody;
-use crate::exchange::headers::for_instance;
+use crate::exchange::headers::{for_instance, to_client};
 use crate::exchange::ticket::Ticket;
+use crate::inbound::io::ConnState;
 use crate::table::Target;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,6 +26,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: RequestBody,
     /// Whether there is no body to lose.
     pub(crate) bodiless: bool,
+    /// The client's connection and turn, for answers before the answer.
+    pub(crate) early: Option<(Arc<ConnState>, u64)>,
 }
 
 /// Why a version gave no answer.
@@ -110,7 +113,7 @@ impl Sending<'_> {
         let repeatable = out.bodiless && (out.method.is_idempotent());
         let spare = repeatable.then(|| (out.method.clone(), out.path.clone(), out.headers.clone()));
         let original_host = out.headers.get(http::header::HOST).cloned();
-        let (path, bodiless) = (out.path.clone(), out.bodiless);
+        let (path, bodiless, early) = (out.path.clone(), out.bodiless, out.early.clone());
         let mut error = match sender.try_send_request(build(out, target)).await {
             Ok(response) => {
                 return Attempt::Answer(
@@ -134,6 +137,7 @@ impl Sending<'_> {
                 headers,
                 body,
                 bodiless,
+                early,
             });
         }
         tracing::debug!(address = target.address, error = %error.error(), "no answer on a reused connection");
@@ -144,6 +148,7 @@ impl Sending<'_> {
                 headers,
                 body: RequestBody::empty(),
                 bodiless,
+                early,
             }),
             None => Attempt::Lost,
         }
@@ -170,5 +175,15 @@ fn build(out: Outgoing, target: &Target) -> Request<RequestBody> {
     *request.method_mut() = out.method;
     *request.uri_mut() = Uri::from(path);
     *request.headers_mut() = headers;
+    if let Some((client, turn)) = out.early {
+        hyper::ext::on_informational(&mut request, move |answer| {
+            // The proxy itself says when a body may come.
+            if answer.status() != StatusCode::CONTINUE {
+                let mut headers = answer.headers().clone();
+                to_client(&mut headers);
+                client.early.add(turn, answer.status(), &headers);
+            }
+        });
+    }
     request
 }

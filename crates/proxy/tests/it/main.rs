@@ -10,6 +10,8 @@
 mod control;
 mod drain;
 mod faults;
+mod hand_over;
+mod holding;
 mod http;
 mod limits;
 mod smuggling;
@@ -17,3 +19,4 @@ mod split;
 mod support;
 mod survival;
 mod tunnel;
+mod websocket;

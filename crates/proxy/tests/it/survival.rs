@@ -6,7 +6,7 @@ use esclusa_wire::{Heartbeat, LostControl, LostControlThen, ServiceRoute};
 use std::time::{Duration, Instant};
 
 /// A tenant that a share of 50 % sends to the canary.
-async fn canary_tenant(world: &World) -> String {
+pub(crate) async fn canary_tenant(world: &World) -> String {
     for n in 0..200 {
         let tenant = format!("t{n}");
         if get(world.listen, "/", &[("x-tenant", &tenant)])

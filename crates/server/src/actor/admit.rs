@@ -8,7 +8,6 @@ use crate::app::StartRequest;
 use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
-use crate::world::wake_deployed;
 use esclusa_engine::Command;
 use esclusa_model::{ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef};
 use esclusa_plan::{OnConflict, TakeOver};
@@ -141,6 +140,7 @@ impl ServiceActor {
             .map_err(|e| not_recorded(&e))?;
         let release = Release::begin(requested, request.actor, at);
         let judging = Judging::begin(&self.shared.store, &release).await;
+        self.care.forget_evidence_of_others(&id);
         self.run = Some(Run::new(release, 1, judging));
         Ok(())
     }
@@ -179,10 +179,6 @@ impl ServiceActor {
                 self.waiting.insert(waiting.clone(), request);
             }
         }
-        if let Some(stable) = self.service.stable.clone() {
-            let (shared, service) = (self.shared.clone(), self.service.name.clone());
-            tokio::spawn(async move { wake_deployed(&shared, &service, &stable).await });
-        }
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
         let last = self.service.last.clone();
         let Some(id) = self.service.active.clone().or(warm).or(last) else {
@@ -190,6 +186,10 @@ impl ServiceActor {
         };
         let events = read_all(&self.shared.store, &StreamId::release(&id)).await?;
         if let Some(release) = fold(&events)? {
+            if release.requested.plan.traffic.driver != "proxy" {
+                // Its own dial shows it to users: our proxy is never asked.
+                self.shared.dataplane.asks_nothing(&self.service.name).await;
+            }
             let judging = Judging::begin(&self.shared.store, &release).await;
             let position = events.last().map_or(0, |event| event.position);
             self.run = Some(Run::new(release, position, judging));

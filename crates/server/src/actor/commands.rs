@@ -103,6 +103,9 @@ impl ServiceActor {
                 warm.deployed.version.name
             ));
         }
+        if let Some(down) = self.care.warm_is_down() {
+            return Err(down);
+        }
         Ok(())
     }
 }

@@ -29,19 +29,23 @@ impl ServiceActor {
     }
 
     fn turn_dial(&mut self, exposure: &Exposure) {
+        let Some(run) = &self.run else { return };
+        let (service, release) = (self.placed_service(), self.placed_release(&run.release));
+        let route = service_route(&service, Some(&release), exposure, &self.cookie_key);
+        let built_in = run.release.requested.plan.traffic.driver == "proxy";
+        let call = run.dial.next_call(exposure);
+        let ask = if built_in {
+            None
+        } else {
+            DriverDial::new(&service, &release, call == Call::Set)
+        };
         let Some(run) = &mut self.run else { return };
+        let turns = &mut self.turns;
         let (read_every, ask_every) = if run.is_at_rest() {
             (REST_EVERY, REST_EVERY)
         } else {
             (READ_EVERY, ASK_EVERY)
         };
-        let plan = &run.release.requested.plan;
-        let route = service_route(
-            &self.service,
-            Some(&run.release),
-            exposure,
-            &self.cookie_key,
-        );
         if run.dial.asking.as_ref() == Some(exposure) && run.dial.route == route {
             return;
         }
@@ -70,20 +74,24 @@ impl ServiceActor {
         let release = run.id().clone();
         let (own, shared) = (self.own.clone(), self.shared.clone());
         let asked = exposure.clone();
-        if plan.traffic.driver == "proxy" {
+        let turn = turns.give();
+        if built_in {
             let service = self.service.name.clone();
             tokio::spawn(async move {
+                let Some(_turn) = turn.take().await else {
+                    return;
+                };
                 let reading = ask_proxy(&shared, &service, &release, route, asked).await;
                 let _ = own.send(Message::Dialled(release, reading)).await;
             });
             return;
         }
-        run.dial.call = run.dial.next_call(exposure);
-        let turn = run.dial.call == Call::Set;
-        let Some(ask) = DriverDial::new(&self.service, &run.release, turn) else {
-            return;
-        };
+        let Some(ask) = ask else { return };
+        run.dial.call = call;
         tokio::spawn(async move {
+            let Some(_turn) = turn.take().await else {
+                return;
+            };
             let reading = ask.ask(asked).await;
             let _ = own.send(Message::Dialled(release, reading)).await;
         });
@@ -121,7 +129,7 @@ async fn ask_proxy(
     let (achieved, state, generation, detail) = match shared.dataplane.publish(service, route).await
     {
         // Its own return is not undone by telling it the same again.
-        Ok(_) if share.get() > 0 && shared.dataplane.returned(release) => {
+        Ok(_) | Err(_) if share.get() > 0 && shared.dataplane.returned(release) => {
             let detail = "the proxy has taken the share back by itself".to_owned();
             (Some(BasisPoints::ZERO), DialState::Pending, None, detail)
         }

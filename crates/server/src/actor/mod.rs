@@ -5,20 +5,24 @@
 //! else after.
 
 mod admit;
+mod care;
 mod commands;
 mod dial;
 mod journal;
 mod observe;
 mod run;
 mod tasks;
+mod tend;
+mod turns;
 mod warm;
 
 use crate::app::{Shared, StartRequest};
 use crate::dataplane::Counted;
 use crate::error::ApiError;
 use crate::view::ServiceView;
+use esclusa_drivers::run::Pulse;
 use esclusa_engine::{Command, Completion, DialReading};
-use esclusa_model::{Actor, ReleaseId, ServiceName};
+use esclusa_model::{Actor, InstanceId, ReleaseId, ServiceName};
 use esclusa_release::{Service, Task};
 use run::Run;
 
@@ -58,6 +62,10 @@ pub(crate) enum Message {
     Dialled(ReleaseId, DialReading),
     /// Instances of a warm version are stopped, or not.
     WarmStopped(esclusa_model::Digest, Result<(), String>),
+    /// Instances were looked at.
+    Seen(Vec<(InstanceId, Pulse)>),
+    /// An instance was started again, and where it answers; or why it does not run.
+    Started(InstanceId, Result<Option<String>, String>),
 }
 
 /// A command as people give it; whether going back is possible is found out here.
@@ -84,6 +92,8 @@ pub(crate) enum AskedCommand {
 pub(crate) struct ActorHandle {
     pub inbox: mpsc::Sender<Message>,
     pub view: watch::Receiver<Arc<ServiceView>>,
+    /// Whether each instance that has to run does, or has been tried.
+    pub settled: watch::Receiver<bool>,
 }
 
 /// The actor's own state.
@@ -102,10 +112,17 @@ pub(crate) struct ServiceActor {
     slices: broadcast::Receiver<Counted>,
     view: watch::Sender<Arc<ServiceView>>,
     traffic: crate::live::Live,
+    /// Keeps what is asked of the dial in order.
+    turns: turns::Turns,
     /// Whether the warm version is being stopped right now.
     stopping_warm: bool,
-    /// What the data plane was last asked to do for the service outside a release.
+    /// Whether the route that follows from all this is in force outside a release.
     published: bool,
+    /// Why it is not yet, as it was told last.
+    rest_trouble: Option<String>,
+    /// What is known of the service's instances.
+    care: care::Care,
+    settled: watch::Sender<bool>,
 }
 
 impl ServiceActor {
@@ -119,9 +136,11 @@ impl ServiceActor {
         let (service, position) = journal::load_service(&shared.store, &name).await?;
         let traffic = crate::live::Live::default();
         let view = watch::channel(Arc::new(ServiceView::unknown(&name))).0;
+        let settled = watch::channel(false).0;
         let handle = ActorHandle {
             inbox: own.clone(),
             view: view.subscribe(),
+            settled: settled.subscribe(),
         };
         let mut actor = Self {
             slices: shared.dataplane.slices(),
@@ -135,8 +154,12 @@ impl ServiceActor {
             own,
             view,
             traffic,
+            turns: turns::Turns::default(),
             stopping_warm: false,
             published: false,
+            rest_trouble: None,
+            care: care::Care::default(),
+            settled,
         };
         actor.resume().await?;
         tokio::spawn(actor.live());
@@ -168,7 +191,8 @@ impl ServiceActor {
     /// How long nothing need be looked at if nothing happens.
     fn tick(&self) -> Duration {
         let at_rest = self.run.as_ref().is_none_or(Run::is_at_rest);
-        if at_rest && self.service.active.is_none() && self.service.queue.is_empty() {
+        let nothing_waits = self.service.active.is_none() && self.service.queue.is_empty();
+        if at_rest && nothing_waits && self.care.is_calm() {
             REST_TICK
         } else {
             TICK
@@ -196,6 +220,8 @@ impl ServiceActor {
             Message::Gone(release, task) => self.gone(&release, task),
             Message::Dialled(release, reading) => self.dialled(&release, reading),
             Message::WarmStopped(version, outcome) => self.warm_stopped(version, outcome).await,
+            Message::Seen(seen) => self.seen(seen),
+            Message::Started(id, outcome) => self.started(&id, outcome),
         }
     }
 
@@ -227,6 +253,7 @@ impl ServiceActor {
         self.reconcile();
         self.keep_records().await;
         self.keep_house().await;
+        self.tend();
         self.show();
     }
 

@@ -23,7 +23,8 @@ impl ServiceActor {
                 run.judging = Judging::begin(&self.shared.store, &run.release).await;
             }
             run.judging.follow(&run.release);
-            let observed = observe(run, &self.shared);
+            let ended = self.care.evidence(run.id());
+            let observed = observe(run, &self.shared, ended);
             let events = decide(&run.release, &observed);
             if events.is_empty() {
                 return;
@@ -68,7 +69,7 @@ impl ServiceActor {
     }
 }
 
-fn observe(run: &mut Run, shared: &crate::app::Shared) -> Observed {
+fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<String>) -> Observed {
     let now = clock::now();
     let observes = shared.observes(&run.release.requested.plan);
     let contact = shared.dataplane.contact();
@@ -93,6 +94,7 @@ fn observe(run: &mut Run, shared: &crate::app::Shared) -> Observed {
             Millis::ZERO
         },
         returned_by_proxy: shared.dataplane.returned(run.id()),
+        canary_ended,
         busy: run.is_busy(),
     }
 }

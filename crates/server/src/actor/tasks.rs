@@ -3,6 +3,7 @@
 use super::{Message, ServiceActor};
 use crate::actor::observe::system;
 use crate::actor::run::Running;
+use crate::actor::tend::moves_instances;
 use crate::world::{TaskContext, deployed, done, end_cancelled, failed, perform};
 use esclusa_engine::Completion;
 use esclusa_release::{ServiceEvent, Task};
@@ -15,10 +16,20 @@ impl ServiceActor {
             if is_record(task) || run.running.contains_key(&task) || run.cancelled.contains(&task) {
                 continue;
             }
+            // One start of an instance at a time, so that what stops it comes after.
+            if moves_instances(task) && self.care.is_starting() {
+                continue;
+            }
+            let mut release = run.release.clone();
+            self.care.place(&mut release.instances);
+            let mut service = self.service.clone();
+            if let Some(stable) = &mut service.stable {
+                self.care.place(&mut stable.instances);
+            }
             let context = TaskContext {
                 shared: self.shared.clone(),
-                release: run.release.clone(),
-                service: self.service.clone(),
+                release,
+                service,
                 cookie_key: self.cookie_key.clone(),
             };
             let release = run.id().clone();
@@ -74,7 +85,7 @@ impl ServiceActor {
         if self.service.stable_is_of(&id) {
             return done("recorded before");
         }
-        let Some(stable) = deployed(&run.release) else {
+        let Some(stable) = deployed(&self.placed_release(&run.release)) else {
             return failed("no version is stored");
         };
         let event = ServiceEvent::StableChanged {

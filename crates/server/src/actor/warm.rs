@@ -8,6 +8,7 @@ use crate::view::ServiceView;
 use crate::world::stop_deployed;
 use esclusa_model::Digest;
 use esclusa_release::{Deployed, Exposure, Phase, ServiceEvent};
+use std::time::Instant;
 
 impl ServiceActor {
     /// What has to be done whether or not a release is under way.
@@ -19,26 +20,38 @@ impl ServiceActor {
 
     /// Without a release the stable version serves everybody.
     async fn serve_at_rest(&mut self) {
-        if self.run.is_some() || self.published || self.service.stable.is_none() {
+        if self.run.is_some() || self.published {
+            return;
+        }
+        if self.service.stable.is_none() {
+            self.shared.dataplane.asks_nothing(&self.service.name).await;
+            self.published = true;
             return;
         }
         let nobody = Exposure::default();
-        let route = service_route(&self.service, None, &nobody, &self.cookie_key);
+        let route = service_route(&self.placed_service(), None, &nobody, &self.cookie_key);
+        // Nothing comes after this but what is asked later.
+        let _turn = self.turns.give().take().await;
         match self
             .shared
             .dataplane
             .publish(&self.service.name, route)
             .await
         {
-            Ok(_) => self.published = true,
-            Err(error) => tracing::warn!(%error, "The route at rest is not in force yet"),
+            Ok(_) => (self.published, self.rest_trouble) = (true, None),
+            Err(error) if self.rest_trouble.as_ref() == Some(&error.0) => {}
+            Err(error) => {
+                tracing::warn!(%error, service = %self.service.name,
+                    "The route at rest is not in force yet");
+                self.rest_trouble = Some(error.0);
+            }
         }
     }
 
     /// Stops versions that nothing returns to: the one before, when its time is over or
     /// a new release exposes its first user, and whatever stood before that.
     fn retire_warm(&mut self) {
-        if self.stopping_warm {
+        if self.stopping_warm || self.care.is_starting() {
             return;
         }
         let Some(deployed) = self.retired().cloned() else {
@@ -56,22 +69,28 @@ impl ServiceActor {
     }
 
     fn retired(&self) -> Option<&Deployed> {
-        let warm = self.service.warm.as_ref().filter(|warm| {
-            let run = self.run.as_ref();
-            let replaced = run.is_some_and(|run| {
-                *run.id() != warm.release
-                    && run.release.was_exposed
-                    && !run.release.phase.is_returning()
-            });
-            let needed = run
-                .is_some_and(|run| *run.id() == warm.release && run.release.phase.is_returning());
-            (clock::now() >= warm.until || replaced) && !needed
-        });
+        let warm = self.service.warm.as_ref().filter(|_| self.warm_is_over());
         // Two ways back would be one too many.
         self.service
             .retiring
             .first()
             .or_else(|| warm.map(|warm| &warm.deployed))
+    }
+
+    /// Whether nothing returns to the version before any more: then nothing keeps it.
+    pub(super) fn warm_is_over(&self) -> bool {
+        let Some(warm) = &self.service.warm else {
+            return false;
+        };
+        let run = self.run.as_ref();
+        let replaced = run.is_some_and(|run| {
+            *run.id() != warm.release
+                && run.release.was_exposed
+                && !run.release.phase.is_returning()
+        });
+        let needed =
+            run.is_some_and(|run| *run.id() == warm.release && run.release.phase.is_returning());
+        (clock::now() >= warm.until || replaced) && !needed
     }
 
     pub(super) async fn warm_stopped(&mut self, version: Digest, outcome: Result<(), String>) {
@@ -102,6 +121,7 @@ impl ServiceActor {
         if let (Some(release), Some(words)) = (&mut view.release, judged) {
             release.judged = Some(words);
         }
+        view.instances = self.care.views(Instant::now());
         view
     }
 }

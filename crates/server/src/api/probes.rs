@@ -2,6 +2,7 @@
 
 use super::ApiState;
 use crate::error::ApiError;
+use crate::view::ServiceView;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -21,6 +22,21 @@ pub(super) struct Ready {
     /// `pass`, `fail`, or `unknown` before the first answer. Users are served without
     /// the control plane and the other way round, so this alone makes nobody unready.
     pub proxy: String,
+    /// The proxy's process, once it was adopted or started.
+    pub proxy_pid: Option<u32>,
+    /// Who starts the proxy again when it ends: `esclusa`, `others`, or `nobody` before
+    /// one was seen.
+    pub proxy_kept_by: String,
+    /// How often the proxy was started again since this control plane began.
+    pub proxy_restarts: u32,
+    /// How the proxy was lost last.
+    pub proxy_last_end: Option<String>,
+    /// What is wrong with the proxy now.
+    pub proxy_trouble: Option<String>,
+    /// Instances that have to run and do not.
+    pub instances_down: usize,
+    /// What is set up in a way that will hurt, each with what to change.
+    pub warnings: Vec<String>,
 }
 
 /// Whether the program runs
@@ -42,15 +58,14 @@ pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
         .setting::<serde_json::Value>("ready")
         .await
         .is_ok();
-    let proxy = {
-        let contact = state.app.shared.dataplane.contact();
-        let contact = contact.borrow();
-        match (&contact.trouble, &contact.status) {
-            (Some(_), _) => CheckStatus::Fail,
-            (None, Some(_)) => CheckStatus::Pass,
-            (None, None) => CheckStatus::Unknown,
-        }
+    let contact = state.app.shared.dataplane.contact().borrow().clone();
+    let trouble = contact.care.trouble.or(contact.trouble);
+    let proxy = match (&trouble, &contact.status) {
+        (Some(_), _) => CheckStatus::Fail,
+        (None, Some(_)) => CheckStatus::Pass,
+        (None, None) => CheckStatus::Unknown,
     };
+    let services = state.app.services().await;
     let status = if store {
         StatusCode::OK
     } else {
@@ -65,6 +80,13 @@ pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
         ready: store,
         store: word.to_string(),
         proxy: proxy.to_string(),
+        proxy_pid: contact.care.pid,
+        proxy_kept_by: contact.care.kept_by.as_str().to_owned(),
+        proxy_restarts: contact.care.restarts,
+        proxy_last_end: contact.care.last_end,
+        proxy_trouble: trouble,
+        instances_down: down(&services),
+        warnings: crate::service_manager::warnings().to_vec(),
     };
     (status, Json(body))
 }
@@ -115,6 +137,26 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         "Releases that wait for something.",
         held.count(),
     );
+    gauge(
+        &mut out,
+        "esclusa_instances_down",
+        "Instances that have to run and do not.",
+        down(&services),
+    );
+    let restarts = services.iter().flat_map(|service| &service.instances);
+    gauge(
+        &mut out,
+        "esclusa_instance_restarts",
+        "How often instances that have to run were started again.",
+        restarts.map(|one| one.restarts as usize).sum(),
+    );
+    let care = state.app.shared.dataplane.contact().borrow().care.clone();
+    gauge(
+        &mut out,
+        "esclusa_proxy_restarts",
+        "How often the proxy was started again.",
+        care.restarts as usize,
+    );
     let help = "Whether the proxy's metrics follow.";
     gauge(
         &mut out,
@@ -133,6 +175,13 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         )],
         out,
     )
+}
+
+fn down(services: &[ServiceView]) -> usize {
+    let instances = services.iter().flat_map(|service| &service.instances);
+    instances
+        .filter(|one| matches!(one.state.as_str(), "down" | "starting"))
+        .count()
 }
 
 fn gauge(out: &mut String, name: &str, help: &str, value: usize) {

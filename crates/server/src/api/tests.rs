@@ -205,7 +205,8 @@ async fn every_endpoint_asks_for_a_token_and_the_right_role() {
             );
         }
         let too_small: &[&String] = match scope {
-            Scope::Needs(Access::Viewer) => &[&only_signs],
+            // Whoever is asked to agree may see to what.
+            Scope::Needs(Access::Viewer) => &[],
             Scope::Needs(Access::Operator) => &[&only_signs, &viewer],
             Scope::Needs(Access::Admin) => &[&only_signs, &viewer, &operator],
             Scope::SignOff => &[&only_signs, &viewer, &operator, &admin],
@@ -227,7 +228,7 @@ async fn every_endpoint_asks_for_a_token_and_the_right_role() {
             "{name} {status}"
         );
     }
-    assert!(refused > 30, "the walk found endpoints: {refused}");
+    assert!(refused > 20, "the walk found endpoints: {refused}");
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ pub(super) async fn deploy(context: &TaskContext) -> Completion {
 }
 
 /// Of workers a canary has one; singletons only where they can stand by.
-fn runs_as_canary(
+pub(super) fn runs_as_canary(
     version: &Version<'_>,
     name: &ComponentName,
     component: &Component,
@@ -142,7 +142,7 @@ fn runs_as_canary(
     }
 }
 
-const fn canary_track(kind: ComponentKind) -> Track {
+pub(super) const fn canary_track(kind: ComponentKind) -> Track {
     match kind {
         ComponentKind::Web | ComponentKind::Worker => Track::Canary,
         ComponentKind::Singleton => Track::Standby,
@@ -166,7 +166,7 @@ pub(super) async fn stop_canary(context: &TaskContext) -> Completion {
 }
 
 /// Runs futures side by side within this task, so that dropping it cancels all.
-pub(super) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub(crate) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     use std::task::Poll;
     let mut slots: Vec<_> = futures
         .map(|future| (Some(Box::pin(future)), None))

@@ -9,7 +9,7 @@ use esclusa_model::{
     ComponentKind, ComponentName, Digest, InstanceId, ReleaseId, ServiceName, Track, VersionRef,
 };
 use esclusa_plan::{Component, Plan};
-use esclusa_release::{Deployed, DeployedComponent, InstanceRecord, Release};
+use esclusa_release::{Deployed, DeployedComponent, InstanceRecord, Release, Service};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,11 +139,16 @@ fn answers_the_rest(plan: &Plan, record: &InstanceRecord) -> bool {
 
 /// Values that plan templates may use about the two versions.
 pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
-    let requested = &context.release.requested;
+    placeholders_of(&context.release, &context.service)
+}
+
+/// The same for a release and its service.
+pub(super) fn placeholders_of(release: &Release, service: &Service) -> Placeholders {
+    let requested = &release.requested;
     let mut values = Placeholders::default()
         .with("version", requested.version.as_str())
         .with("release", requested.release.as_str());
-    for record in &context.release.instances {
+    for record in &release.instances {
         if let Some(url) = &record.url {
             values = values.with(format!("canary.{}", record.component), url);
             if answers_the_rest(&requested.plan, record) {
@@ -151,7 +156,7 @@ pub(crate) fn placeholders(context: &TaskContext) -> Placeholders {
             }
         }
     }
-    if let Some(stable) = &context.service.stable {
+    if let Some(stable) = &service.stable {
         for record in &stable.instances {
             if let Some(url) = &record.url
                 && answers_the_rest(&stable.plan, record)
@@ -266,33 +271,5 @@ pub(crate) async fn stop_all(
         Ok(stopped)
     } else {
         Err(failures.join("; "))
-    }
-}
-
-/// Starts what is not running of a stable version: after a reboot, say.
-pub(crate) async fn wake_deployed(shared: &Shared, service: &ServiceName, deployed: &Deployed) {
-    let Some(version) = Version::of_deployed(service, deployed) else {
-        return;
-    };
-    for (name, component, id) in version.all() {
-        let label = id.to_string();
-        let spec = version.spec(
-            shared,
-            name,
-            component,
-            id,
-            Track::Stable,
-            Placeholders::default(),
-        );
-        let outcome = match driver(shared, component) {
-            Ok(driver) => driver
-                .start(&spec)
-                .await
-                .map_err(|error| driver_reason(&error)),
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = outcome {
-            tracing::error!(%service, instance = label, reason, "A stable instance does not run");
-        }
     }
 }

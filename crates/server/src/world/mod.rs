@@ -5,12 +5,15 @@ mod deploy;
 mod dial;
 mod hand_over;
 mod instances;
+mod kept;
 mod quiet;
 mod steps;
 mod warm_up;
 
+pub(crate) use deploy::join_all;
 pub(crate) use dial::DriverDial;
-pub(crate) use instances::{deployed, stop_deployed, wake_deployed};
+pub(crate) use instances::{deployed, stop_deployed};
+pub(crate) use kept::{Kept, Role, kept};
 
 use crate::app::Shared;
 use esclusa_drivers::run::{RunDriver, RunSettings};

@@ -8,6 +8,7 @@
 )]
 
 mod ends;
+mod holds;
 mod lives;
 mod subject;
 mod world;

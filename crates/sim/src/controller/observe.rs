@@ -85,6 +85,8 @@ impl Controller {
             run.watching_since
         };
         Observed {
+            // Versions of this world run until they are stopped.
+            canary_ended: None,
             now,
             watching_since,
             dial,

@@ -78,6 +78,13 @@ impl LoadHandle {
         self.shared.report()
     }
 
+    /// Tells how many requests have ended so far, also after this handle is gone.
+    #[must_use]
+    pub fn counter(&self) -> impl Fn() -> u64 + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.tally().ended()
+    }
+
     /// Whether its duration is over; what is under way may still end.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -89,6 +89,11 @@ impl Tally {
         self.report.not_sent += 1;
     }
 
+    /// How many requests have ended.
+    pub(crate) const fn ended(&self) -> u64 {
+        self.report.ok + self.report.failed
+    }
+
     /// A request has ended now.
     pub(crate) fn ends(&mut self, departure: Departure, end: Result<&Reply, &Failure>) {
         let now = Instant::now();

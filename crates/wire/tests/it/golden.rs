@@ -3,7 +3,7 @@
 //! wrote it. A red test here asks for a new version of the shape, not for a new file.
 
 use crate::samples;
-use esclusa_wire::{Heartbeat, Published, Refusal, SliceAck};
+use esclusa_wire::{FromLeader, Heartbeat, Published, Refusal, SliceAck, ToLeader};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::fmt::Debug;
@@ -114,4 +114,12 @@ fn an_acknowledgement() {
         sequence: 42,
     };
     holds(include_str!("../../golden/slice-ack-v1.json"), &ack);
+}
+
+#[test]
+fn a_hand_over() {
+    let file = include_str!("../../golden/hand-over-to-leader-v1.json");
+    holds::<Vec<ToLeader>>(file, &samples::to_leader());
+    let file = include_str!("../../golden/hand-over-from-leader-v1.json");
+    holds::<Vec<FromLeader>>(file, &samples::from_leader());
 }

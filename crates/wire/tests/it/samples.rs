@@ -7,9 +7,10 @@ use esclusa_model::{
     ReleaseId, Salt, ServiceName, Timestamp, VersionName,
 };
 use esclusa_wire::{
-    Generation, Hello, Instance, LostControl, LostControlThen, ProxyStatus, RouteMatch,
-    RoutePattern, ServiceRoute, SliceBatch, StampedSlice, StateFile, StickySource, Upstream,
-    UpstreamPart, UpstreamTls, VersionLoad, WIRE_VERSION,
+    FromLeader, Generation, HAND_OVER_VERSION, HandedFile, Hello, Instance, LostControl,
+    LostControlThen, ProxyStatus, RouteMatch, RoutePattern, ServiceRoute, SliceBatch, StampedSlice,
+    StateFile, StickySource, ToLeader, Upstream, UpstreamPart, UpstreamTls, VersionLoad,
+    WIRE_VERSION, Yours,
 };
 use std::collections::BTreeMap;
 
@@ -266,4 +267,55 @@ pub(crate) fn state() -> StateFile {
         silent_for: Millis(90_000),
         written_at: Timestamp(1_767_225_600_000_000),
     }
+}
+
+pub(crate) fn to_leader() -> Vec<ToLeader> {
+    vec![
+        ToLeader::TakeOver {
+            v: HAND_OVER_VERSION,
+            proxy: proxy(),
+            boot: boot(),
+        },
+        ToLeader::Accepting {},
+        ToLeader::Follow {
+            v: HAND_OVER_VERSION,
+            proxy: proxy(),
+            boot: boot(),
+        },
+        ToLeader::InForce { push: 2 },
+        ToLeader::Load {
+            load: status().load,
+        },
+    ]
+}
+
+pub(crate) fn from_leader() -> Vec<FromLeader> {
+    let address = || "127.0.0.1:8080".to_owned();
+    vec![
+        FromLeader::Yours(Box::new(Yours {
+            v: HAND_OVER_VERSION,
+            boot: boot(),
+            files: vec![
+                HandedFile::Lock {},
+                HandedFile::Control {},
+                HandedFile::HandOver {},
+                HandedFile::Metrics { address: address() },
+                HandedFile::Clients { address: address() },
+                HandedFile::Activated { address: address() },
+            ],
+            state: Some(state()),
+            lost: 1,
+        })),
+        FromLeader::Committed {},
+        FromLeader::Refused {
+            reason: "it is being handed over already".into(),
+        },
+        FromLeader::Lead {
+            push: 2,
+            state: Box::new(state()),
+        },
+        FromLeader::Pulse {
+            silent_for: Millis(700),
+        },
+    ]
 }

@@ -44,8 +44,8 @@ const LAYERS: &[Layer] = &[
     row("engine", Kind::Pure, &["release"]),
     row("wire", Kind::Pure, &["flags", "judge"]),
     row("store", Kind::Shell, PURE),
-    row("proxy", Kind::Shell, &["wire"]),
     row("shim", Kind::Shell, &["model"]),
+    row("proxy", Kind::Shell, &["wire", "shim"]),
     row(
         "drivers",
         Kind::Shell,

@@ -5,6 +5,7 @@ use super::config::Config;
 use crate::clock::now;
 use crate::error::{DriverError, blocking};
 use crate::fields::read;
+use crate::mask::Mask;
 use crate::probe::{Look, View};
 use crate::proc::resolved;
 use crate::run::folder::Folder;
@@ -85,8 +86,9 @@ impl Known {
 
     pub(super) async fn log_tail(&self) -> String {
         let path = self.folder.shim().log_path();
-        let read = blocking(move || esclusa_shim::tail(&path, TAIL)).await;
-        read.ok().and_then(Result::ok).unwrap_or_default()
+        let mask = Mask::of(&self.config.env);
+        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(text)));
+        read.await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// Looks at a process that runs.
@@ -108,6 +110,22 @@ impl Known {
         };
         let ready = self.config.readiness(self.spec.identity.kind);
         ready.look(&view, patience).await
+    }
+
+    /// Whether what is recorded here happened before the machine was started last.
+    pub(super) async fn of_an_earlier_boot(&self) -> bool {
+        let shim = self.folder.shim();
+        let boot = blocking(move || shim.boot()).await.ok().flatten();
+        boot.is_some_and(|boot| boot != esclusa_shim::procfs::boot_id())
+    }
+
+    /// Ends what a process that is gone has left behind.
+    pub(super) async fn clear(&self) -> Result<(), DriverError> {
+        let (shim, signal) = (self.folder.shim(), self.config.stop_signal());
+        let cleared = blocking(move || shim.stop(signal, Millis::ZERO)).await?;
+        cleared
+            .map(|_| ())
+            .map_err(|e| DriverError::us(e.to_string()).unsettled())
     }
 
     /// What runs is what was kept, or nothing runs.

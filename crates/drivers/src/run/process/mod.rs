@@ -11,7 +11,7 @@ use self::config::describe;
 use self::instance::{Known, name};
 use super::{
     Adapter, ArtifactError, Drain, Found, InstanceSpec, InstanceState, PrepareSpec, Prepared,
-    RunDriver, RunSettings, Running, Stopped, Told, store_artifact,
+    Pulse, RunDriver, RunSettings, Running, Stopped, Told, store_artifact,
 };
 use crate::error::{DriverError, blocking};
 use crate::probe::Look;
@@ -72,7 +72,13 @@ impl Processes {
                 })?;
                 Ok((port, status, Found::Adopted))
             }
-            Observed::Absent | Observed::Ended(_) | Observed::Vanished(_) => {
+            Observed::Absent | Observed::Ended(_) => {
+                let (port, status) = known.spawn(&self.shim).await?;
+                Ok((port, status, Found::Started))
+            }
+            Observed::Vanished(_) => {
+                // Its children may have outlived it and its supervisor.
+                known.clear().await?;
                 let (port, status) = known.spawn(&self.shim).await?;
                 Ok((port, status, Found::Started))
             }
@@ -136,6 +142,12 @@ impl RunDriver for Processes {
             .unwrap_or_else(|e| InstanceState::Unknown(e.message))
     }
 
+    async fn pulse(&self, spec: &InstanceSpec) -> Pulse {
+        pulse(spec)
+            .await
+            .unwrap_or_else(|e| Pulse::Unknown(e.message))
+    }
+
     async fn set_track(&self, spec: &InstanceSpec, track: Track) -> Result<Told, DriverError> {
         let known = Known::of(spec)?;
         let turn = self.turn(known.folder.path());
@@ -192,6 +204,38 @@ async fn observe(spec: &InstanceSpec) -> Result<InstanceState, DriverError> {
             Look::NotReady(why) => InstanceState::NotReady(why),
         },
     )
+}
+
+async fn pulse(spec: &InstanceSpec) -> Result<Pulse, DriverError> {
+    let known = Known::of(spec)?;
+    Ok(match known.observed().await? {
+        Observed::Running(status) | Observed::Orphaned(status) => {
+            if status.identity == known.folder.identity() {
+                Pulse::Runs {
+                    address: known.folder.port()?.and_then(|port| known.address(port)),
+                    pid: status.pid,
+                }
+            } else {
+                Pulse::Unknown("something else runs under this instance's name".into())
+            }
+        }
+        Observed::Ended(exit) if exit.asked => {
+            Pulse::Taken(format!("it was told to end and ended with {}", exit.end))
+        }
+        // A machine that stops ends everything, in an order that nobody knows.
+        Observed::Ended(_) if known.of_an_earlier_boot().await => {
+            Pulse::Taken("it ended when its machine stopped".into())
+        }
+        Observed::Ended(exit) => Pulse::Ended {
+            end: exit.end,
+            at: exit.at,
+            output: known.log_tail().await,
+        },
+        Observed::Vanished(_) => Pulse::Taken("it is gone together with its supervisor".into()),
+        Observed::Absent => Pulse::Absent,
+        Observed::Stopping(_) => Pulse::Unknown("it is being stopped".into()),
+        Observed::Unknown(why) => Pulse::Unknown(why),
+    })
 }
 
 async fn exited(known: &Known, exit: Option<ExitRecord>) -> InstanceState {

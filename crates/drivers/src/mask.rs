@@ -1,0 +1,179 @@
+//! Takes secrets out of what commands and versions print, before it is told or kept.
+//!
+//! A secret is the value of a variable whose name says so, wherever it was handed to the
+//! command, and the password in an address. What no name gives away cannot be known: a
+//! command that prints such a thing prints it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// Parts of names whose values are secrets.
+const NAMES: [&str; 11] = [
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "SECRET",
+    "TOKEN",
+    "APIKEY",
+    "API_KEY",
+    "ACCESS_KEY",
+    "PRIVATE_KEY",
+    "CREDENTIAL",
+    "COOKIE",
+];
+/// Shorter values are words like `yes`, and hiding them would hide half of the text.
+const SHORTEST: usize = 6;
+/// What stands in their place.
+const HIDDEN: &str = "***";
+/// Larger files are not kept by anybody who writes here; they are left alone.
+const MOST: u64 = 64 * 1024 * 1024;
+
+/// The secrets that one command could print.
+#[derive(Clone, Default)]
+pub(crate) struct Mask {
+    values: Vec<String>,
+}
+
+impl Mask {
+    /// Of a command that gets these variables beside our own.
+    pub(crate) fn of(env: &BTreeMap<String, String>) -> Self {
+        let own = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::from(own.chain(env.clone()))
+    }
+
+    fn from(all: impl Iterator<Item = (String, String)>) -> Self {
+        let mut values: Vec<String> = all
+            .filter(|(name, value)| is_secret(name) && value.len() >= SHORTEST)
+            .map(|(_, value)| value)
+            .collect();
+        // One that holds another is hidden whole.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.dedup();
+        Self { values }
+    }
+
+    /// The text without them.
+    pub(crate) fn hide(&self, text: String) -> String {
+        let mut text = text;
+        for value in &self.values {
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), HIDDEN);
+            }
+        }
+        without_passwords(&text).unwrap_or(text)
+    }
+
+    /// Hides them in a file that nobody writes any more.
+    pub(crate) fn hide_in(&self, path: &Path) -> io::Result<()> {
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.len() <= MOST => {}
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        // Bytes that are no text cannot be looked through; they stay as they are.
+        let Ok(text) = String::from_utf8(std::fs::read(path)?) else {
+            return Ok(());
+        };
+        let hidden = self.hide(text.clone());
+        if hidden == text {
+            return Ok(());
+        }
+        esclusa_shim::write_atomic(path, hidden.as_bytes())
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    NAMES.iter().any(|part| name.contains(part))
+}
+
+/// The text with `scheme://user:password@host` without its passwords; `None` when there
+/// are none.
+fn without_passwords(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        rest = after;
+        let end = after
+            .find(|c: char| c.is_whitespace() || "/?#\"'".contains(c))
+            .unwrap_or(after.len());
+        let (authority, _) = after.split_at(end);
+        if let Some((user, host)) = authority.rsplit_once('@')
+            && let Some((name, _)) = user.split_once(':')
+        {
+            out.push_str(&format!("{name}:{HIDDEN}@{host}"));
+            rest = after.get(end..).unwrap_or_default();
+        }
+    }
+    if out.is_empty() {
+        return None;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(env: &[(&str, &str)]) -> Mask {
+        Mask::from(env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+    }
+
+    // LOG-06
+    #[test]
+    fn what_a_name_gives_away_is_hidden() {
+        let mask = mask(&[
+            ("DB_PASSWORD", "correct-horse"),
+            ("github_token", "correct-horse-battery"),
+            ("SECRET_MODE", "yes"),
+            ("PATH", "/usr/bin"),
+        ]);
+        let text = "using correct-horse-battery and correct-horse, yes, /usr/bin\n";
+        assert_eq!(mask.hide(text.into()), "using *** and ***, yes, /usr/bin\n");
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_hidden() {
+        let mask = mask(&[]);
+        for (text, expected) in [
+            (
+                "to postgres://app:s3cr3t@db:5432/x now",
+                "to postgres://app:***@db:5432/x now",
+            ),
+            (
+                "http://a:b@c http://d:p@ss@e\n",
+                "http://a:***@c http://d:***@e\n",
+            ),
+            ("http://host:80/a@b", "http://host:80/a@b"),
+            ("git@host:x and user@host", "git@host:x and user@host"),
+            ("ends with ://", "ends with ://"),
+            ("", ""),
+        ] {
+            assert_eq!(mask.hide(text.into()), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_keeps_everything_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("output.log");
+        let mask = mask(&[("API_KEY", "0123456789")]);
+        mask.hide_in(&path).expect("none is fine");
+        std::fs::write(&path, "one\nkey 0123456789\n").expect("written");
+        mask.hide_in(&path).expect("hidden");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("read"),
+            "one\nkey ***\n"
+        );
+        std::fs::write(&path, b"\xff 0123456789").expect("written");
+        mask.hide_in(&path).expect("left alone");
+        assert_eq!(std::fs::read(&path).expect("read"), b"\xff 0123456789");
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether this proxy is in charge of its folder, and how it stops being so.
+
+use super::state::{Control, Inner};
+use esclusa_wire::StateFile;
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::sync::{MutexGuard, Notify};
+
+/// What this proxy is to its folder. Changes only while `Inner` is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It takes generations and writes the state file.
+    Leads,
+    /// It stands still for the moment in which another takes over.
+    HandsOver,
+    /// Another leads; this one drains and serves what that one serves.
+    Follows,
+}
+
+/// Another proxy is in charge now; whoever asks reaches it with a new connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Away;
+
+/// Everything that a successor needs, while nothing of it can change.
+#[derive(Debug)]
+pub(crate) struct Still {
+    pub(crate) state: Option<StateFile>,
+    pub(crate) clients: Vec<(SocketAddr, TcpListener)>,
+    pub(crate) activated: Vec<TcpListener>,
+}
+
+/// How long a change waits for a hand-over under way before it calls it off: lowering
+/// must not wait for a newcomer that hangs.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl Control {
+    /// Waits out a hand-over and gives access to what only the one in charge may change.
+    pub(super) async fn in_charge(&self) -> Result<MutexGuard<'_, Inner>, Away> {
+        let mut role = self.role.subscribe();
+        loop {
+            let inner = self.inner.lock().await;
+            match *role.borrow_and_update() {
+                Role::Leads => return Ok(inner),
+                Role::Follows => return Err(Away),
+                Role::HandsOver => drop(inner),
+            }
+            let settled = role.wait_for(|role| *role != Role::HandsOver);
+            if tokio::time::timeout(PATIENCE, settled).await.is_err() {
+                self.wanted_back.notify_waiters();
+            }
+        }
+    }
+
+    /// Told when somebody cannot wait for a hand-over any longer.
+    pub(crate) fn wanted_back(&self) -> &Notify {
+        &self.wanted_back
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        *self.role.borrow() == Role::Follows
+    }
+
+    /// Waits until another proxy is in charge.
+    pub(crate) async fn away(&self) {
+        // The sender is ours and lives as long as we do.
+        let _ = self
+            .role
+            .subscribe()
+            .wait_for(|role| *role == Role::Follows)
+            .await;
+    }
+
+    /// Stops taking decisions, so that another can begin to.
+    pub(crate) async fn stand_still(&self) -> Result<Still, String> {
+        let inner = self.inner.lock().await;
+        match *self.role.borrow() {
+            Role::Leads => {}
+            Role::HandsOver => return Err("it is being handed over already".into()),
+            Role::Follows => return Err("it was handed over already".into()),
+        }
+        let (clients, activated) = inner
+            .listeners
+            .copies()
+            .map_err(|error| format!("the sockets cannot be handed over: {error}"))?;
+        let state = inner.state_file();
+        self.role.send_replace(Role::HandsOver);
+        Ok(Still {
+            state,
+            clients,
+            activated,
+        })
+    }
+
+    /// Takes decisions again: the other did not begin to.
+    pub(crate) async fn go_on(&self) {
+        let _inner = self.inner.lock().await;
+        self.role.send_replace(Role::Leads);
+    }
+
+    /// Lets go of everything that only one may have. The workers go on to accept until
+    /// the drain begins.
+    pub(crate) async fn step_back(&self) {
+        let mut inner = self.inner.lock().await;
+        inner.listeners.close();
+        inner.holder = None;
+        if let Some(persister) = inner.persister.take() {
+            // A disk that hangs must not keep the other waiting.
+            let retired = tokio::task::spawn_blocking(move || persister.retire());
+            if retired.await.is_err() {
+                tracing::error!("the state file's writer ended badly");
+            }
+        }
+        self.role.send_replace(Role::Follows);
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// A copy of the folder's lock.
+    pub(crate) fn lock_copy(&self) -> io::Result<File> {
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .ok_or_else(|| io::Error::other("this proxy is not in charge"))?
+            .try_clone()
+    }
+}

@@ -1,0 +1,191 @@
+//! The proxies that drain and serve what this one serves.
+
+use esclusa_wire::{StateFile, VersionLoad};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// One that drains, as its connection's task and the control side share it.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pushes: mpsc::UnboundedSender<(u64, Arc<StateFile>)>,
+    in_force: watch::Receiver<u64>,
+    load: Mutex<Vec<VersionLoad>>,
+}
+
+impl Follower {
+    pub(crate) fn note_load(&self, load: Vec<VersionLoad>) {
+        *self.load.lock().unwrap_or_else(PoisonError::into_inner) = load;
+    }
+}
+
+/// What a connection's task works with.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) follower: Arc<Follower>,
+    pub(crate) pushes: mpsc::UnboundedReceiver<(u64, Arc<StateFile>)>,
+    /// Dropped with the connection, which ends all waiting for it.
+    pub(crate) in_force: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    push: u64,
+    newest: Option<Arc<StateFile>>,
+    list: Vec<Arc<Follower>>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Followers(Mutex<Inner>);
+
+impl Followers {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one in; it is told the newest state at once.
+    pub(crate) fn join(&self) -> Joined {
+        let (pushes, inbox) = mpsc::unbounded_channel();
+        let (in_force, confirmed) = watch::channel(0);
+        let follower = Arc::new(Follower {
+            pushes,
+            in_force: confirmed,
+            load: Mutex::default(),
+        });
+        let mut inner = self.inner();
+        if let Some(newest) = &inner.newest {
+            // The other end is in our hands.
+            let _ = follower.pushes.send((inner.push, Arc::clone(newest)));
+        }
+        inner.list.push(Arc::clone(&follower));
+        Joined {
+            follower,
+            pushes: inbox,
+            in_force,
+        }
+    }
+
+    /// Lets one go.
+    pub(crate) fn leave(&self, follower: &Arc<Follower>) {
+        self.inner().list.retain(|f| !Arc::ptr_eq(f, follower));
+    }
+
+    /// Tells all what is in force now.
+    pub(crate) fn push(&self, state: StateFile) {
+        let mut inner = self.inner();
+        inner.push += 1;
+        let (push, state) = (inner.push, Arc::new(state));
+        for follower in &inner.list {
+            // One whose connection has just ended is about to leave.
+            let _ = follower.pushes.send((push, Arc::clone(&state)));
+        }
+        inner.newest = Some(state);
+    }
+
+    /// Whether all serve what was pushed last, within `patience`. One whose connection
+    /// has ended is not waited for.
+    pub(crate) async fn confirmed(&self, patience: Duration) -> bool {
+        let (push, waiting) = {
+            let inner = self.inner();
+            let waiting: Vec<_> = inner.list.iter().map(|f| f.in_force.clone()).collect();
+            (inner.push, waiting)
+        };
+        let all = async {
+            for mut in_force in waiting {
+                // An error means that it is gone.
+                let _ = in_force.wait_for(|n| *n >= push).await;
+            }
+        };
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.inner().list.len()
+    }
+
+    /// Adds what is open there.
+    pub(crate) fn add_loads(&self, sums: &mut Vec<VersionLoad>) {
+        let list = self.inner().list.clone();
+        for follower in list {
+            let load = follower.load.lock().unwrap_or_else(PoisonError::into_inner);
+            for more in load.iter() {
+                let same =
+                    |l: &&mut VersionLoad| l.service == more.service && l.version == more.version;
+                match sums.iter_mut().find(same) {
+                    Some(sum) => {
+                        sum.in_flight += more.in_flight;
+                        sum.tunnels += more.tunnels;
+                    }
+                    None if more.in_flight + more.tunnels > 0 => sums.push(more.clone()),
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esclusa_model::{Digest, GenerationId, Millis, ServiceName, Timestamp};
+    use esclusa_wire::{Generation, WIRE_VERSION};
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn state() -> StateFile {
+        StateFile {
+            generation: Generation {
+                v: WIRE_VERSION,
+                id: GenerationId::default(),
+                services: Vec::new(),
+            },
+            returned: Vec::new(),
+            silent_for: Millis(0),
+            written_at: Timestamp(0),
+        }
+    }
+
+    fn load(in_flight: u64) -> VersionLoad {
+        VersionLoad {
+            service: ServiceName::new("shop").expect("name"),
+            version: Digest::of(b"v"),
+            in_flight,
+            tunnels: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_confirmed_by_all_that_are_left() {
+        let followers = Followers::default();
+        assert!(followers.confirmed(SOON).await, "nobody has to");
+        followers.push(state());
+        let mut first = followers.join();
+        let second = followers.join();
+        followers.push(state());
+        assert_eq!(first.pushes.recv().await.map(|p| p.0), Some(1));
+        assert_eq!(first.pushes.recv().await.map(|p| p.0), Some(2));
+        first.in_force.send_replace(2);
+        assert!(!followers.confirmed(SOON).await, "the second has not");
+        followers.leave(&second.follower);
+        drop(second);
+        assert!(followers.confirmed(SOON).await);
+    }
+
+    #[test]
+    fn what_is_open_there_counts_here() {
+        let followers = Followers::default();
+        let joined = followers.join();
+        joined.follower.note_load(vec![load(3)]);
+        let mut sums = vec![load(2)];
+        followers.add_loads(&mut sums);
+        assert_eq!((sums[0].in_flight, sums[0].tunnels), (5, 2));
+        let mut none = Vec::new();
+        followers.add_loads(&mut none);
+        assert_eq!(none.len(), 1);
+    }
+}
