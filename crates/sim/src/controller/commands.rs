@@ -13,13 +13,13 @@ impl Controller {
     pub(super) fn command(
         &mut self,
         out: &mut Outside,
-        asked: Command,
+        asked: &Command,
         by: &Actor,
     ) -> Result<(), Died> {
-        let answer = self.carry_out(out, &asked, by)?;
+        let answer = self.carry_out(out, asked, by)?;
         out.fact(Fact::Asked {
             by: by.clone(),
-            what: say_command(&asked),
+            what: say_command(asked),
             answer,
         });
         Ok(())

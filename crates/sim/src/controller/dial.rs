@@ -45,9 +45,14 @@ impl Controller {
         let Some(run) = &mut self.run else {
             return Ok(());
         };
-        // One question at a time: what was asked before must not take effect after.
-        if run.dial.asking.is_some() || out.command_dial.is_some() && run.release.version.is_none()
-        {
+        if out.command_dial.is_some() && run.release.version.is_none() {
+            return Ok(());
+        }
+        // One question at a time: what was asked before must not take effect after. Only
+        // a proxy may be told of a return meanwhile: it refuses the older generation.
+        let returns =
+            exposure.is_nobody() && run.dial.told.as_ref().is_some_and(|t| !t.is_nobody());
+        if run.dial.asking.is_some() && !(returns && out.command_dial.is_none()) {
             return Ok(());
         }
         let now = out.clock();
@@ -201,7 +206,12 @@ impl Controller {
         let Some(run) = self.run.as_mut().filter(|run| run.id() == release) else {
             return;
         };
-        run.dial.asking = None;
+        if run.dial.asking.as_ref() == Some(&reading.asked) {
+            run.dial.asking = None;
+        }
+        if self.epoch < out.store.epoch {
+            return;
+        }
         out.fact(Fact::Read {
             release: release.clone(),
             asked: reading.asked.clone(),

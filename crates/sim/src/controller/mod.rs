@@ -112,11 +112,11 @@ impl Controller {
         self.awake = true;
         match message {
             Message::Start(order) => self.admit(out, order)?,
-            Message::Command(command, by) => self.command(out, command, &by)?,
+            Message::Command(command, by) => self.command(out, &command, &by)?,
             Message::Rollback(reason, by) => {
                 let can_return = self.can_return(out);
                 let command = Command::Rollback { reason, can_return };
-                self.command(out, command, &by)?;
+                self.command(out, &command, &by)?;
             }
             Message::Completed(release, task, attempt, completion) => {
                 self.completed(out, &release, task, attempt, completion)?;

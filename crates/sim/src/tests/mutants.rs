@@ -5,7 +5,7 @@ use crate::fuzz::run_seed;
 use crate::outside::Mutant;
 
 /// Seeds that a mutant may survive before it counts as not caught.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1_000;
 
 /// The rules that a mutant breaks in the first seeds, and how often.
 fn caught(mutant: Mutant, by: &[&str]) {
