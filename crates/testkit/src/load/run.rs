@@ -79,7 +79,6 @@ impl LoadHandle {
     }
 
     /// Tells how many requests have ended so far, also after this handle is gone.
-    #[must_use]
     pub fn counter(&self) -> impl Fn() -> u64 + Send + use<> {
         let shared = Arc::clone(&self.shared);
         move || shared.tally().ended()

@@ -247,7 +247,8 @@ mod tests {
 
     const STAGES: [u32; 2] = [500, 10_000];
 
-    fn event(position: u64, at_us: i64, kind: &str, payload: Value) -> Value {
+    fn event(position: u64, at_us: i64, kind: &str, payload: impl Into<Value>) -> Value {
+        let payload = payload.into();
         json!({
             "position": position, "at_us": at_us, "kind": kind, "payload": payload,
             "prev": format!("h{}", position - 1), "hash": format!("h{position}"),

@@ -46,7 +46,7 @@ pub async fn run_kills(
         Err(_) => true,
     };
     let books = store_books(
-        &mut world,
+        &world,
         done.as_deref().unwrap_or_default().iter().map(|k| &k.ran),
     )
     .await;

@@ -167,14 +167,14 @@ pub async fn run(world: &World, job: &Job, reins: &mut Reins) -> io::Result<Ran>
         regretted: false,
         wrong: Vec::new(),
     };
-    let last = run.to_its_end(asked).await?;
+    let last = run.until_its_end(asked).await?;
     let took = asked.elapsed();
     Ok(run.close(&last, took).await)
 }
 
 impl Run<'_> {
     /// Follows the release, makes load, asks and harms as planned; gives its last view.
-    async fn to_its_end(&mut self, asked: Instant) -> io::Result<Value> {
+    async fn until_its_end(&mut self, asked: Instant) -> io::Result<Value> {
         let mut last = Value::Null;
         while asked.elapsed() < self.world.pace.deadline {
             if let Some(view) = self.world.control.show(&self.release).await {
