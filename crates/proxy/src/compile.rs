@@ -215,7 +215,7 @@ fn compile_version(
     service: Key,
     registry: &Registry,
 ) -> Result<Version, String> {
-    let (key, load) = registry.version(service, &upstream.digest);
+    let (key, load) = registry.version(service, &upstream.digest, &upstream.name);
     let of_version = |what: String| format!("version {}: {what}", upstream.name);
     let instances = compile_instances(&upstream.instances, registry).map_err(of_version)?;
     let parts = compile_parts(&upstream.parts, registry).map_err(of_version)?;

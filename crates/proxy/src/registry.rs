@@ -4,7 +4,7 @@
 //! counted under its own names.
 
 use crate::count::routes::RouteNames;
-use esclusa_model::{Digest, InstanceId, ServiceName};
+use esclusa_model::{Digest, InstanceId, ServiceName, VersionName};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,6 +77,9 @@ struct Names {
     pools: Vec<String>,
     routes: BTreeMap<Key, Arc<RouteNames>>,
     loads: BTreeMap<(Key, Key), Arc<VersionLoad>>,
+    /// People's names of versions, also of those that serve no more: a counter whose
+    /// labels change is two counters.
+    called: BTreeMap<(Key, Key), VersionName>,
     instance_loads: BTreeMap<Key, Arc<InstanceLoad>>,
 }
 
@@ -110,9 +113,15 @@ impl Registry {
         (key, Arc::clone(routes))
     }
 
-    pub(crate) fn version(&self, service: Key, digest: &Digest) -> (Key, Arc<VersionLoad>) {
+    pub(crate) fn version(
+        &self,
+        service: Key,
+        digest: &Digest,
+        name: &VersionName,
+    ) -> (Key, Arc<VersionLoad>) {
         let mut names = self.names();
         let key = number(&mut names.versions, digest);
+        names.called.insert((service, key), name.clone());
         let load = names.loads.entry((service, key)).or_default();
         (key, Arc::clone(load))
     }
@@ -126,6 +135,17 @@ impl Registry {
             .entry(pool_key)
             .or_insert_with(|| Arc::new(InstanceLoad::new(pool_key)));
         (key, Arc::clone(load))
+    }
+
+    /// What people call each version that was ever served.
+    pub(crate) fn called(&self) -> BTreeMap<(ServiceName, Digest), VersionName> {
+        let names = self.names();
+        let called = names.called.iter().filter_map(|((service, version), name)| {
+            let service = names.services.get(*service as usize)?.clone();
+            let version = *names.versions.get(*version as usize)?;
+            Some(((service, version), name.clone()))
+        });
+        called.collect()
     }
 
     pub(crate) fn service_name(&self, key: Key) -> Option<ServiceName> {

@@ -24,7 +24,7 @@ pub(crate) async fn render(control: &Control) -> String {
             unrouted: totals.unrouted,
         }
     };
-    let names = version_names(control);
+    let names = control.shared.registry.called();
     let mut text = String::new();
     head(
         &mut text,
@@ -57,6 +57,7 @@ pub(crate) async fn render(control: &Control) -> String {
         "esclusa_proxy_slices_lost_total {}",
         control.store.lost()
     );
+    tracks(&mut text, control, &names);
     shares(&mut text, control);
     load(&mut text, &status.load, &names);
     requests(&mut text, &totals.sums, &names);
@@ -115,17 +116,36 @@ fn head(text: &mut String, name: &str, kind: &str, help: &str) {
 
 type Names = BTreeMap<(ServiceName, Digest), VersionName>;
 
-fn version_names(control: &Control) -> Names {
-    let table = control.shared.table.load();
-    let all = table.services().flat_map(|s| {
-        s.versions
-            .iter()
-            .map(|v| ((s.name.clone(), v.digest), v.name.clone()))
-    });
-    all.collect()
+/// Which part each version plays right now, to be joined to its counters: their own
+/// labels never change.
+fn tracks(text: &mut String, control: &Control, names: &Names) {
+    let name = "esclusa_version_info";
+    head(
+        text,
+        name,
+        "gauge",
+        "Versions that are served: stable, canary, or ready to be returned to.",
+    );
+    for service in control.shared.table.load().services() {
+        let canary = service.split.as_ref().map(|split| split.canary);
+        for (at, version) in service.versions.iter().enumerate() {
+            let track = if at == service.stable {
+                "stable"
+            } else if canary == Some(at) {
+                "canary"
+            } else {
+                "standby"
+            };
+            let _ = writeln!(
+                text,
+                "{name}{{{},track=\"{track}\"}} 1",
+                labels(names, &service.name, version.digest)
+            );
+        }
+    }
 }
 
-/// The labels of a version: people's name while it is served, and the digest's beginning.
+/// The labels of a version: people's name and the digest's beginning.
 fn labels(names: &Names, service: &ServiceName, digest: Digest) -> String {
     let name = names
         .get(&(service.clone(), digest))

@@ -399,9 +399,19 @@ async fn metrics_say_what_slices_say() {
         format!("esclusa_response_seconds_bucket{{{version},le=\"+Inf\"}} 2"),
         format!("esclusa_requests_in_flight{{{version}}} 0"),
         "esclusa_canary_share_ratio{service=\"shop\",release=\"r1\"} 1".to_owned(),
+        format!("esclusa_version_info{{{version},track=\"canary\"}} 1"),
         "esclusa_proxy_generation_number 1".to_owned(),
         "esclusa_faults_total{service=\"shop\",owner=\"client\"} 0".to_owned(),
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }
+
+    // MET-08: what a version has counted keeps its labels when it serves no more.
+    let mut service = world.service(0);
+    service.upstreams.retain(|u| u.digest == digest("stable"));
+    world.publish(vec![service]).await;
+    let text = world.control.metrics().await.expect("metrics");
+    let count = format!("esclusa_response_seconds_count{{{version}}} 2");
+    assert!(text.lines().any(|l| l == count), "{text}");
+    assert!(!text.contains("track=\"canary\""), "{text}");
 }
