@@ -221,7 +221,6 @@ fn compile_version(
     let parts = compile_parts(&upstream.parts, registry).map_err(of_version)?;
     Ok(Version {
         digest: upstream.digest,
-        name: upstream.name.clone(),
         key,
         load,
         instances,

@@ -10,7 +10,7 @@ use crate::registry::{InstanceLoad, Key, VersionLoad};
 use crate::sign::Signer;
 use crate::unit::Source;
 use crate::upstream::tls::TlsTarget;
-use esclusa_model::{BasisPoints, Digest, GenerationId, ReleaseId, ServiceName, VersionName};
+use esclusa_model::{BasisPoints, Digest, GenerationId, ReleaseId, ServiceName};
 use esclusa_wire::{LostControl, LostControlThen};
 use http::HeaderValue;
 use std::net::SocketAddr;
@@ -60,7 +60,6 @@ pub(crate) struct ActiveSplit {
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) digest: Digest,
-    pub(crate) name: VersionName,
     pub(crate) key: Key,
     pub(crate) load: Arc<VersionLoad>,
     pub(crate) instances: Vec<Arc<Target>>,
