@@ -140,11 +140,14 @@ impl Registry {
     /// What people call each version that was ever served.
     pub(crate) fn called(&self) -> BTreeMap<(ServiceName, Digest), VersionName> {
         let names = self.names();
-        let called = names.called.iter().filter_map(|((service, version), name)| {
-            let service = names.services.get(*service as usize)?.clone();
-            let version = *names.versions.get(*version as usize)?;
-            Some(((service, version), name.clone()))
-        });
+        let called = names
+            .called
+            .iter()
+            .filter_map(|((service, version), name)| {
+                let service = names.services.get(*service as usize)?.clone();
+                let version = *names.versions.get(*version as usize)?;
+                Some(((service, version), name.clone()))
+            });
         called.collect()
     }
 

@@ -194,8 +194,11 @@ async fn in_a_hand_over(plane: &ControlPlane) {
     aborted(plane, &shop, &release).await;
     assert!(processes_named("over-2").is_empty());
     // The old one was told to end, ended, and was started again.
-    let last = lines(&workers).last().cloned().unwrap();
-    assert!(!runs(old) && runs(last.parse().unwrap()), "{last}");
+    let back = wait_until("the old one", LONG, async || {
+        let last = lines(&workers).last()?.parse().ok()?;
+        (!runs(old) && runs(last)).then_some(())
+    });
+    assert!(back.await.is_ok(), "{:?}", lines(&workers));
 }
 
 /// The way back cannot be turned, and asking again changes nothing of it.
