@@ -16,9 +16,12 @@ use esclusa_store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast, oneshot};
+
+/// Longest wait for an actor's answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// What all actors share.
 pub(crate) struct Shared {
@@ -133,7 +136,9 @@ pub enum Ask {
 /// The control plane.
 pub struct App {
     pub(crate) shared: Arc<Shared>,
-    actors: Mutex<BTreeMap<ServiceName, ActorHandle>>,
+    actors: std::sync::Mutex<BTreeMap<ServiceName, ActorHandle>>,
+    /// Held while a service's actor begins.
+    beginning: Mutex<()>,
 }
 
 impl App {
@@ -157,7 +162,8 @@ impl App {
         });
         let app = Arc::new(Self {
             shared,
-            actors: Mutex::new(BTreeMap::new()),
+            actors: std::sync::Mutex::default(),
+            beginning: Mutex::default(),
         });
         let mut names = Vec::new();
         for (stream, _) in app.shared.store.streams("service/").await? {
@@ -177,7 +183,7 @@ impl App {
     /// Waits until each instance that has to run does or has been tried, at most for
     /// `limit`; whether all have.
     pub(crate) async fn settled(&self, limit: Duration) -> bool {
-        let handles: Vec<ActorHandle> = self.actors.lock().await.values().cloned().collect();
+        let handles: Vec<ActorHandle> = self.actors().values().cloned().collect();
         let all = async {
             for mut handle in handles {
                 // An error means that the program is ending.
@@ -188,13 +194,22 @@ impl App {
     }
 
     async fn actor(&self, service: &ServiceName) -> Result<ActorHandle, ApiError> {
-        let mut actors = self.actors.lock().await;
-        if let Some(handle) = actors.get(service) {
-            return Ok(handle.clone());
+        let known = || self.actors().get(service).cloned();
+        if let Some(handle) = known() {
+            return Ok(handle);
+        }
+        // The store may hang: nobody who asks for another service waits here.
+        let _alone = self.beginning.lock().await;
+        if let Some(handle) = known() {
+            return Ok(handle);
         }
         let handle = ServiceActor::spawn(Arc::clone(&self.shared), service.clone()).await?;
-        actors.insert(service.clone(), handle.clone());
+        self.actors().insert(service.clone(), handle.clone());
         Ok(handle)
+    }
+
+    fn actors(&self) -> MutexGuard<'_, BTreeMap<ServiceName, ActorHandle>> {
+        self.actors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The drivers that plans may name.
@@ -245,7 +260,7 @@ impl App {
         let actor = self.actor(&request.plan.service).await?;
         let (reply, answer) = oneshot::channel();
         send(&actor, Message::Start(Box::new(request), reply)).await?;
-        answer.await.map_err(|_| gone())?
+        in_time(answer).await
     }
 
     /// Asks something of a release.
@@ -272,11 +287,14 @@ impl App {
             Message::Command(id.clone(), asked, by.clone(), reply),
         )
         .await?;
-        answer.await.map_err(|_| gone())?
+        in_time(answer).await
     }
 
     /// Whose release this is. One in line has no stream yet, only its request.
     async fn service_of(&self, id: &ReleaseId) -> Result<ServiceName, ApiError> {
+        if let Some(service) = self.carried_by(id) {
+            return Ok(service);
+        }
         let unknown = match self.release(id).await {
             Ok(release) => return Ok(release.requested.service),
             Err(error) if error.kind == ErrorKind::NotFound => error,
@@ -286,9 +304,22 @@ impl App {
         waiting.map(|request| request.plan.service).ok_or(unknown)
     }
 
+    /// The service whose present release this is, or in whose line it waits: known without
+    /// the store.
+    fn carried_by(&self, id: &ReleaseId) -> Option<ServiceName> {
+        let actors = self.actors();
+        let mut found = actors.iter().filter(|(_, handle)| {
+            let view = handle.view.borrow();
+            let present = view.release.as_ref();
+            present.is_some_and(|release| release.release == id.as_str())
+                || view.queue.iter().any(|waiting| waiting == id.as_str())
+        });
+        found.next().map(|(name, _)| name.clone())
+    }
+
     /// All services now.
     pub async fn services(&self) -> Vec<ServiceView> {
-        let actors = self.actors.lock().await;
+        let actors = self.actors();
         actors
             .values()
             .map(|handle| ServiceView::clone(&handle.view.borrow()))
@@ -300,7 +331,7 @@ impl App {
     /// # Errors
     /// When nobody has heard of it.
     pub async fn service(&self, name: &ServiceName) -> Result<ServiceView, ApiError> {
-        let actors = self.actors.lock().await;
+        let actors = self.actors();
         let handle = actors.get(name).ok_or_else(|| {
             ApiError::new(
                 ErrorKind::NotFound,
@@ -326,6 +357,15 @@ impl App {
     /// # Errors
     /// When it is not known or its stream is damaged.
     pub async fn release_view(&self, id: &ReleaseId) -> Result<ReleaseView, ApiError> {
+        // What is in force may not be recorded yet.
+        let carried = self.actors().values().find_map(|handle| {
+            let view = handle.view.borrow();
+            let release = view.release.as_ref();
+            release.filter(|release| release.release == id.as_str()).cloned()
+        });
+        if let Some(view) = carried {
+            return Ok(view);
+        }
         let unknown = match self.release(id).await {
             Ok(release) => return Ok(self.with_present_words(ReleaseView::new(&release)).await),
             Err(error) if error.kind == ErrorKind::NotFound => error,
@@ -436,6 +476,21 @@ impl App {
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<ServiceName> {
         self.shared.notices.subscribe()
+    }
+}
+
+/// The actor's answer. What takes users back is answered soon, whatever the store does;
+/// all else waits for it, and is dropped when nobody waits for the answer any more.
+async fn in_time<T>(answer: oneshot::Receiver<Result<T, ApiError>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(ANSWER_LIMIT, answer).await {
+        Ok(answered) => answered.map_err(|_| gone())?,
+        Err(_) => Err(ApiError::new(
+            ErrorKind::Unavailable,
+            "ESC-0903",
+            format!("the store has not answered for {} s", ANSWER_LIMIT.as_secs()),
+            "look at the disk of the data folder, then at `esclusa release status`, and ask \
+             again; an abort and a rollback do not wait for the store",
+        )),
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Failed logins of one address within [`FAILURE_WINDOW_US`] that are answered in full.
 const FAILURES_ALLOWED: u32 = 10;
@@ -20,6 +21,8 @@ const FAILURES_ALLOWED: u32 = 10;
 const FAILURE_WINDOW_US: i64 = 60_000_000;
 /// Addresses remembered at once; the memory a flood can take is bounded by it.
 const FAILURE_ADDRESSES: usize = 4_096;
+/// How long a login waits for the store before it goes by what is known.
+const STORE_PATIENCE: Duration = Duration::from_millis(500);
 /// Most roles of one token.
 const MAX_ROLES: usize = 32;
 /// Longest name of a token or role.
@@ -191,6 +194,9 @@ impl fmt::Debug for TokenText {
 pub(crate) struct Auth {
     store: Store,
     failures: Failures,
+    /// Live tokens as the store showed them last, by the hash of their text: whoever holds
+    /// one must be able to abort while the store does not answer.
+    known: Mutex<BTreeMap<String, TokenRecord>>,
 }
 
 impl Auth {
@@ -198,6 +204,33 @@ impl Auth {
         Self {
             store,
             failures: Failures::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// A live token, from the store where it answers in time.
+    async fn find(&self, hash: &Digest) -> Result<Option<TokenRecord>, ApiError> {
+        let found = tokio::time::timeout(STORE_PATIENCE, self.store.find_token(hash)).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(Ok(found)) => {
+                match &found {
+                    Some(record) => known.insert(hash.hex(), record.clone()),
+                    None => known.remove(&hash.hex()),
+                };
+                Ok(found)
+            }
+            unanswered => match (known.get(&hash.hex()).cloned(), unanswered) {
+                (Some(record), _) => Ok(Some(record)),
+                (None, Ok(Err(error))) => Err(error.into()),
+                (None, _) => Err(ApiError::new(
+                    ErrorKind::Unavailable,
+                    "ESC-0902",
+                    "the store does not answer, so the token cannot be looked up",
+                    "look at the disk of the data folder; on this machine, the socket in it \
+                     needs no token",
+                )),
+            },
         }
     }
 
@@ -216,7 +249,7 @@ impl Auth {
         };
         if let Some(name) = token_name(token) {
             let hash = Digest::of(token.as_bytes());
-            if let Some(record) = self.store.find_token(&hash).await?
+            if let Some(record) = self.find(&hash).await?
                 && record.name.as_str() == name
             {
                 return Ok(Caller::of(&record));
@@ -273,7 +306,11 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub(crate) async fn first(&self) -> Result<Option<TokenText>, ApiError> {
-        if !self.store.tokens().await?.is_empty() {
+        let tokens = self.store.tokens().await?;
+        if !tokens.is_empty() {
+            let live = tokens.into_iter().filter(|token| token.revoked.is_none());
+            let live = live.map(|token| (token.hash.hex(), token));
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = live.collect();
             return Ok(None);
         }
         self.create("admin", &["admin".to_owned()]).await.map(Some)

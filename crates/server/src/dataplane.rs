@@ -3,6 +3,8 @@
 //! One generation holds all services. It is published whole; a proxy that was away
 //! gets it again as soon as it is back.
 
+mod counting;
+
 use crate::clock;
 use crate::proxy_keeper::ProxyCare;
 use esclusa_model::{
@@ -11,20 +13,20 @@ use esclusa_model::{
 use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_store::Store;
 use esclusa_wire::{
-    Generation, Heartbeat, ProxyStatus, RouteMatch, ServiceRoute, SliceAck, StampedSlice,
-    WIRE_VERSION,
+    Generation, Heartbeat, ProxyStatus, RouteMatch, ServiceRoute, StampedSlice, WIRE_VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, broadcast, watch};
+use tokio::sync::{Mutex, broadcast, mpsc, watch};
 
 /// How often a proxy hears from us.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Longest wait for any answer of a proxy but slices.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
-/// How long a proxy may keep a question for slices open.
-const SLICE_WAIT: Duration = Duration::from_millis(1_500);
+/// Batches of slices that wait for the store.
+const WAITING_BATCHES: usize = 64;
 /// How long a service may leave the others waiting when the control plane begins.
 const FIRST_ROUTES: Duration = Duration::from_secs(5);
 
@@ -61,7 +63,7 @@ pub(crate) struct Contact {
     /// Releases whose share it took back by itself, until each has been taken back here
     /// too. Kept beside the proxy's own list, which it may forget once it has told us.
     pub returned: BTreeSet<ReleaseId>,
-    /// When slices were fetched and stored last.
+    /// When slices arrived last.
     pub slices_at: Option<Timestamp>,
     /// What went wrong last, if it still does.
     pub trouble: Option<String>,
@@ -76,6 +78,9 @@ pub(crate) struct DataPlane {
     plan: Mutex<Desired>,
     contact: watch::Sender<Contact>,
     slices: broadcast::Sender<Counted>,
+    lately: std::sync::Mutex<counting::Lately>,
+    /// Whether slices were told that the store was not given.
+    behind: AtomicBool,
     /// Why nothing is said to what answers, if it is not our proxy.
     refused: std::sync::Mutex<Option<String>>,
 }
@@ -107,10 +112,14 @@ impl DataPlane {
             }),
             contact: watch::channel(Contact::default()).0,
             slices: broadcast::channel(4_096).0,
+            lately: std::sync::Mutex::default(),
+            behind: AtomicBool::new(false),
             refused: std::sync::Mutex::new(None),
         });
         tokio::spawn(Arc::clone(&plane).keep_touch());
-        tokio::spawn(Arc::clone(&plane).collect(store));
+        let (told, to_store) = mpsc::channel(WAITING_BATCHES);
+        tokio::spawn(Arc::clone(&plane).collect(told));
+        tokio::spawn(Arc::clone(&plane).keep(store, to_store));
         plane
     }
 
@@ -155,7 +164,7 @@ impl DataPlane {
         }
     }
 
-    /// Slices as they arrive, each after it was stored.
+    /// Slices as they arrive, each once, whether or not it could be stored.
     pub(crate) fn slices(&self) -> broadcast::Receiver<Counted> {
         self.slices.subscribe()
     }
@@ -334,51 +343,6 @@ impl DataPlane {
         }
         Ok(())
     }
-
-    /// Fetches slices, stores them, acknowledges them, tells everybody: in this order.
-    async fn collect(self: Arc<Self>, store: Store) {
-        loop {
-            if let Err(error) = self.collect_once(&store).await {
-                tracing::warn!(%error, "Slices could not be collected");
-                self.contact
-                    .send_modify(|contact| contact.trouble = Some(error.0));
-                tokio::time::sleep(HEARTBEAT).await;
-            }
-        }
-    }
-
-    async fn collect_once(&self, store: &Store) -> Result<(), PublishError> {
-        // What is acknowledged is gone from the proxy, so everything left is news.
-        let client = self.client()?;
-        let answer = client.slices(0, SLICE_WAIT);
-        let batch = tokio::time::timeout(SLICE_WAIT + CALL_LIMIT, answer)
-            .await
-            .map_err(|_| PublishError("the proxy did not answer in time".into()))?
-            .map_err(|error| PublishError(error.to_string()))?;
-        if batch.slices.is_empty() {
-            return Ok(());
-        }
-        store
-            .put_slices(&batch.proxy, &batch, clock::now())
-            .await
-            .map_err(|error| PublishError(format!("slices could not be stored: {error}")))?;
-        let mut newest: BTreeMap<BootId, u64> = BTreeMap::new();
-        for stamped in &batch.slices {
-            let slot = newest.entry(stamped.boot.clone()).or_default();
-            *slot = (*slot).max(stamped.sequence);
-        }
-        for (boot, sequence) in newest {
-            limited(client.ack(&SliceAck { boot, sequence })).await?;
-        }
-        self.contact
-            .send_modify(|contact| contact.slices_at = Some(clock::now()));
-        for stamped in batch.slices {
-            // Nobody listening is fine: a service without a release has no judge.
-            let _ = self.slices.send(Arc::new((batch.proxy.clone(), stamped)));
-        }
-        Ok(())
-    }
-}
 
 /// The routes as they may be published: what a proxy took back by itself stays taken back
 /// until its release has been told, whoever else has something to publish.

@@ -3,14 +3,15 @@
 //! The judge is not stored: after a restart it is built again from the slices that
 //! are, stage by stage as they were recorded, and comes to the same verdict.
 
+use crate::app::Shared;
 use crate::clock;
 use esclusa_engine::{Judgement, Opinion, StageEnd};
 use esclusa_judge::{Assembler, Comparable, Decision, Judge, StageInfo, Verdict, at_stage_end};
-use esclusa_model::{BasisPoints, Digest, ProxyId, ServiceName};
+use esclusa_model::{BasisPoints, BootId, Digest, ProxyId, ServiceName};
 use esclusa_plan::{Audience, Expose, Plan, Stage};
 use esclusa_release::{Evidence, Release};
-use esclusa_store::Store;
 use esclusa_wire::StampedSlice;
+use std::collections::BTreeMap;
 
 /// Seconds before the request that show the stable version undisturbed.
 const PRE_ROLL_S: i64 = 300;
@@ -21,6 +22,9 @@ const WATCH_SLACK_S: u32 = 2;
 pub(crate) struct Judging {
     service: ServiceName,
     assembler: Assembler,
+    /// The newest slice of each life of each proxy: they come in order, and those that are
+    /// read back may come once more.
+    newest: BTreeMap<(ProxyId, BootId), u64>,
     judge: Option<Judge>,
     /// How many of the release's stage records the judge has been told of.
     stages_told: usize,
@@ -38,15 +42,15 @@ fn is_watched(release: &Release) -> bool {
 }
 
 impl Judging {
-    /// A judge that knows what the store knows.
-    pub(crate) async fn begin(store: &Store, release: &Release) -> Self {
+    /// A judge that knows what was counted so far.
+    pub(crate) async fn begin(shared: &Shared, release: &Release) -> Self {
         let service = release.requested.service.clone();
         let mut judging = Self {
             over: !is_watched(release),
             ..Self::of(service)
         };
         if !judging.over {
-            judging.read_back(store, release).await;
+            judging.read_back(shared, release).await;
         }
         judging
     }
@@ -55,6 +59,7 @@ impl Judging {
         Self {
             service,
             assembler: Assembler::new(),
+            newest: BTreeMap::new(),
             judge: None,
             stages_told: 0,
             told_stage: None,
@@ -64,18 +69,24 @@ impl Judging {
         }
     }
 
-    async fn read_back(&mut self, store: &Store, release: &Release) {
+    async fn read_back(&mut self, shared: &Shared, release: &Release) {
         let from = release.requested_at.unix_second() - PRE_ROLL_S;
         let to = clock::now().unix_second();
-        match store.slices(&self.service, from, to).await {
+        match shared.store.slices(&self.service, from, to).await {
             Ok(slices) => {
                 for (proxy, stamped) in slices {
+                    let newest = self.newest.entry((proxy.clone(), stamped.boot)).or_default();
+                    *newest = (*newest).max(stamped.sequence);
                     self.assembler
                         .push(&proxy, stamped.slice.clone(), stamped.slice.second);
                 }
             }
             // Without its past the judge says less, never more.
             Err(error) => tracing::warn!(%error, "Earlier slices could not be read"),
+        }
+        // The newest may not be stored yet.
+        for counted in shared.dataplane.told_lately() {
+            self.take(&counted.0, &counted.1);
         }
         self.follow(release);
     }
@@ -92,10 +103,17 @@ impl Judging {
 
     /// One slice as it arrives.
     pub(crate) fn take(&mut self, proxy: &ProxyId, stamped: &StampedSlice) {
-        if stamped.slice.service == self.service && !self.over {
-            let now = clock::now().unix_second();
-            self.assembler.push(proxy, stamped.slice.clone(), now);
+        if stamped.slice.service != self.service || self.over {
+            return;
         }
+        let life = (proxy.clone(), stamped.boot.clone());
+        let newest = self.newest.entry(life).or_default();
+        if stamped.sequence <= *newest {
+            return;
+        }
+        *newest = stamped.sequence;
+        let now = clock::now().unix_second();
+        self.assembler.push(proxy, stamped.slice.clone(), now);
     }
 
     /// Brings the judge up to the release's state: its versions, its stages, its seconds.

@@ -7,6 +7,7 @@
 //! and API. At its end, [`torture`] also looks into the store itself.
 
 pub mod demo;
+pub mod disk;
 pub mod hitless;
 pub mod load;
 pub mod machine;

@@ -44,6 +44,23 @@ impl ControlPlane {
         plane
     }
 
+    /// Starts one on a data folder that `prepare` makes ready; gives what that gave.
+    ///
+    /// # Errors
+    /// That of `prepare`.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_on<T, E>(
+        binary: &Path,
+        prepare: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let mut plane = Self::kept_by_others(binary, 0);
+        let prepared = prepare(&plane.data())?;
+        plane.spawn();
+        Ok((plane, prepared))
+    }
+
     /// One that somebody else starts, listening on a local port; its data folder is
     /// ours. Dropping it stops the supervisors that are left there.
     ///

@@ -1,6 +1,6 @@
 //! How a release begins, waits in line, or is refused; and how an actor begins again.
 
-use super::journal::{fold, read_all};
+use super::journal::{CommitError, Entry, append, fold, read_all};
 use super::observe::system;
 use super::run::Run;
 use super::{AskedCommand, ServiceActor};
@@ -9,12 +9,15 @@ use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
 use esclusa_engine::Command;
-use esclusa_model::{ComponentKind, Digest, InstanceId, ReleaseId, Salt, StreamId, VersionRef};
+use esclusa_model::{
+    Actor, ComponentKind, Digest, InstanceId, Outcome, ReleaseId, Salt, StreamId, VersionRef,
+};
 use esclusa_plan::{OnConflict, TakeOver};
 use esclusa_release::{
-    Deployed, Event, InstanceRecord, Release, Requested, ServiceEvent, upstream_address,
+    Deployed, Event, InstanceRecord, Release, Requested, ReturnCause, Returned, ServiceEvent,
+    upstream_address,
 };
-use esclusa_store::NewEvent;
+use esclusa_store::{NewEvent, Store, StoreError};
 use esclusa_wire::RouteMatch;
 use std::collections::BTreeMap;
 
@@ -39,6 +42,15 @@ impl ServiceActor {
         }
         self.begin(id.clone(), request).await?;
         Ok(id)
+    }
+
+    /// Work on the store that a request waits for.
+    async fn stored<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let done = self.meanwhile(work).await;
+        Ok(done.map_err(|error| not_recorded(&error))??)
     }
 
     /// Two services with the same requests cannot both have them; the second is told so
@@ -74,9 +86,9 @@ impl ServiceActor {
         id: ReleaseId,
         request: StartRequest,
     ) -> Result<ReleaseId, ApiError> {
-        self.shared
-            .store
-            .put_setting(&queue_key(&id), &request, clock::now())
+        let (store, key, asked) = (self.shared.store.clone(), queue_key(&id), request.clone());
+        let at = clock::now();
+        self.stored(async move { store.put_setting(&key, &asked, at).await })
             .await?;
         let event = ServiceEvent::ReleaseQueued {
             release: id.clone(),
@@ -106,6 +118,7 @@ impl ServiceActor {
     }
 
     async fn begin(&mut self, id: ReleaseId, request: StartRequest) -> Result<(), ApiError> {
+        self.close_unadmitted().await?;
         if self.service.stable.is_none()
             && let Some(take_over) = &request.plan.take_over
         {
@@ -116,33 +129,80 @@ impl ServiceActor {
                 .map_err(|e| not_recorded(&e))?;
         }
         let requested = self.requested(&id, &request)?;
+        let (store, key, begun) = (self.shared.store.clone(), self.begun_key(), id.clone());
+        let at = clock::now();
+        self.stored(async move { store.put_setting(&key, &begun, at).await })
+            .await?;
+        let returns = |run: &&Run| run.release.phase.is_returning() && run.release.ended.is_none();
+        if let Some(returning) = self.run.as_ref().filter(returns) {
+            // Somebody took the last one back while this was being recorded.
+            return Err(under_way(returning.id()));
+        }
+        self.admitting = true;
+        let admitted = self.admitted(&id, requested, &request.actor).await;
+        self.admitting = false;
+        self.run = Some(admitted?);
+        self.care.forget_evidence_of_others(&id);
+        Ok(())
+    }
+
+    /// Records that a release is on its way, in its own stream and in the service's.
+    async fn admitted(
+        &mut self,
+        id: &ReleaseId,
+        requested: Requested,
+        by: &Actor,
+    ) -> Result<Run, ApiError> {
+        let failed = |error: CommitError| not_recorded(&error);
         let at = clock::now();
         let event = Event::Requested(Box::new(requested.clone()));
-        let (kind, payload) = event
-            .to_stored()
-            .map_err(|error| not_recorded(&error.into()))?;
-        let new = [NewEvent {
-            actor: request.actor.clone(),
+        let (kind, payload) = event.to_stored().map_err(|error| failed(error.into()))?;
+        let new = vec![NewEvent {
+            actor: by.clone(),
             kind,
             payload,
         }];
-        let stream = StreamId::release(&id);
-        self.shared
-            .store
-            .append(&stream, 0, at, &new)
-            .await
-            .map_err(|error| not_recorded(&error.into()))?;
+        let (shared, stream) = (self.shared.clone(), StreamId::release(id));
+        let begun = self.meanwhile(async move {
+            // One from the line may have come this far before the program ended.
+            let mut events = read_all(&shared.store, &stream).await?;
+            if events.is_empty() {
+                let appended = shared.store.append(&stream, 0, at, &new).await;
+                events = appended.map_err(|error| not_recorded(&error.into()))?;
+            }
+            Ok((fold(&events)?, events.len() as u64))
+        });
+        let (begun, position) = begun.await.map_err(failed)??;
+        let release = begun.unwrap_or_else(|| Release::begin(requested, by.clone(), at));
         let event = ServiceEvent::ReleaseAdmitted {
             release: id.clone(),
         };
-        self.commit_service(event, &request.actor)
-            .await
-            .map_err(|e| not_recorded(&e))?;
-        let release = Release::begin(requested, request.actor, at);
-        let judging = Judging::begin(&self.shared.store, &release).await;
-        self.care.forget_evidence_of_others(&id);
-        self.run = Some(Run::new(release, 1, judging));
-        Ok(())
+        self.commit_service(event, by).await.map_err(failed)?;
+        let (shared, judged) = (self.shared.clone(), release.clone());
+        let judging = self
+            .meanwhile(async move { Judging::begin(&shared, &judged).await })
+            .await;
+        Ok(Run::new(release, position, judging.map_err(failed)?))
+    }
+
+    /// Where the id stands of the release that was begun last.
+    fn begun_key(&self) -> String {
+        format!("begun/{}", self.service.name)
+    }
+
+    /// The release that was begun last and never got on its way, because the program ended
+    /// or the store failed in between: whoever asked for it was told that it did not begin.
+    async fn close_unadmitted(&mut self) -> Result<(), ApiError> {
+        let (store, key) = (self.shared.store.clone(), self.begun_key());
+        let begun: Option<ReleaseId> = self.stored(async move { store.setting(&key).await }).await?;
+        let Some(begun) = begun else { return Ok(()) };
+        let known = self.service.active.iter().chain(&self.service.last);
+        if known.chain(&self.service.queue).any(|id| *id == begun) {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        let closed = self.meanwhile(async move { close_stream(&shared.store, &begun).await });
+        closed.await.map_err(|error| not_recorded(&error))?
     }
 
     fn requested(&self, id: &ReleaseId, request: &StartRequest) -> Result<Requested, ApiError> {
@@ -174,8 +234,12 @@ impl ServiceActor {
 
     /// Where the actor stood when the program ended.
     pub(super) async fn resume(&mut self) -> Result<(), ApiError> {
+        if let Err(error) = self.close_unadmitted().await {
+            tracing::warn!(%error, "A release that never got on its way is still open");
+        }
         for waiting in &self.service.queue {
-            if let Some(request) = self.shared.store.setting(&queue_key(waiting)).await? {
+            let asked = self.shared.store.setting(&queue_key(waiting)).await?;
+            if let Some(request) = asked {
                 self.waiting.insert(waiting.clone(), request);
             }
         }
@@ -190,7 +254,7 @@ impl ServiceActor {
                 // Its own dial shows it to users: our proxy is never asked.
                 self.shared.dataplane.asks_nothing(&self.service.name).await;
             }
-            let judging = Judging::begin(&self.shared.store, &release).await;
+            let judging = Judging::begin(&self.shared, &release).await;
             let position = events.last().map_or(0, |event| event.position);
             self.run = Some(Run::new(release, position, judging));
         }
@@ -209,12 +273,40 @@ impl ServiceActor {
                 outcome: ended.outcome,
             };
             if let Err(error) = self.commit_service(event, &system("engine")).await {
-                tracing::error!(%error, "The end of a release is not recorded yet");
+                self.not_stored(&error);
                 return;
             }
         }
         self.take_next().await;
     }
+}
+
+/// Ends a stream that nobody carries on.
+async fn close_stream(store: &Store, id: &ReleaseId) -> Result<(), ApiError> {
+    let stream = StreamId::release(id);
+    let events = read_all(store, &stream).await?;
+    let Some(release) = fold(&events)?.filter(|release| release.ended.is_none()) else {
+        return Ok(());
+    };
+    let reason = "it could not be recorded as under way, so nothing of it was begun";
+    let mut new = Vec::new();
+    if !release.phase.is_returning() {
+        new.push(Event::ReturnDecided(Returned {
+            cause: ReturnCause::Failure,
+            reason: reason.into(),
+            outcome: Outcome::Refused,
+            evidence: None,
+        }));
+    }
+    new.push(Event::Ended {
+        outcome: Outcome::Refused,
+        reason: reason.into(),
+    });
+    let by = system("engine");
+    let at = clock::now();
+    let entries: Vec<Entry> = new.into_iter().map(|e| (e, by.clone(), at)).collect();
+    let appended = append(store, id, events.len() as u64, &entries).await;
+    appended.failed.map_or(Ok(()), |error| Err(not_recorded(&error)))
 }
 
 pub(crate) fn queue_key(id: &ReleaseId) -> String {

@@ -1,13 +1,46 @@
 //! What people ask of a release.
 
 use super::admit::not_recorded;
+use super::observe::system;
 use super::{AskedCommand, ServiceActor};
+use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use esclusa_engine::{Command, command};
 use esclusa_model::{Actor, Outcome, ReleaseId};
-use esclusa_release::{Phase, ServiceEvent};
+use esclusa_release::{Event, ServiceEvent};
 
 impl ServiceActor {
+    /// Takes back what the command takes back, at once; nothing for one that does not.
+    pub(super) fn lower_by_command(
+        &mut self,
+        release: &ReleaseId,
+        asked: &AskedCommand,
+        by: &Actor,
+    ) -> Option<Result<(), ApiError>> {
+        let takes_back = matches!(
+            asked,
+            AskedCommand::Rollback { .. } | AskedCommand::Plain(Command::Abort { .. })
+        );
+        if !takes_back || self.run.as_ref().is_none_or(|run| run.id() != release) {
+            return None;
+        }
+        let events = match self.events_of(release, asked) {
+            Ok(events) => events,
+            Err(refused) => return Some(Err(refused)),
+        };
+        if events.is_empty() {
+            // It goes back already.
+            return Some(Ok(()));
+        }
+        let at = clock::now();
+        let entries: Vec<_> = events.into_iter().map(|e| (e, by.clone(), at)).collect();
+        match self.lower(&entries) {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(error) => Some(Err(not_recorded(&error))),
+        }
+    }
+
     /// Carries out a command, or says why not.
     pub(super) async fn command(
         &mut self,
@@ -18,18 +51,30 @@ impl ServiceActor {
         if self.waiting.contains_key(release) {
             return self.command_waiting(release, &asked, by).await;
         }
-        let can_return = self.can_return();
-        let run = self
-            .run
-            .as_ref()
-            .filter(|run| run.id() == release)
-            .ok_or_else(|| over(release))?;
+        let events = self.events_of(release, &asked)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let committed = self.commit(events, by).await;
+        committed.map_err(|error| not_recorded(&error))
+    }
+
+    fn events_of(
+        &self,
+        release: &ReleaseId,
+        asked: &AskedCommand,
+    ) -> Result<Vec<Event>, ApiError> {
+        let run = self.run.as_ref().filter(|run| run.id() == release);
+        let run = run.ok_or_else(|| over(release))?;
         let (asked, because) = match asked {
-            AskedCommand::Plain(command) => (command, String::new()),
-            AskedCommand::Because { command, reason } => (command, reason),
+            AskedCommand::Plain(command) => (command.clone(), ""),
+            AskedCommand::Because { command, reason } => (command.clone(), reason.as_str()),
             AskedCommand::Rollback { reason } => {
-                let command = Command::Rollback { reason, can_return };
-                (command, String::new())
+                let command = Command::Rollback {
+                    reason: reason.clone(),
+                    can_return: self.can_return(),
+                };
+                (command, "")
             }
         };
         let events = command(&run.release, &asked).map_err(|refused| {
@@ -40,29 +85,24 @@ impl ServiceActor {
                 refused.help,
             )
         })?;
-        if events.is_empty() {
-            return Ok(());
+        let events = events.into_iter().map(|event| event.because(because));
+        Ok(events.collect())
+    }
+
+    /// A promoted release that goes back is on its way again, and recorded as that.
+    pub(super) async fn admit_return(&mut self) {
+        let Some(run) = &self.run else { return };
+        let returns = run.release.phase.is_returning() && run.release.ended.is_none();
+        // First that it goes back: on its own, its being on its way would be the news.
+        if !returns || self.service.active.is_some() || !run.pending.is_empty() {
+            return;
         }
-        let events = events.into_iter().map(|event| event.because(&because));
-        let events = events.collect();
-        let undone = run.release.phase == Phase::Promoted;
-        let committed = self.commit(events, by).await;
-        if undone && self.service.active.is_none() {
-            let event = ServiceEvent::ReleaseAdmitted {
-                release: release.clone(),
-            };
-            if let Err(error) = self.commit_service(event, by).await {
-                tracing::error!(%error, "The return of a promoted release is not recorded yet");
-            }
-        }
-        match committed {
-            Ok(()) => Ok(()),
-            // It is in force: the store learns of it later.
-            Err(error) if self.run.as_ref().is_some_and(|run| !run.pending.is_empty()) => {
-                tracing::error!(%error, "A command in force is not recorded yet");
-                Ok(())
-            }
-            Err(error) => Err(not_recorded(&error)),
+        let release = run.id().clone();
+        let by = run.release.returning.as_ref();
+        let by = by.map_or_else(|| system("engine"), |returning| returning.by.clone());
+        let event = ServiceEvent::ReleaseAdmitted { release };
+        if let Err(error) = self.commit_service(event, &by).await {
+            self.not_stored(&error);
         }
     }
 

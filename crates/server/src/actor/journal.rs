@@ -4,18 +4,21 @@ use super::ServiceActor;
 use crate::clock;
 use crate::error::ApiError;
 use esclusa_model::{Actor, Envelope, ReleaseId, ServiceName, StreamId, Timestamp};
-use esclusa_release::{Event, Release, Service, ServiceEvent};
+use esclusa_release::{Event, Illegal, Release, Service, ServiceEvent};
 use esclusa_store::{AppendError, NewEvent, Store};
 
 /// How many events are read at a time.
 const PAGE: usize = 1_000;
+
+/// An event of a release, who caused it, and when.
+pub(crate) type Entry = (Event, Actor, Timestamp);
 
 /// Why events could not be committed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitError {
     /// The state does not take them; a fault of ours.
     #[error("the state does not take the event: {0}")]
-    Illegal(#[from] esclusa_release::Illegal),
+    Illegal(#[from] Illegal),
     /// The same for a service's state.
     #[error("the service's state does not take the event: {0}")]
     ServiceIllegal(#[from] esclusa_release::ServiceIllegal),
@@ -28,6 +31,25 @@ pub(crate) enum CommitError {
     /// There is no release to record for.
     #[error("no release is under way")]
     NoRelease,
+    /// The work on the store broke off; a fault of ours.
+    #[error("work on the store broke off")]
+    Broken,
+}
+
+/// The state after `entries`; the first that cannot follow refuses all.
+fn after(release: &Release, entries: &[Entry]) -> Result<Release, Illegal> {
+    let mut next = release.clone();
+    for (event, by, at) in entries {
+        next.apply(event, by, *at)?;
+    }
+    Ok(next)
+}
+
+/// Whether the step from one state to the other takes users, or work under way, back.
+pub(super) fn lowers(before: &Release, after: &Release) -> bool {
+    let (shown, shows) = (before.exposure(), after.exposure());
+    let turned = after.phase.is_returning() && !before.phase.is_returning();
+    turned || (shows != shown && shows.is_within(&shown))
 }
 
 impl ServiceActor {
@@ -38,41 +60,67 @@ impl ServiceActor {
         by: &Actor,
     ) -> Result<(), CommitError> {
         let at = clock::now();
-        let run = self.run.as_mut().ok_or(CommitError::NoRelease)?;
-        let mut next = run.release.clone();
-        for event in &events {
-            next.apply(event, by, at)?;
-        }
-        let (before, after) = (run.release.exposure(), next.exposure());
-        let lowers = after != before && after.is_within(&before);
-        let entries = events.into_iter().map(|event| (event, by.clone(), at));
-        if lowers {
-            run.release = next;
-            run.pending.extend(entries);
-            self.reconcile();
-            // Users are on their way back; a store that does not answer changes nothing.
-            return self.flush().await;
+        let entries: Vec<Entry> = events.into_iter().map(|e| (e, by.clone(), at)).collect();
+        if self.lower(&entries)? {
+            return Ok(());
         }
         self.flush().await?;
+        let run = self.run.as_ref().ok_or(CommitError::NoRelease)?;
+        // What was lowered meanwhile may leave no room for it.
+        let next = after(&run.release, &entries)?;
+        let (store, id, position) = (self.shared.store.clone(), run.id().clone(), run.position);
+        let stored = entries.clone();
+        let appended = self
+            .meanwhile(async move { append(&store, &id, position, &stored).await })
+            .await?;
         let run = self.run.as_mut().ok_or(CommitError::NoRelease)?;
-        let entries: Vec<_> = entries.collect();
-        run.position = append(&self.shared.store, run.id(), run.position, &entries).await?;
+        run.position = appended.position;
+        if let Some(error) = appended.failed {
+            return Err(error);
+        }
         run.release = next;
+        if !run.pending.is_empty() {
+            run.reapply();
+            self.reconcile();
+        }
         self.shared.tell(&self.service.name);
         Ok(())
     }
 
+    /// Takes back what `entries` take back, at once and without waiting for anybody;
+    /// whether they do. They are recorded by [`Self::flush`].
+    pub(super) fn lower(&mut self, entries: &[Entry]) -> Result<bool, CommitError> {
+        let run = self.run.as_mut().ok_or(CommitError::NoRelease)?;
+        let next = after(&run.release, entries)?;
+        if !lowers(&run.release, &next) {
+            return Ok(false);
+        }
+        run.release = next;
+        run.pending.extend_from_slice(entries);
+        self.reconcile();
+        self.shared.tell(&self.service.name);
+        Ok(true)
+    }
+
     /// Records what was acted on and not recorded yet.
     pub(super) async fn flush(&mut self) -> Result<(), CommitError> {
-        let Some(run) = self.run.as_mut() else {
-            return Ok(());
-        };
-        if run.pending.is_empty() {
-            return Ok(());
+        while let Some(run) = &self.run {
+            if run.pending.is_empty() {
+                break;
+            }
+            let (store, id, position) = (self.shared.store.clone(), run.id().clone(), run.position);
+            let entries = run.pending.clone();
+            let appended = self
+                .meanwhile(async move { append(&store, &id, position, &entries).await })
+                .await?;
+            let run = self.run.as_mut().ok_or(CommitError::NoRelease)?;
+            run.position = appended.position;
+            run.pending.drain(..appended.entries);
+            if let Some(error) = appended.failed {
+                return Err(error);
+            }
+            self.shared.tell(&self.service.name);
         }
-        run.position = append(&self.shared.store, run.id(), run.position, &run.pending).await?;
-        run.pending.clear();
-        self.shared.tell(&self.service.name);
         Ok(())
     }
 
@@ -87,15 +135,14 @@ impl ServiceActor {
         next.apply(&event, at)?;
         let (kind, payload) = event.to_stored()?;
         let stream = StreamId::service(&self.service.name);
-        let new = [NewEvent {
+        let new = vec![NewEvent {
             actor: by.clone(),
             kind,
             payload,
         }];
-        self.shared
-            .store
-            .append(&stream, self.position, at, &new)
-            .await?;
+        let (store, position) = (self.shared.store.clone(), self.position);
+        self.meanwhile(async move { append_once(&store, &stream, position, at, &new).await })
+            .await??;
         self.position += 1;
         self.service = next;
         self.shared.tell(&self.service.name);
@@ -103,29 +150,84 @@ impl ServiceActor {
     }
 }
 
-async fn append(
+/// How far an append came.
+pub(super) struct Appended {
+    /// Where the stream stands now.
+    pub position: u64,
+    /// How many of the entries are stored.
+    pub entries: usize,
+    /// Why not all of them.
+    pub failed: Option<CommitError>,
+}
+
+/// Puts entries of a release behind `position`, as many as the store takes.
+pub(super) async fn append(
     store: &Store,
     release: &ReleaseId,
     position: u64,
-    entries: &[(Event, Actor, Timestamp)],
-) -> Result<u64, CommitError> {
+    entries: &[Entry],
+) -> Appended {
     let stream = StreamId::release(release);
-    let mut position = position;
+    let mut done = Appended {
+        position,
+        entries: 0,
+        failed: None,
+    };
     // Events that share a moment share a transaction.
     for group in entries.chunk_by(|a, b| a.2 == b.2) {
-        let mut new = Vec::with_capacity(group.len());
-        for (event, by, _) in group {
-            let (kind, payload) = event.to_stored()?;
-            new.push(NewEvent {
-                actor: by.clone(),
-                kind,
-                payload,
-            });
+        let stored = match new_events(group) {
+            Ok(new) => append_once(store, &stream, done.position, group[0].2, &new).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = stored {
+            done.failed = Some(error);
+            break;
         }
-        store.append(&stream, position, group[0].2, &new).await?;
-        position += group.len() as u64;
+        done.position += group.len() as u64;
+        done.entries += group.len();
     }
-    Ok(position)
+    done
+}
+
+fn new_events(group: &[Entry]) -> Result<Vec<NewEvent>, serde_json::Error> {
+    let new = group.iter().map(|(event, by, _)| {
+        let (kind, payload) = event.to_stored()?;
+        Ok(NewEvent {
+            actor: by.clone(),
+            kind,
+            payload,
+        })
+    });
+    new.collect()
+}
+
+/// Appends behind `position`. That the stream stands further on is no error where it is
+/// by these very events: a store may keep what it failed to confirm.
+async fn append_once(
+    store: &Store,
+    stream: &StreamId,
+    position: u64,
+    at: Timestamp,
+    new: &[NewEvent],
+) -> Result<(), CommitError> {
+    match store.append(stream, position, at, new).await {
+        Ok(_) => Ok(()),
+        Err(conflict @ AppendError::Conflict { .. }) => {
+            let found = store.read(stream, position, new.len()).await;
+            let found = found.map_err(AppendError::from)?;
+            let ours = found.len() == new.len()
+                && found.iter().zip(new).all(|(found, new)| {
+                    (found.at, &found.actor) == (at, &new.actor)
+                        && (&found.kind, &found.payload) == (&new.kind, &new.payload)
+                });
+            let stands = store.read(stream, position + new.len() as u64, 1).await;
+            if ours && stands.map_err(AppendError::from)?.is_empty() {
+                return Ok(());
+            }
+            Err(conflict.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// All events of a stream, oldest first.
@@ -183,4 +285,38 @@ pub(crate) fn fold(events: &[Envelope]) -> Result<Option<Release>, ApiError> {
         }
     }
     Ok(release)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esclusa_model::StreamId;
+
+    fn event(kind: &str) -> NewEvent {
+        NewEvent {
+            actor: Actor::new("tester").expect("a name"),
+            kind: kind.into(),
+            payload: serde_json::json!({ "n": 1 }),
+        }
+    }
+
+    // RBK-10: a store that failed to confirm may have kept what it was given.
+    #[tokio::test]
+    async fn what_is_stored_already_is_not_refused_and_not_stored_twice() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let at = clock::now();
+        let store = Store::open(dir.path(), at).await.expect("opens");
+        let stream = StreamId::new("s").expect("a name");
+        let pair = [event("one"), event("two")];
+        for _ in 0..2 {
+            append_once(&store, &stream, 0, at, &pair).await.expect("stored");
+        }
+        assert_eq!(store.read(&stream, 0, 9).await.expect("read").len(), 2);
+        // Somebody else's events are another matter, also behind ours.
+        let later = Timestamp(at.0 + 1);
+        let other = append_once(&store, &stream, 0, later, &pair).await;
+        assert!(matches!(other, Err(CommitError::Store(_))), "{other:?}");
+        let part = append_once(&store, &stream, 0, at, &pair[..1]).await;
+        assert!(matches!(part, Err(CommitError::Store(_))), "{part:?}");
+    }
 }

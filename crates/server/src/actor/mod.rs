@@ -13,7 +13,10 @@ mod observe;
 mod run;
 mod tasks;
 mod tend;
+#[cfg(test)]
+mod tests;
 mod turns;
+mod waiting;
 mod warm;
 
 use crate::app::{Shared, StartRequest};
@@ -28,7 +31,7 @@ use run::Run;
 
 pub(crate) use admit::queue_key;
 pub(crate) use journal::{fold, read_all};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -40,6 +43,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// The same where none is: the end of a warm version, a dial that is only kept.
 const REST_TICK: Duration = Duration::from_secs(1);
 
+/// How somebody is answered who asked something of a release.
+pub(crate) type Reply = oneshot::Sender<Result<(), ApiError>>;
+
 /// What an actor is told.
 pub(crate) enum Message {
     /// Start a release.
@@ -48,12 +54,7 @@ pub(crate) enum Message {
         oneshot::Sender<Result<ReleaseId, ApiError>>,
     ),
     /// A person's command.
-    Command(
-        ReleaseId,
-        AskedCommand,
-        Actor,
-        oneshot::Sender<Result<(), ApiError>>,
-    ),
+    Command(ReleaseId, AskedCommand, Actor, Reply),
     /// A task came to its end.
     Completed(ReleaseId, Task, u32, Completion),
     /// A cancelled task is gone.
@@ -87,6 +88,17 @@ pub(crate) enum AskedCommand {
     },
 }
 
+impl Message {
+    /// Whether somebody asked this who has given up waiting and was told so.
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Start(_, reply) => reply.is_closed(),
+            Self::Command(_, _, _, reply) => reply.is_closed(),
+            _ => false,
+        }
+    }
+}
+
 /// A way to reach a service's actor.
 #[derive(Clone)]
 pub(crate) struct ActorHandle {
@@ -109,6 +121,14 @@ pub(crate) struct ServiceActor {
     waiting: BTreeMap<ReleaseId, StartRequest>,
     inbox: mpsc::Receiver<Message>,
     own: mpsc::Sender<Message>,
+    /// What came while the store was waited for, oldest first.
+    aside: VecDeque<Message>,
+    /// Who took something back and is answered once that is recorded, at the latest then.
+    owed: Vec<(Reply, Instant)>,
+    /// Whether another release is taking this one's place right now.
+    admitting: bool,
+    /// Why decisions cannot be recorded, as it was told last.
+    store_trouble: Option<String>,
     slices: broadcast::Receiver<Counted>,
     view: watch::Sender<Arc<ServiceView>>,
     traffic: crate::live::Live,
@@ -152,6 +172,10 @@ impl ServiceActor {
             waiting: BTreeMap::new(),
             inbox,
             own,
+            aside: VecDeque::new(),
+            owed: Vec::new(),
+            admitting: false,
+            store_trouble: None,
             view,
             traffic,
             turns: turns::Turns::default(),
@@ -169,22 +193,31 @@ impl ServiceActor {
     async fn live(mut self) {
         let mut look_at = Instant::now();
         loop {
-            let news = tokio::select! {
-                message = self.inbox.recv() => match message {
-                    Some(message) => {
-                        self.take(message).await;
-                        true
-                    }
-                    None => return,
-                },
-                counted = self.slices.recv() => self.count(counted),
-                () = tokio::time::sleep_until(look_at) => true,
+            let news = if let Some(message) = self.aside.pop_front() {
+                if !message.is_given_up() {
+                    self.take(message).await;
+                }
+                true
+            } else {
+                let wake = self.answer_at().map_or(look_at, |at| at.min(look_at));
+                tokio::select! {
+                    message = self.inbox.recv() => match message {
+                        Some(message) => {
+                            self.take(message).await;
+                            true
+                        }
+                        None => return,
+                    },
+                    counted = self.slices.recv() => self.count(counted),
+                    () = tokio::time::sleep_until(wake) => true,
+                }
             };
             // What other services count is none of ours, and comes often.
             if news || Instant::now() >= look_at {
                 self.turn().await;
                 look_at = Instant::now() + self.tick();
             }
+            self.pay();
         }
     }
 
@@ -209,13 +242,21 @@ impl ServiceActor {
                 // Whoever asked may be gone; the release goes on.
                 let _ = reply.send(outcome);
             }
-            Message::Command(release, command, by, reply) => {
-                let outcome = self.command(&release, command, &by).await;
-                self.show();
-                let _ = reply.send(outcome);
+            Message::Command(release, asked, by, reply) => {
+                match self.lower_by_command(&release, &asked, &by) {
+                    Some(Ok(())) => self.owe(reply),
+                    outcome => {
+                        let outcome = match outcome {
+                            Some(refused) => refused,
+                            None => self.command(&release, asked, &by).await,
+                        };
+                        self.show();
+                        let _ = reply.send(outcome);
+                    }
+                }
             }
             Message::Completed(release, task, attempt, completion) => {
-                self.completed(&release, task, attempt, completion).await;
+                self.completed(&release, task, attempt, completion);
             }
             Message::Gone(release, task) => self.gone(&release, task),
             Message::Dialled(release, reading) => self.dialled(&release, reading),
@@ -250,6 +291,7 @@ impl ServiceActor {
     /// Asks the engine until it has nothing to add, then makes the world match.
     async fn turn(&mut self) {
         self.decide().await;
+        self.admit_return().await;
         self.reconcile();
         self.keep_records().await;
         self.keep_house().await;

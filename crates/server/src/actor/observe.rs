@@ -1,12 +1,14 @@
 //! What the engine is shown, and what becomes of its answers.
 
 use super::ServiceActor;
+use super::journal::CommitError;
 use super::run::Run;
 use crate::clock;
 use crate::judging::Judging;
 use esclusa_engine::{Completion, Observed, complete, decide};
 use esclusa_model::{Actor, Millis, ReleaseId};
 use esclusa_release::{Event, ReturnCause, Task};
+use std::sync::Arc;
 
 /// More rounds than any chain of decisions without a new observation needs.
 const MAX_ROUNDS: usize = 64;
@@ -14,14 +16,13 @@ const MAX_ROUNDS: usize = 64;
 impl ServiceActor {
     /// Asks the engine until it has nothing to add.
     pub(super) async fn decide(&mut self) {
-        if let Err(error) = self.flush().await {
-            tracing::error!(%error, "A decision in force is not recorded yet");
+        let recorded = self.record().await;
+        if let Err(error) = recorded {
+            return self.not_stored(&error);
         }
         for _ in 0..MAX_ROUNDS {
+            self.judge_anew().await;
             let Some(run) = &mut self.run else { return };
-            if run.judging.must_begin_again() {
-                run.judging = Judging::begin(&self.shared.store, &run.release).await;
-            }
             run.judging.follow(&run.release);
             let ended = self.care.evidence(run.id());
             let observed = observe(run, &self.shared, ended);
@@ -31,15 +32,39 @@ impl ServiceActor {
             }
             let by = author(&events);
             if let Err(error) = self.commit(events, &by).await {
-                tracing::error!(%error, service = %self.service.name, "Decision waits");
-                return;
+                return self.not_stored(&error);
             }
+            self.store_trouble = None;
         }
         tracing::error!(service = %self.service.name, "The engine found no rest");
     }
 
-    /// A task came to its end.
-    pub(super) async fn completed(
+    /// Says what keeps decisions from being recorded, once for each thing.
+    pub(super) fn not_stored(&mut self, error: &CommitError) {
+        let why = error.to_string();
+        if self.store_trouble.as_ref() != Some(&why) {
+            let service = &self.service.name;
+            tracing::error!(%service, reason = why, "What was decided is not recorded yet");
+        }
+        self.store_trouble = Some(why);
+    }
+
+    /// Builds the judge again where it missed something.
+    async fn judge_anew(&mut self) {
+        let Some(run) = self.run.as_ref().filter(|r| r.judging.must_begin_again()) else {
+            return;
+        };
+        let (shared, release) = (Arc::clone(&self.shared), run.release.clone());
+        let judging = self
+            .meanwhile(async move { Judging::begin(&shared, &release).await })
+            .await;
+        if let (Some(run), Ok(judging)) = (&mut self.run, judging) {
+            run.judging = judging;
+        }
+    }
+
+    /// A task came to its end; it is recorded at the next turn.
+    pub(super) fn completed(
         &mut self,
         release: &ReleaseId,
         task: Task,
@@ -51,14 +76,30 @@ impl ServiceActor {
         };
         run.running.remove(&task);
         run.cancelled.remove(&task);
-        let events = complete(&run.release, task, attempt, completion);
-        if events.is_empty() {
-            return;
+        run.finished.insert(task, (attempt, completion));
+    }
+
+    /// Records what is in force or ended already.
+    async fn record(&mut self) -> Result<(), CommitError> {
+        self.flush().await?;
+        let Some(run) = &self.run else { return Ok(()) };
+        let finished = run.finished.clone();
+        for (task, (attempt, completion)) in finished {
+            let Some(run) = &self.run else { return Ok(()) };
+            let events = complete(&run.release, task, attempt, completion);
+            if !events.is_empty() {
+                match self.commit(events, &system("engine")).await {
+                    // What was decided meanwhile may have left no room for it.
+                    Ok(()) | Err(CommitError::Illegal(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(run) = &mut self.run {
+                run.finished.retain(|known, (tried, _)| *known != task || *tried != attempt);
+            }
         }
-        if let Err(error) = self.commit(events, &system("engine")).await {
-            // The work is idempotent: it runs again and completes again.
-            tracing::error!(%error, %task, "A completion could not be recorded");
-        }
+        self.store_trouble = None;
+        Ok(())
     }
 
     /// A cancelled task is gone.
@@ -69,7 +110,11 @@ impl ServiceActor {
     }
 }
 
-fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<String>) -> Observed {
+pub(super) fn observe(
+    run: &mut Run,
+    shared: &crate::app::Shared,
+    canary_ended: Option<String>,
+) -> Observed {
     let now = clock::now();
     let observes = shared.observes(&run.release.requested.plan);
     let contact = shared.dataplane.contact();
@@ -100,7 +145,7 @@ fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<Stri
 }
 
 /// Who decided: the judge where it spoke, the engine otherwise.
-fn author(events: &[Event]) -> Actor {
+pub(super) fn author(events: &[Event]) -> Actor {
     let judged = events.iter().any(|event| match event {
         Event::Judged(_) => true,
         Event::ReturnDecided(returned) => returned.cause == ReturnCause::Judge,

@@ -1,10 +1,11 @@
 //! A release as the actor carries it: its state, and what moves in the world for it.
 
+use super::journal::Entry;
 use crate::clock;
 use crate::judging::Judging;
-use esclusa_engine::{DialReading, DialState, desired};
-use esclusa_model::{Actor, ReleaseId, Timestamp};
-use esclusa_release::{Event, Exposure, Release, Task};
+use esclusa_engine::{Completion, DialReading, DialState, desired};
+use esclusa_model::{ReleaseId, Timestamp};
+use esclusa_release::{Exposure, Release, Task};
 use esclusa_wire::ServiceRoute;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::AbortHandle;
@@ -74,12 +75,14 @@ pub(crate) struct Run {
     /// Position of its stream.
     pub position: u64,
     /// Events that were acted on and could not be recorded yet, oldest first.
-    pub pending: Vec<(Event, Actor, Timestamp)>,
+    pub pending: Vec<Entry>,
     pub judging: Judging,
     pub dial: Dial,
     pub running: BTreeMap<Task, Running>,
     /// Cancelled tasks that have not ended yet.
     pub cancelled: BTreeSet<Task>,
+    /// Ended tasks whose end is not recorded yet: they are not run again meanwhile.
+    pub finished: BTreeMap<Task, (u32, Completion)>,
 }
 
 impl Run {
@@ -93,7 +96,22 @@ impl Run {
             dial: Dial::default(),
             running: BTreeMap::new(),
             cancelled: BTreeSet::new(),
+            finished: BTreeMap::new(),
         }
+    }
+
+    /// What is in force and was decided while the present state was being stored comes
+    /// after it. What cannot follow it any more is overtaken.
+    pub(super) fn reapply(&mut self) {
+        let release = &mut self.release;
+        self.pending
+            .retain(|(event, by, at)| match release.apply(event, by, *at) {
+                Ok(()) => true,
+                Err(overtaken) => {
+                    tracing::warn!(%overtaken, "A decision was overtaken and is not recorded");
+                    false
+                }
+            });
     }
 
     pub(crate) fn id(&self) -> &ReleaseId {
@@ -104,6 +122,7 @@ impl Run {
     pub(crate) fn is_at_rest(&self) -> bool {
         self.release.ended.is_some()
             && self.pending.is_empty()
+            && self.finished.is_empty()
             && self.running.is_empty()
             && self.cancelled.is_empty()
     }

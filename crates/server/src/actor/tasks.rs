@@ -1,5 +1,6 @@
 //! Starts the tasks that the state asks for, and does those only the actor can do.
 
+use super::journal::CommitError;
 use super::{Message, ServiceActor};
 use crate::actor::observe::system;
 use crate::actor::run::Running;
@@ -14,6 +15,10 @@ impl ServiceActor {
         for &(task, attempt) in wanted {
             let Some(run) = &mut self.run else { return };
             if is_record(task) || run.running.contains_key(&task) || run.cancelled.contains(&task) {
+                continue;
+            }
+            // It is done, only not recorded: it must not be done twice for that.
+            if run.finished.get(&task).is_some_and(|(ended, _)| *ended == attempt) {
                 continue;
             }
             // One start of an instance at a time, so that what stops it comes after.
@@ -67,55 +72,63 @@ impl ServiceActor {
         let wanted = esclusa_engine::desired(&run.release).running;
         let release = run.id().clone();
         for (task, attempt) in wanted.into_iter().filter(|(task, _)| is_record(*task)) {
+            if self.run.as_ref().is_some_and(|run| run.finished.contains_key(&task)) {
+                continue;
+            }
             let completion = match task {
                 Task::RecordStable => self.record_stable().await,
                 Task::RestoreStable => self.restore_stable().await,
                 _ => continue,
             };
-            self.completed(&release, task, attempt, completion).await;
+            match completion {
+                Ok(completion) => self.completed(&release, task, attempt, completion),
+                // The store is asked again at the next turn.
+                Err(error @ (CommitError::Store(_) | CommitError::Broken)) => {
+                    self.not_stored(&error);
+                }
+                Err(error) => {
+                    self.completed(&release, task, attempt, failed(error.to_string()));
+                }
+            }
         }
     }
 
-    async fn record_stable(&mut self) -> Completion {
+    async fn record_stable(&mut self) -> Result<Completion, CommitError> {
         let Some(run) = &self.run else {
-            return failed("no release is under way");
+            return Ok(failed("no release is under way"));
         };
         let id = run.id().clone();
         let keep_warm = run.release.requested.plan.keep_warm;
         if self.service.stable_is_of(&id) {
-            return done("recorded before");
+            return Ok(done("recorded before"));
         }
         let Some(stable) = deployed(&self.placed_release(&run.release)) else {
-            return failed("no version is stored");
+            return Ok(failed("no version is stored"));
         };
         let event = ServiceEvent::StableChanged {
             release: id,
             stable: Box::new(stable),
             keep_warm,
         };
-        match self.commit_service(event, &system("engine")).await {
-            Ok(()) => done(""),
-            Err(error) => failed(error.to_string()),
-        }
+        self.commit_service(event, &system("engine")).await?;
+        Ok(done(""))
     }
 
-    async fn restore_stable(&mut self) -> Completion {
+    async fn restore_stable(&mut self) -> Result<Completion, CommitError> {
         let Some(run) = &self.run else {
-            return failed("no release is under way");
+            return Ok(failed("no release is under way"));
         };
         let release = run.id().clone();
         if !self.service.stable_is_of(&release) {
-            return done("was not recorded, or restored before");
+            return Ok(done("was not recorded, or restored before"));
         }
         let event = if self.service.warm.is_some() {
             ServiceEvent::StableRestored { release }
         } else {
             ServiceEvent::StableWithdrawn { release }
         };
-        match self.commit_service(event, &system("engine")).await {
-            Ok(()) => done(""),
-            Err(error) => failed(error.to_string()),
-        }
+        self.commit_service(event, &system("engine")).await?;
+        Ok(done(""))
     }
 }
 

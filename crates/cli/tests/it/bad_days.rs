@@ -1,0 +1,244 @@
+//! Days on which nothing can be written: whoever has to be taken back is taken back, at
+//! once, and the store learns of it later.
+//!
+//! Three services live through each of them. A person aborts the release of the first,
+//! the judge finds the second one's version broken, and the third was promoted and is
+//! rolled back.
+
+use crate::world::{
+    BY_HAND, ERRORS_ONLY, LONG, Shop, ends, esclusa, events, phase, promote, version,
+};
+use esclusa_testkit::disk::Disk;
+use esclusa_testkit::load::{LoadHandle, LoadReport};
+use esclusa_testkit::plane::ControlPlane;
+use esclusa_testkit::wait_until;
+use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long somebody who asks for something that has to be recorded is listened to.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    ReadOnly,
+    Frozen,
+    Locked,
+}
+
+/// A control plane whose data folder is in for trouble.
+struct Day {
+    plane: ControlPlane,
+    trouble: Trouble,
+    disk: Option<Disk>,
+    lock: Option<SqliteConnection>,
+}
+
+impl Day {
+    /// Nothing where this machine cannot have such trouble, with a word on why.
+    fn dawns(trouble: Trouble) -> Option<Self> {
+        let prepare = |data: &Path| match trouble {
+            Trouble::Locked => Ok(None),
+            Trouble::Full | Trouble::ReadOnly | Trouble::Frozen => Disk::mount(data).map(Some),
+        };
+        match ControlPlane::start_on(esclusa(), prepare) {
+            Ok((plane, disk)) => Some(Self {
+                plane,
+                trouble,
+                disk,
+                lock: None,
+            }),
+            Err(why) => {
+                eprintln!("{trouble:?}: not shown on this machine: {why}");
+                None
+            }
+        }
+    }
+
+    fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("a disk")
+    }
+
+    async fn begins(&mut self) {
+        match self.trouble {
+            Trouble::Full => self.disk().fill().unwrap(),
+            Trouble::ReadOnly => self.disk().forbid_writes().unwrap(),
+            Trouble::Frozen => self.disk().freeze().unwrap(),
+            Trouble::Locked => {
+                let url = format!("sqlite:{}", self.plane.data().join("esclusa.db").display());
+                let mut tool = SqliteConnection::connect(&url).await.unwrap();
+                let begun = sqlx::query("begin immediate").execute(&mut tool).await;
+                begun.unwrap();
+                self.lock = Some(tool);
+            }
+        }
+    }
+
+    async fn ends(&mut self) {
+        match self.trouble {
+            Trouble::Full => self.disk().make_room().unwrap(),
+            Trouble::ReadOnly => self.disk().allow_writes().unwrap(),
+            Trouble::Frozen => self.disk().thaw().unwrap(),
+            Trouble::Locked => {
+                let tool = self.lock.take().expect("a lock");
+                tool.close().await.unwrap();
+            }
+        }
+    }
+
+    /// Nothing can be recorded now: a pause, which is nothing else, is not granted.
+    async fn nothing_is_recorded(&self, release: &str) {
+        let asked = tokio::time::timeout(PATIENCE, self.plane.ask(release, "pause")).await;
+        assert!(
+            !matches!(asked, Ok((200, _))),
+            "{:?} is no trouble: {asked:?}",
+            self.trouble
+        );
+    }
+
+    /// Asks for what takes users back; how long the answer took, and when it came.
+    async fn takes_back(&self, release: &str, verb: &str) -> (Duration, i64) {
+        let asked = Instant::now();
+        let (status, body) = self.plane.ask(release, verb).await;
+        assert_eq!(status, 200, "{verb}: {body:#}\n{}", self.plane.log());
+        (asked.elapsed(), now_ms())
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// Waits until nobody is sent to a version any more.
+async fn until_deserted(load: &LoadHandle, version: &str) -> LoadReport {
+    let mut since = load.snapshot();
+    wait_until("nobody meets the version", LONG, async || {
+        let now = load.snapshot();
+        if now.requests_of(version) != since.requests_of(version) {
+            since = now;
+            return None;
+        }
+        (now.ok > since.ok + 100).then_some(now)
+    })
+    .await
+    .unwrap()
+}
+
+async fn until_met(load: &LoadHandle, version: &str) {
+    wait_until("users of the version", LONG, async || {
+        (load.snapshot().requests_of(version) > 20).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// The one decision to go back, as it was recorded.
+async fn decision(plane: &ControlPlane, release: &str) -> Value {
+    let mut found = events(plane, release, "return_decided").await;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+async fn lowering_does_not_wait(trouble: Trouble) {
+    let Some(mut day) = Day::dawns(trouble) else {
+        return;
+    };
+    let [aborted, judged, promoted] = ["aborted", "judged", "promoted"].map(Shop::new);
+    let trigger = day.plane.work().join("trigger");
+    let failing = format!("--behaviour failing --fail-after-file {}", trigger.display());
+    for (name, more) in [("v1", ""), ("v2", ""), ("broken", failing.as_str())] {
+        version(&day.plane, name, more);
+    }
+    for shop in [&aborted, &judged, &promoted] {
+        shop.first(&day.plane, "v1").await;
+    }
+    let loads = [&aborted, &judged, &promoted].map(|shop| shop.load(40.0));
+    let plan = |shop: &Shop| shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
+    let third = day.plane.release(&plan(&promoted), "v2").await;
+    promote(&day.plane, &third).await;
+    ends(&day.plane, &third, "promoted_early").await;
+    let first = day.plane.release(&plan(&aborted), "v2").await;
+    let second = day.plane.release(&plan(&judged), "broken").await;
+    for (release, load, version) in [(&first, &loads[0], "v2"), (&second, &loads[1], "broken")] {
+        phase(&day.plane, release, "stage 1").await;
+        until_met(load, version).await;
+    }
+
+    day.begins().await;
+    day.nothing_is_recorded(&first).await;
+    let (abort_took, abort_at) = day.takes_back(&first, "abort").await;
+    let (rollback_took, rollback_at) = day.takes_back(&third, "rollback").await;
+    std::fs::write(&trigger, "").unwrap();
+    let harmed = now_ms();
+    wait_until("a failure", LONG, async || {
+        (loads[1].snapshot().failed > 0).then_some(())
+    })
+    .await
+    .unwrap();
+    let after_judge = until_deserted(&loads[1], "broken").await;
+    let after_abort = until_deserted(&loads[0], "v2").await;
+    let after_rollback = until_deserted(&loads[2], "v2").await;
+    for (what, report, at) in [
+        ("abort", &after_abort, abort_at),
+        ("rollback", &after_rollback, rollback_at),
+    ] {
+        let last = report.by_version["v2"].last_sent_ms;
+        assert!(last <= at, "{what}: met {} ms later: {report}", last - at);
+    }
+    // None of it is known to the store.
+    let told = tokio::time::timeout(PATIENCE, day.plane.events(&first)).await;
+    let told = told.unwrap_or_default();
+    let known = |event: &Value| event["kind"] == "return_decided";
+    assert!(!told.iter().any(known), "{told:#?}");
+    let in_force = now_ms();
+    day.ends().await;
+
+    for (release, outcome) in [
+        (&first, "aborted"),
+        (&second, "rolled_back"),
+        (&third, "rolled_back"),
+    ] {
+        ends(&day.plane, release, outcome).await;
+        let decided = decision(&day.plane, release).await;
+        let at = decided["at"].as_i64().expect("a time") / 1_000;
+        assert!(at <= in_force, "decided after the trouble: {decided:#}");
+    }
+    let broken = &after_judge.by_version["broken"];
+    eprintln!(
+        "{trouble:?}: abort answered in {abort_took:?}, rollback in {rollback_took:?}; the judge \
+         took its version back {} ms after it broke, with {} failed",
+        broken.last_sent_ms - harmed,
+        after_judge.failed
+    );
+    let [load, _, back] = loads;
+    for load in [load.stop().await, back.stop().await] {
+        assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
+    }
+    let (status, audit) = day.plane.get("/api/v1/audit/verify").await;
+    assert_eq!(status, 200, "{audit:#}");
+    assert_eq!(audit["broken"], Value::Array(Vec::new()), "{audit:#}");
+}
+
+// RBK-10, RBK-11, EMG-04
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_delays_no_way_back() {
+    lowering_does_not_wait(Trouble::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_refuses_writes_delays_no_way_back() {
+    lowering_does_not_wait(Trouble::ReadOnly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_hangs_delays_no_way_back() {
+    lowering_does_not_wait(Trouble::Frozen).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_somebody_locks_delays_no_way_back() {
+    lowering_does_not_wait(Trouble::Locked).await;
+}
