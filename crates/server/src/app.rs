@@ -14,7 +14,7 @@ use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
 use esclusa_release::Release;
 use esclusa_store::Store;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +22,9 @@ use tokio::sync::{Mutex, broadcast, oneshot};
 
 /// Longest wait for an actor's answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// The code of a stream that cannot be read.
+const DAMAGED: &str = "ESC-0901";
 
 /// What all actors share.
 pub(crate) struct Shared {
@@ -137,6 +140,7 @@ pub enum Ask {
 pub struct App {
     pub(crate) shared: Arc<Shared>,
     actors: std::sync::Mutex<BTreeMap<ServiceName, ActorHandle>>,
+    damaged: std::sync::Mutex<BTreeSet<ServiceName>>,
     /// Held while a service's actor begins.
     beginning: Mutex<()>,
 }
@@ -163,6 +167,7 @@ impl App {
         let app = Arc::new(Self {
             shared,
             actors: std::sync::Mutex::default(),
+            damaged: std::sync::Mutex::default(),
             beginning: Mutex::default(),
         });
         let mut names = Vec::new();
@@ -175,7 +180,15 @@ impl App {
         }
         app.shared.dataplane.wait_for(names.clone()).await;
         for name in names {
-            app.actor(&name).await?;
+            match app.actor(&name).await {
+                Err(error) if error.code == DAMAGED => {
+                    tracing::error!(%error, service = %name,
+                        "A service cannot be taken up: its users are sent to its stable version");
+                    app.shared.dataplane.cannot_be_taken_up(&name).await;
+                    app.damaged().insert(name);
+                }
+                begun => drop(begun?),
+            }
         }
         Ok(app)
     }
@@ -203,9 +216,23 @@ impl App {
         if let Some(handle) = known() {
             return Ok(handle);
         }
+        if self.damaged().contains(service) {
+            return Err(ApiError::new(
+                ErrorKind::Unavailable,
+                "ESC-0905",
+                format!("the records of service {service} cannot be read, so nothing is begun"),
+                "its users are at its stable version; run `esclusa audit verify`, then restore \
+                 the state from a backup",
+            ));
+        }
         let handle = ServiceActor::spawn(Arc::clone(&self.shared), service.clone()).await?;
         self.actors().insert(service.clone(), handle.clone());
         Ok(handle)
+    }
+
+    /// Services whose records could not be read when this program began.
+    pub(crate) fn damaged(&self) -> MutexGuard<'_, BTreeSet<ServiceName>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn actors(&self) -> MutexGuard<'_, BTreeMap<ServiceName, ActorHandle>> {
@@ -367,7 +394,7 @@ impl App {
             return Ok(view);
         }
         let unknown = match self.release(id).await {
-            Ok(release) => return Ok(self.with_present_words(ReleaseView::new(&release)).await),
+            Ok(release) => return Ok(ReleaseView::new(&release)),
             Err(error) if error.kind == ErrorKind::NotFound => error,
             Err(error) => return Err(error),
         };
@@ -386,24 +413,6 @@ impl App {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// What the judge says now stands with the service's actor: only its changes are
-    /// recorded.
-    async fn with_present_words(&self, mut view: ReleaseView) -> ReleaseView {
-        let Ok(name) = ServiceName::new(view.service.as_str()) else {
-            return view;
-        };
-        let Ok(service) = self.service(&name).await else {
-            return view;
-        };
-        let present = service
-            .release
-            .filter(|present| present.release == view.release && present.phase == view.phase);
-        if let Some(words) = present.and_then(|present| present.judged) {
-            view.judged = Some(words);
-        }
-        view
     }
 
     /// Releases that wait in line, of one service or of all.

@@ -13,11 +13,12 @@ use esclusa_model::{
 use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_store::Store;
 use esclusa_wire::{
-    Generation, Heartbeat, ProxyStatus, RouteMatch, ServiceRoute, StampedSlice, WIRE_VERSION,
+    Generation, Heartbeat, JournalEntry, ProxyStatus, RouteMatch, ServiceRoute, StampedSlice,
+    TakenBack, WIRE_VERSION,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, broadcast, mpsc, watch};
 
@@ -63,6 +64,8 @@ pub(crate) struct Contact {
     /// Releases whose share it took back by itself, until each has been taken back here
     /// too. Kept beside the proxy's own list, which it may forget once it has told us.
     pub returned: BTreeSet<ReleaseId>,
+    /// What somebody took back at the proxy, until it is told that nobody is exposed.
+    pub taken_back: Vec<TakenBack>,
     /// When slices arrived last.
     pub slices_at: Option<Timestamp>,
     /// What went wrong last, if it still does.
@@ -81,12 +84,23 @@ pub(crate) struct DataPlane {
     lately: std::sync::Mutex<counting::Lately>,
     /// Whether slices were told that the store was not given.
     behind: AtomicBool,
+    /// Decisions in force that the store does not have yet, by service.
+    journal: std::sync::Mutex<BTreeMap<ServiceName, Vec<JournalEntry>>>,
+    /// Those of an earlier controller.
+    inherited: Vec<JournalEntry>,
     /// Why nothing is said to what answers, if it is not our proxy.
     refused: std::sync::Mutex<Option<String>>,
 }
 
 struct Desired {
     routes: BTreeMap<ServiceName, ServiceRoute>,
+    /// What an earlier controller asked for, of services that have not said yet what they
+    /// ask for now.
+    before: BTreeMap<ServiceName, ServiceRoute>,
+    /// Whether what an earlier controller asked for was lowered since.
+    unwatched: bool,
+    /// The decisions that were published last.
+    carried: Vec<JournalEntry>,
     /// Services that have not said yet what they ask for, and until when they are waited
     /// for. A generation is whole: one that knows only some services would take the
     /// others from their users.
@@ -97,14 +111,40 @@ struct Desired {
     acknowledged: Option<(GenerationId, BootId)>,
 }
 
+impl Desired {
+    /// What each service asks for, or asked for before.
+    fn all(&self) -> Vec<ServiceRoute> {
+        let before = self.before.iter();
+        let before = before.filter(|(service, _)| !self.routes.contains_key(*service));
+        let mut all: Vec<ServiceRoute> = before.map(|(_, route)| route.clone()).collect();
+        all.extend(self.routes.values().cloned());
+        all
+    }
+}
+
 impl DataPlane {
-    /// Stays in touch with the proxy behind `client` until the program ends.
-    pub(crate) fn start(client: ControlClient, store: Store) -> Arc<Self> {
+    /// Stays in touch with the proxy behind `client` until the program ends. `inherited` is
+    /// what an earlier controller put in force there.
+    pub(crate) fn start(
+        client: ControlClient,
+        store: Store,
+        inherited: Option<Generation>,
+    ) -> Arc<Self> {
+        let inherited = inherited.unwrap_or_else(|| Generation {
+            v: WIRE_VERSION,
+            id: GenerationId::default(),
+            services: Vec::new(),
+            journal: Vec::new(),
+        });
+        let routes = inherited.services.into_iter();
         let plane = Arc::new(Self {
             client,
             epoch: store.epoch(),
             plan: Mutex::new(Desired {
                 routes: BTreeMap::new(),
+                before: routes.map(|route| (route.service.clone(), route)).collect(),
+                unwatched: false,
+                carried: Vec::new(),
                 awaited: BTreeSet::new(),
                 awaited_until: Instant::now(),
                 number: 0,
@@ -114,6 +154,8 @@ impl DataPlane {
             slices: broadcast::channel(4_096).0,
             lately: std::sync::Mutex::default(),
             behind: AtomicBool::new(false),
+            journal: std::sync::Mutex::default(),
+            inherited: inherited.journal,
             refused: std::sync::Mutex::new(None),
         });
         tokio::spawn(Arc::clone(&plane).keep_touch());
@@ -123,16 +165,63 @@ impl DataPlane {
         plane
     }
 
-    /// Publishes nothing before each of these services has said what it asks for.
+    /// Publishes nothing before each of these services has said what it asks for. One that
+    /// takes too long keeps what it had.
     pub(crate) async fn wait_for(&self, services: impl IntoIterator<Item = ServiceName>) {
         let mut plan = self.plan.lock().await;
         plan.awaited.extend(services);
         plan.awaited_until = Instant::now() + FIRST_ROUTES;
+        let Desired {
+            before, awaited, ..
+        } = &mut *plan;
+        before.retain(|service, _| awaited.contains(service));
     }
 
     /// A service has no route.
     pub(crate) async fn asks_nothing(&self, service: &ServiceName) {
-        self.plan.lock().await.awaited.remove(service);
+        let mut plan = self.plan.lock().await;
+        plan.awaited.remove(service);
+        plan.before.remove(service);
+    }
+
+    /// A service whose state cannot be read has nobody who watches its canary: users are
+    /// sent to its stable version, and else keep what they have.
+    pub(crate) async fn cannot_be_taken_up(&self, service: &ServiceName) {
+        let mut plan = self.plan.lock().await;
+        plan.awaited.remove(service);
+        if let Some(route) = plan.before.get_mut(service) {
+            expose_nobody(route);
+            plan.unwatched = true;
+        }
+    }
+
+    /// Decisions of a service that are in force and not stored: whoever comes after this
+    /// program finds them with what it published. None once they are stored.
+    pub(crate) fn journal(&self, service: &ServiceName, entries: Vec<JournalEntry>) {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.is_empty() {
+            journal.remove(service);
+        } else {
+            journal.insert(service.clone(), entries);
+        }
+    }
+
+    fn journalled(&self) -> Vec<JournalEntry> {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.values().flatten().cloned().collect()
+    }
+
+    /// What an earlier controller decided of this release and may not have stored.
+    pub(crate) fn inherited(&self, release: &ReleaseId) -> Vec<JournalEntry> {
+        let inherited = self.inherited.iter();
+        inherited.filter(|entry| entry.release == *release).cloned().collect()
+    }
+
+    /// Who took this release back at the proxy, and why.
+    pub(crate) fn taken_back(&self, release: &ReleaseId) -> Option<TakenBack> {
+        let contact = self.contact.borrow();
+        let mut taken = contact.taken_back.iter();
+        taken.find(|taken| taken.release == *release).cloned()
     }
 
     /// Whether what answers is our proxy. Nothing is said to it otherwise.
@@ -185,6 +274,7 @@ impl DataPlane {
         self.contact.send_modify(|contact| {
             let returned = status.returned.iter().map(|(release, _)| release.clone());
             contact.returned.extend(returned);
+            contact.taken_back.clone_from(&status.taken_back);
             contact.status = Some((status.clone(), clock::now()));
             contact.trouble = None;
         });
@@ -226,6 +316,7 @@ impl DataPlane {
             None => plan.routes.remove(service),
         };
         plan.awaited.remove(service);
+        plan.before.remove(service);
         if !plan.awaited.is_empty() && Instant::now() < plan.awaited_until {
             return Err(PublishError(
                 "other services have not said yet what they ask for".into(),
@@ -276,6 +367,7 @@ impl DataPlane {
         }
         plan.number += 1;
         plan.acknowledged = None;
+        let journal = self.journalled();
         let id = GenerationId {
             epoch: self.epoch,
             number: plan.number,
@@ -283,7 +375,8 @@ impl DataPlane {
         let generation = Generation {
             v: WIRE_VERSION,
             id,
-            services: allowed(&plan.routes, &self.contact.borrow().returned),
+            services: allowed(plan.all(), &self.contact.borrow().returned),
+            journal: journal.clone(),
         };
         let published = tokio::time::timeout(CALL_LIMIT, self.client()?.publish(&generation))
             .await
@@ -292,10 +385,11 @@ impl DataPlane {
             ControlError::Refused(_) => Unpublished::Refused(error.to_string()),
             other => Unpublished::Unknown(PublishError(other.to_string())),
         })?;
+        plan.carried = journal;
         self.contact.send_modify(|contact| {
             contact.returned.retain(|release| {
-                let mut routes = plan.routes.values();
-                routes.any(|route| exposes(route, release))
+                let all = plan.all();
+                all.iter().any(|route| exposes(route, release))
             });
         });
         // Which listeners it could open is part of the answer.
@@ -306,7 +400,7 @@ impl DataPlane {
     }
 
     async fn status(&self) -> Result<ProxyStatus, PublishError> {
-        limited(self.client()?.status()).await
+        limited(self.client()?.status_as(self.epoch)).await
     }
 
     /// Heartbeats, and the generation again for a proxy that came back without it.
@@ -336,9 +430,11 @@ impl DataPlane {
             .acknowledged
             .as_ref()
             .is_some_and(|(id, boot)| *id == status.generation && *boot == status.hello.boot);
-        let untouched = plan.number == 0 && plan.routes.is_empty();
+        let untouched = plan.number == 0 && plan.routes.is_empty() && !plan.unwatched;
         let waiting = !plan.awaited.is_empty() && Instant::now() < plan.awaited_until;
-        if !in_force && !untouched && !waiting {
+        let is_carried = |entry| plan.carried.contains(entry);
+        let carried = self.journalled().iter().all(is_carried);
+        if !(in_force && carried) && !untouched && !waiting {
             self.push(&mut plan).await?;
         }
         Ok(())
@@ -346,20 +442,21 @@ impl DataPlane {
 
 /// The routes as they may be published: what a proxy took back by itself stays taken back
 /// until its release has been told, whoever else has something to publish.
-fn allowed(
-    routes: &BTreeMap<ServiceName, ServiceRoute>,
-    returned: &BTreeSet<ReleaseId>,
-) -> Vec<ServiceRoute> {
-    let mut all: Vec<ServiceRoute> = routes.values().cloned().collect();
+fn allowed(mut all: Vec<ServiceRoute>, returned: &BTreeSet<ReleaseId>) -> Vec<ServiceRoute> {
     for route in &mut all {
-        if let Some(split) = &mut route.split
-            && returned.contains(&split.release)
-        {
-            split.share = BasisPoints::ZERO;
-            split.segments.clear();
+        let split = route.split.as_ref();
+        if split.is_some_and(|split| returned.contains(&split.release)) {
+            expose_nobody(route);
         }
     }
     all
+}
+
+fn expose_nobody(route: &mut ServiceRoute) {
+    if let Some(split) = &mut route.split {
+        split.share = BasisPoints::ZERO;
+        split.segments.clear();
+    }
 }
 
 /// Whether the route shows this release to anybody.
@@ -382,29 +479,26 @@ async fn limited<T, E: std::fmt::Display>(
 mod tests {
     use super::*;
 
-    fn routes() -> BTreeMap<ServiceName, ServiceRoute> {
+    fn routes() -> Vec<ServiceRoute> {
         let golden = include_str!("../../wire/golden/generation-v1.json");
         let generation: Generation = serde_json::from_str(golden).expect("a generation");
-        let services = generation.services.into_iter();
-        services
-            .map(|route| (route.service.clone(), route))
-            .collect()
+        generation.services
     }
 
     /// A neighbour that publishes must not expose whom the proxy has taken back.
     #[test]
     fn what_a_proxy_took_back_is_published_by_nobody() {
         let routes = routes();
-        let split = routes.values().find_map(|route| route.split.clone());
+        let split = routes.iter().find_map(|route| route.split.clone());
         let release = split.expect("one with a split").release;
         let exposed = |routes: &[ServiceRoute]| routes.iter().any(|r| exposes(r, &release));
-        assert!(exposed(&allowed(&routes, &BTreeSet::new())));
+        assert!(exposed(&allowed(routes.clone(), &BTreeSet::new())));
         let returned = BTreeSet::from([release.clone()]);
-        let published = allowed(&routes, &returned);
+        let published = allowed(routes.clone(), &returned);
         assert!(!exposed(&published));
         // Everything else is as it was asked for.
         assert_eq!(published.len(), routes.len());
         let other = BTreeSet::from([ReleaseId::new("another").expect("an id")]);
-        assert!(exposed(&allowed(&routes, &other)));
+        assert!(exposed(&allowed(routes, &other)));
     }
 }

@@ -14,7 +14,7 @@ use crate::serve::ServeError;
 use esclusa_model::Millis;
 use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_shim::{LogLimits, Observed, ShimClient, ShimCommand, Spec, procfs};
-use esclusa_wire::Hello;
+use esclusa_wire::{Generation, Hello};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -124,6 +124,14 @@ impl ProxyKeeper {
 
     pub(crate) fn client(&self) -> ControlClient {
         ControlClient::new(self.socket())
+    }
+
+    /// What the proxy has in force, or had when it was there last.
+    pub(crate) async fn in_force(&self) -> Option<Generation> {
+        match self.client().generation().await {
+            Ok(generation) => generation,
+            Err(_) => esclusa_proxy::saved_state(&self.folder).map(|state| state.generation),
+        }
     }
 
     /// Looks once.

@@ -95,7 +95,8 @@ async fn begin(
     shim: ShimCommand,
 ) -> Result<Arc<App>, ServeError> {
     let mut look = keeper.begin().await?;
-    let dataplane = DataPlane::start(keeper.client(), store.clone());
+    let in_force = keeper.in_force().await;
+    let dataplane = DataPlane::start(keeper.client(), store.clone(), in_force);
     let drivers = Drivers::new(&RunSettings { shim });
     let app = App::start(store, Arc::clone(&dataplane), data, drivers).await?;
     if !matches!(look, Look::Good(..)) && !app.settled(WAKE_LIMIT).await {

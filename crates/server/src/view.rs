@@ -134,6 +134,9 @@ pub struct ReleaseView {
     pub judged: Option<String>,
     /// Why it goes or went back.
     pub returning_because: Option<String>,
+    /// Why what is in force could not be recorded yet; absent when all of it is.
+    #[serde(default)]
+    pub not_recorded_because: Option<String>,
     /// How it ended.
     pub outcome: Option<String>,
     /// Why it ended so.
@@ -261,6 +264,7 @@ impl ReleaseView {
                 .returning
                 .as_ref()
                 .map(|r| r.decision.reason.clone()),
+            not_recorded_because: None,
             outcome: release
                 .ended
                 .as_ref()
@@ -295,6 +299,7 @@ impl ReleaseView {
             needs_person_at_us: None,
             judged: None,
             returning_because: None,
+            not_recorded_because: None,
             outcome: None,
             reason: None,
             ended_at_us: None,

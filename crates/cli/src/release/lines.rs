@@ -118,6 +118,9 @@ fn standing(release: &ReleaseView) -> String {
     if let Some(because) = &release.returning_because {
         words.push_str(&format!(", going back: {}", one_line(because)));
     }
+    if let Some(because) = &release.not_recorded_because {
+        words.push_str(&format!(", not recorded yet: {}", one_line(because)));
+    }
     if let Some(by) = &release.paused_by {
         words.push_str(&format!(", paused by {by}"));
         if let Some(because) = &release.paused_because {

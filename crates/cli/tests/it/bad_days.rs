@@ -242,3 +242,103 @@ async fn a_disk_that_hangs_delays_no_way_back() {
 async fn a_store_that_somebody_locks_delays_no_way_back() {
     lowering_does_not_wait(Trouble::Locked).await;
 }
+
+/// A release of `v2` that half of the users meet, and load on it.
+async fn half_way(day: &Day, shop: &Shop, plan: &str) -> (String, LoadHandle) {
+    version(&day.plane, "v1", "");
+    version(&day.plane, "v2", "");
+    shop.first(&day.plane, "v1").await;
+    let load = shop.load(40.0);
+    let release = day.plane.release(plan, "v2").await;
+    phase(&day.plane, &release, "stage 1").await;
+    until_met(&load, "v2").await;
+    (release, load)
+}
+
+// RBK-06, RBK-10: what was taken back and not recorded is known after a crash too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_before_the_record_raises_nobody_again() {
+    let mut day = Day::dawns(Trouble::Locked).expect("it needs nothing");
+    let shop = Shop::new("shop");
+    let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
+    let (release, load) = half_way(&day, &shop, &plan).await;
+    day.begins().await;
+    day.nothing_is_recorded(&release).await;
+    let (_, at) = day.takes_back(&release, "abort").await;
+    day.plane.kill();
+    day.ends().await;
+    day.plane.restart();
+    ends(&day.plane, &release, "aborted").await;
+    let decided = decision(&day.plane, &release).await;
+    assert_eq!(decided["actor"], "dev", "{decided:#}");
+    assert!(decided["at"].as_i64().expect("a time") / 1_000 <= at, "{decided:#}");
+    let load = load.stop().await;
+    assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
+    let last = load.by_version["v2"].last_sent_ms;
+    assert!(last <= at, "met {} ms later: {load}", last - at);
+}
+
+// TRF-08: nobody controls it and nothing can be written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dead_man_needs_no_disk() {
+    let Some(mut day) = Day::dawns(Trouble::Full) else {
+        return;
+    };
+    let shop = Shop::new("shop");
+    let alone = "lost-control: { after: 3s, then: return }";
+    let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
+    let plan = plan.replace(" }\nartifact", &format!(", {alone} }}\nartifact"));
+    assert!(plan.contains(alone), "{plan}");
+    let (release, load) = half_way(&day, &shop, &plan).await;
+    day.begins().await;
+    day.nothing_is_recorded(&release).await;
+    let killed = now_ms();
+    day.plane.kill();
+    let report = until_deserted(&load, "v2").await;
+    let last = report.by_version["v2"].last_sent_ms;
+    eprintln!("dead-man: the last user met it {} ms after the crash", last - killed);
+    day.ends().await;
+    day.plane.restart();
+    // It waits for a person, and is not raised by itself.
+    let held = |view: &Value| view["hold"].as_str().is_some_and(|hold| hold.contains("proxy"));
+    day.plane.until(&release, LONG, held).await;
+    day.takes_back(&release, "abort").await;
+    ends(&day.plane, &release, "aborted").await;
+    let load = load.stop().await;
+    assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
+    assert_eq!(load.by_version["v2"].last_sent_ms, last, "{load}");
+}
+
+// EMG-04: the control plane is dead and the disk is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_needs_neither_control_plane_nor_disk() {
+    let Some(mut day) = Day::dawns(Trouble::Full) else {
+        return;
+    };
+    let shop = Shop::new("shop");
+    let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
+    let (release, load) = half_way(&day, &shop, &plan).await;
+    day.begins().await;
+    day.plane.kill();
+    let asked = Instant::now();
+    let killed = crate::esclusa(&day.plane.work())
+        .env("ESCLUSA_DATA", day.plane.data())
+        .args(["kill", "shop", "--reason", "it burns"])
+        .output()
+        .unwrap();
+    let (took, at) = (asked.elapsed(), now_ms());
+    assert_eq!(crate::told(&killed).0, 0, "{:?}", crate::told(&killed));
+    let report = until_deserted(&load, "v2").await;
+    let last = report.by_version["v2"].last_sent_ms;
+    assert!(last <= at, "met {} ms later: {report}", last - at);
+    eprintln!("kill answered in {took:?}");
+    day.ends().await;
+    day.plane.restart();
+    ends(&day.plane, &release, "aborted").await;
+    let decided = decision(&day.plane, &release).await;
+    let reason = decided["payload"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("it burns"), "{decided:#}");
+    let load = load.stop().await;
+    assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
+    assert_eq!(load.by_version["v2"].last_sent_ms, last, "{load}");
+}

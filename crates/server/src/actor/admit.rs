@@ -257,6 +257,7 @@ impl ServiceActor {
             let judging = Judging::begin(&self.shared, &release).await;
             let position = events.last().map_or(0, |event| event.position);
             self.run = Some(Run::new(release, position, judging));
+            self.inherit(&events);
         }
         Ok(())
     }

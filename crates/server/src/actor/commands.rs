@@ -41,6 +41,24 @@ impl ServiceActor {
         }
     }
 
+    /// What somebody took back at the proxy while nobody was in charge is taken back as if
+    /// it had been asked for here.
+    pub(super) fn heed_proxy(&mut self) {
+        let Some(run) = &self.run else { return };
+        let release = run.id().clone();
+        if run.release.phase.is_returning() || run.release.phase.is_final() {
+            return;
+        }
+        let Some(taken) = self.shared.dataplane.taken_back(&release) else {
+            return;
+        };
+        let reason = format!("taken back at the proxy; {}", taken.reason);
+        let abort = AskedCommand::Plain(Command::Abort { reason });
+        if let Some(Err(error)) = self.lower_by_command(&release, &abort, &taken.by) {
+            tracing::error!(%error, %release, "What was taken back at the proxy goes on here");
+        }
+    }
+
     /// Carries out a command, or says why not.
     pub(super) async fn command(
         &mut self,

@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use esclusa_model::{Actor, Envelope, ReleaseId, ServiceName, StreamId, Timestamp};
 use esclusa_release::{Event, Illegal, Release, Service, ServiceEvent};
 use esclusa_store::{AppendError, NewEvent, Store};
+use esclusa_wire::JournalEntry;
 
 /// How many events are read at a time.
 const PAGE: usize = 1_000;
@@ -97,9 +98,55 @@ impl ServiceActor {
         }
         run.release = next;
         run.pending.extend_from_slice(entries);
+        self.journal();
         self.reconcile();
         self.shared.tell(&self.service.name);
         Ok(true)
+    }
+
+    /// Leaves what is in force and not recorded with the proxies too: a crash now must not
+    /// raise again what was taken back.
+    fn journal(&self) {
+        let Some(run) = &self.run else { return };
+        let entries = run.pending.iter().filter_map(|(event, by, at)| {
+            // What cannot be written is told where it is recorded.
+            let (kind, payload) = event.to_stored().ok()?;
+            Some(JournalEntry {
+                service: self.service.name.clone(),
+                release: run.id().clone(),
+                at: *at,
+                actor: by.clone(),
+                kind,
+                payload,
+            })
+        });
+        let entries = entries.collect();
+        self.shared.dataplane.journal(&self.service.name, entries);
+    }
+
+    /// Takes over what an earlier control plane had put in force and could not record.
+    pub(super) fn inherit(&mut self, stored: &[Envelope]) {
+        let Some(run) = &mut self.run else { return };
+        let is_stored = |entry: &JournalEntry| {
+            let mut stored = stored.iter();
+            stored.any(|event| {
+                (event.at, &event.kind, &event.payload) == (entry.at, &entry.kind, &entry.payload)
+            })
+        };
+        for entry in self.shared.dataplane.inherited(run.id()) {
+            if is_stored(&entry) {
+                continue;
+            }
+            match Event::from_stored(&entry.kind, &entry.payload) {
+                Ok(event) => run.pending.push((event, entry.actor, entry.at)),
+                Err(error) => tracing::error!(%error, kind = entry.kind,
+                    "A decision left with the proxy cannot be read"),
+            }
+        }
+        if !run.pending.is_empty() {
+            run.reapply();
+            self.journal();
+        }
     }
 
     /// Records what was acted on and not recorded yet.
@@ -116,6 +163,7 @@ impl ServiceActor {
             let run = self.run.as_mut().ok_or(CommitError::NoRelease)?;
             run.position = appended.position;
             run.pending.drain(..appended.entries);
+            self.journal();
             if let Some(error) = appended.failed {
                 return Err(error);
             }

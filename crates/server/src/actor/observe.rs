@@ -16,6 +16,7 @@ const MAX_ROUNDS: usize = 64;
 impl ServiceActor {
     /// Asks the engine until it has nothing to add.
     pub(super) async fn decide(&mut self) {
+        self.heed_proxy();
         let recorded = self.record().await;
         if let Err(error) = recorded {
             return self.not_stored(&error);

@@ -44,7 +44,7 @@ async fn open(dir: &Path) -> Store {
 
 async fn start(store: &Store, dir: &Path) -> Arc<App> {
     let client = ControlClient::new(dir.join("no-proxy.sock"));
-    let dataplane = DataPlane::start(client, store.clone());
+    let dataplane = DataPlane::start(client, store.clone(), None);
     let shim = ShimCommand {
         program: "/bin/false".into(),
         args: Vec::new(),

@@ -41,6 +41,7 @@ impl ServiceActor {
                 counted = self.slices.recv() => { self.count(counted); }
                 () = tokio::time::sleep_until(look_at) => {
                     look_at = Instant::now() + TICK;
+                    self.heed_proxy();
                     self.lower_if_due();
                     self.reconcile();
                     self.tend();

@@ -121,6 +121,13 @@ impl ServiceActor {
         if let (Some(release), Some(words)) = (&mut view.release, judged) {
             release.judged = Some(words);
         }
+        if let Some(release) = &mut view.release
+            && self.run.as_ref().is_some_and(|run| !run.pending.is_empty())
+        {
+            let trouble = self.store_trouble.clone();
+            let because = trouble.unwrap_or_else(|| "the store has not answered yet".into());
+            release.not_recorded_because = Some(because);
+        }
         view.instances = self.care.views(Instant::now());
         view
     }

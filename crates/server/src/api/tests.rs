@@ -52,7 +52,7 @@ impl Server {
         let data = dir.path().to_owned();
         let store = Store::open(&data, clock::now()).await.expect("opens");
         let client = ControlClient::new(data.join("no-proxy.sock"));
-        let dataplane = DataPlane::start(client.clone(), store.clone());
+        let dataplane = DataPlane::start(client.clone(), store.clone(), None);
         let shim = ShimCommand {
             program: PathBuf::from("/bin/false"),
             args: Vec::new(),
