@@ -101,6 +101,8 @@ struct Desired {
     unwatched: bool,
     /// The decisions that were published last.
     carried: Vec<JournalEntry>,
+    /// Whether some were not yet, the last time that was looked.
+    uncarried: bool,
     /// Services that have not said yet what they ask for, and until when they are waited
     /// for. A generation is whole: one that knows only some services would take the
     /// others from their users.
@@ -145,6 +147,7 @@ impl DataPlane {
                 before: routes.map(|route| (route.service.clone(), route)).collect(),
                 unwatched: false,
                 carried: Vec::new(),
+                uncarried: false,
                 awaited: BTreeSet::new(),
                 awaited_until: Instant::now(),
                 number: 0,
@@ -434,7 +437,9 @@ impl DataPlane {
         let waiting = !plan.awaited.is_empty() && Instant::now() < plan.awaited_until;
         let is_carried = |entry| plan.carried.contains(entry);
         let carried = self.journalled().iter().all(is_carried);
-        if !(in_force && carried) && !untouched && !waiting {
+        // What lowers a share is on its way with that; only what stays behind is sent after.
+        let left_behind = std::mem::replace(&mut plan.uncarried, !carried) && !carried;
+        if (!in_force || left_behind) && !untouched && !waiting {
             self.push(&mut plan).await?;
         }
         Ok(())
