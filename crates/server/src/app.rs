@@ -219,7 +219,7 @@ impl App {
         if self.damaged().contains(service) {
             return Err(ApiError::new(
                 ErrorKind::Unavailable,
-                "ESC-0905",
+                "ESC-0909",
                 format!("the records of service {service} cannot be read, so nothing is begun"),
                 "its users are at its stable version; run `esclusa audit verify`, then restore \
                  the state from a backup",

@@ -445,6 +445,8 @@ impl DataPlane {
         Ok(())
     }
 
+}
+
 /// The routes as they may be published: what a proxy took back by itself stays taken back
 /// until its release has been told, whoever else has something to publish.
 fn allowed(mut all: Vec<ServiceRoute>, returned: &BTreeSet<ReleaseId>) -> Vec<ServiceRoute> {

@@ -342,3 +342,39 @@ async fn a_kill_needs_neither_control_plane_nor_disk() {
     assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
     assert_eq!(load.by_version["v2"].last_sent_ms, last, "{load}");
 }
+
+// LOG-01: one service's damaged record is no reason to leave the others alone, and none to
+// leave its users on a version that nobody watches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_raises_nobody_and_stops_nobody_else() {
+    let mut day = Day::dawns(Trouble::Locked).expect("it needs nothing");
+    let (shop, other) = (Shop::new("shop"), Shop::new("other"));
+    let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
+    let (release, load) = half_way(&day, &shop, &plan).await;
+    other.first(&day.plane, "v1").await;
+    day.plane.kill();
+    let url = format!("sqlite:{}", day.plane.data().join("esclusa.db").display());
+    let mut tool = SqliteConnection::connect(&url).await.unwrap();
+    let edit = "update events set payload = '{\"to\":\"nowhere\"}' \
+                where stream = $1 and kind = 'advanced'";
+    let edited = sqlx::query(edit)
+        .bind(format!("release/{release}"))
+        .execute(&mut tool)
+        .await
+        .unwrap();
+    assert!(edited.rows_affected() > 0);
+    tool.close().await.unwrap();
+    day.plane.restart();
+
+    until_deserted(&load, "v2").await;
+    let refused = day.plane.try_release(&plan, "v2", serde_json::json!({})).await;
+    assert_eq!((refused.0, &refused.1["code"]), (503, &Value::from("ESC-0909")), "{refused:?}");
+    let (_, audit) = day.plane.get("/api/v1/audit/verify").await;
+    assert!(!audit["broken"].as_array().expect("a list").is_empty(), "{audit:#}");
+    // The neighbour is released as ever.
+    let next = day.plane.release(&other.plan(&format!("{ERRORS_ONLY}{BY_HAND}")), "v2").await;
+    promote(&day.plane, &next).await;
+    ends(&day.plane, &next, "promoted_early").await;
+    let load = load.stop().await;
+    assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
+}

@@ -170,7 +170,7 @@ impl ServiceActor {
                 let appended = shared.store.append(&stream, 0, at, &new).await;
                 events = appended.map_err(|error| not_recorded(&error.into()))?;
             }
-            Ok((fold(&events)?, events.len() as u64))
+            Ok::<_, ApiError>((fold(&events)?, events.len() as u64))
         });
         let (begun, position) = begun.await.map_err(failed)??;
         let release = begun.unwrap_or_else(|| Release::begin(requested, by.clone(), at));
