@@ -11,6 +11,7 @@ mod completions;
 mod exit;
 mod findings;
 mod init;
+mod kill;
 mod logfile;
 mod notify;
 mod output;
@@ -54,6 +55,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
+        Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Token { verb } => one_thread()?.block_on(token::run(verb, &global, output)),
         Command::Audit { verb } => one_thread()?.block_on(audit::run(verb, &global, output)),
     }

@@ -275,6 +275,7 @@ impl DataPlane {
             v: WIRE_VERSION,
             id,
             services: allowed(&plan.routes, &self.contact.borrow().returned),
+            journal: Vec::new(),
         };
         let published = tokio::time::timeout(CALL_LIMIT, self.client()?.publish(&generation))
             .await
