@@ -58,6 +58,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: ReleaseVerb,
     },
+    /// Send everybody back to the stable version now: abort what is under way
+    ///
+    /// Works without a server too: where none answers for the data folder, the proxy of that
+    /// folder is told itself. It takes the share back at once and keeps that until a server
+    /// takes it over.
+    ///
+    /// Exits 0 when everybody is at the stable version, also when nothing was under way; 9 when
+    /// that was not reached or not read back; 2 when there is no such service; 1 when nobody
+    /// answers.
+    Kill(Kill),
     /// Give and take tokens
     Token {
         #[command(subcommand)]
@@ -286,6 +296,17 @@ pub(crate) struct History {
 pub(crate) struct Because {
     #[command(flatten)]
     pub which: Which,
+    /// Why; recorded with the decision
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+/// Send everybody back.
+#[derive(Debug, Args)]
+pub(crate) struct Kill {
+    /// The service, or `all`
+    #[arg(value_name = "SERVICE|all")]
+    pub service: String,
     /// Why; recorded with the decision
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub reason: String,

@@ -125,9 +125,19 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
+        self.post_within(path, body, PATIENCE).await
+    }
+
+    /// The same with a patience of its own.
+    pub(crate) async fn post_within<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        patience: Duration,
+    ) -> Result<T, Failure> {
         self.value(
             self.request(Method::POST, path)?
-                .timeout(PATIENCE)
+                .timeout(patience)
                 .json(body),
         )
         .await

@@ -11,7 +11,9 @@ mod completions;
 mod exit;
 mod findings;
 mod init;
+mod kill;
 mod logfile;
+mod logthread;
 mod notify;
 mod output;
 mod place;
@@ -33,7 +35,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.global.json);
-    match run(cli, &output) {
+    let ended = run(cli, &output);
+    logthread::finish();
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output.failure(&failure);
@@ -54,6 +58,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
+        Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Token { verb } => one_thread()?.block_on(token::run(verb, &global, output)),
         Command::Audit { verb } => one_thread()?.block_on(audit::run(verb, &global, output)),
     }

@@ -4,13 +4,12 @@ use crate::args::{Global, Log, LogForm, Serve};
 use crate::exit::{Exit, Failure};
 use crate::init;
 use crate::logfile::{Limits, LogFile};
+use crate::logthread::Behind;
 use crate::place;
 use esclusa_server::{ApiError, ErrorKind, ServeConfig, ServeError};
-use std::sync::Mutex;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// Runs the control plane until it is told to end.
 pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
@@ -105,7 +104,7 @@ pub(crate) fn start_log(log: &Log) -> Result<(), Failure> {
         Ok(EnvFilter::new("info"))
     })?;
     let writer = match &log.log_file {
-        None => BoxMakeWriter::new(std::io::stderr),
+        None => Behind::start(Box::new(std::io::stderr())),
         Some(path) => {
             let file = LogFile::open(path, limits(log)).map_err(|error| {
                 Failure::input(
@@ -114,11 +113,14 @@ pub(crate) fn start_log(log: &Log) -> Result<(), Failure> {
                     "choose another one with --log-file, or mend its folder",
                 )
             })?;
-            BoxMakeWriter::new(Mutex::new(file))
+            Behind::start(Box::new(file))
         }
     };
+    let writer = writer.map_err(|error| Failure::internal(format!("no log: {error}")))?;
     let log_to = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Its complaint about a full disk would go to the same disk, and panic there.
+        .log_internal_errors(false)
         .with_writer(writer);
     let started = match log.log {
         LogForm::Text => log_to.with_ansi(false).try_init(),

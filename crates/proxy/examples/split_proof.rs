@@ -283,5 +283,6 @@ fn generation(
             max_body_bytes: 1_000,
             trusted_proxies: Vec::new(),
         }],
+        journal: Vec::new(),
     }
 }

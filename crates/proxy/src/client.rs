@@ -3,9 +3,10 @@
 //! One connection per call: a restarted proxy is simply the next call's other end.
 
 use bytes::Bytes;
+use esclusa_model::Epoch;
 use esclusa_wire::{
-    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, SliceBatch,
-    WIRE_VERSION,
+    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack,
+    TookBack, WIRE_VERSION,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -97,7 +98,36 @@ impl ControlClient {
             .await
     }
 
-    /// What the proxy does right now.
+    /// The generation in force; none before the first. It holds the keys of cookies.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn generation(&self) -> Result<Option<Generation>, ControlError> {
+        self.call(Method::GET, "/v1/generation", None::<&()>, PATIENCE)
+            .await
+    }
+
+    /// Sends everybody of the named services to their stable versions, whoever else
+    /// controls the proxy. May be asked again.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn take_back(&self, asked: &TakeBack) -> Result<TookBack, ControlError> {
+        self.call(Method::POST, "/v1/take-back", Some(asked), PATIENCE)
+            .await
+    }
+
+    /// What the proxy does right now, as told to the controller of an epoch: a later
+    /// generation of that epoch is one of a controller that knows what was returned.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn status_as(&self, epoch: Epoch) -> Result<ProxyStatus, ControlError> {
+        let path = format!("/v1/status?epoch={}", epoch.0);
+        self.call(Method::GET, &path, None::<&()>, PATIENCE).await
+    }
+
+    /// What the proxy does right now, for a reader who decides nothing.
     ///
     /// # Errors
     /// [`ControlError`].

@@ -284,7 +284,7 @@ fn compile_instance(instance: &Instance, registry: &Registry) -> Result<Target, 
     let tls = instance
         .tls
         .as_ref()
-        .map(TlsTarget::new)
+        .map(|tls| TlsTarget::new(tls, registry))
         .transpose()
         .map_err(|what| format!("instance {id}: {what}"))?;
     let prefix = instance.path_prefix.trim_end_matches('/');

@@ -5,9 +5,10 @@
 
 use crate::count::routes::RouteNames;
 use esclusa_model::{Digest, InstanceId, ServiceName, VersionName};
+use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -87,6 +88,8 @@ struct Names {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     names: Mutex<Names>,
+    /// What was read of private authorities' files, as long as anything uses it.
+    authorities: Mutex<BTreeMap<String, Vec<Weak<ClientConfig>>>>,
 }
 
 fn number<T: PartialEq + Clone>(list: &mut Vec<T>, item: &T) -> Key {
@@ -104,6 +107,40 @@ fn number<T: PartialEq + Clone>(list: &mut Vec<T>, item: &T) -> Key {
 impl Registry {
     fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `read` gives for a private authority's file. When that fails, what is in use of
+    /// the same file: one that is gone or being replaced must not keep a generation out that
+    /// sends users elsewhere.
+    pub(crate) fn authority(
+        &self,
+        path: &str,
+        read: impl FnOnce(&str) -> Result<ClientConfig, String>,
+    ) -> Result<Arc<ClientConfig>, String> {
+        let mut known = self
+            .authorities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for configs in known.values_mut() {
+            configs.retain(|config| config.strong_count() > 0);
+        }
+        known.retain(|_, configs| !configs.is_empty());
+        match read(path) {
+            Ok(config) => {
+                let config = Arc::new(config);
+                let configs = known.entry(path.to_owned()).or_default();
+                configs.push(Arc::downgrade(&config));
+                Ok(config)
+            }
+            Err(why) => {
+                let mut newest_first = known.get(path).into_iter().flatten().rev();
+                let in_use = newest_first.find_map(Weak::upgrade);
+                if in_use.is_some() {
+                    tracing::warn!(why, "what was read of this file before stays in use");
+                }
+                in_use.ok_or(why)
+            }
+        }
     }
 
     pub(crate) fn service(&self, name: &ServiceName) -> (Key, Arc<RouteNames>) {

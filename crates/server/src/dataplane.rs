@@ -70,6 +70,8 @@ pub(crate) struct Contact {
     pub slices_at: Option<Timestamp>,
     /// What went wrong last, if it still does.
     pub trouble: Option<String>,
+    /// What was said of slices last, until some are stored again.
+    pub told_trouble: Option<String>,
     /// How it is kept running.
     pub care: ProxyCare,
 }

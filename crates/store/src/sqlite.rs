@@ -133,6 +133,10 @@ impl Database {
     pub(crate) async fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
         let shared = SqliteConnectOptions::new()
             .filename(path)
+            // The index of the log lives in this process and not in a mapped file: a disk
+            // that turns read-only would end the process at its next read (SIGBUS). The
+            // files are ours alone meanwhile.
+            .vfs("unix-excl")
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         // Page layout and journal are the file's own; a reader may not set them.

@@ -1,5 +1,6 @@
 //! Calls of the control plane and a proxy's answers.
 
+use crate::TakenBack;
 use esclusa_model::{BasisPoints, BootId, Digest, GenerationId, ProxyId, ReleaseId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,9 @@ pub struct ProxyStatus {
     /// with the share that it took back. Kept until a generation without that split.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned: Vec<(ReleaseId, BasisPoints)>,
+    /// What somebody took back at this proxy, until a generation without that split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_back: Vec<TakenBack>,
     /// The sequence number of the newest finished slice; 0 before the first.
     pub last_sequence: u64,
     /// Listeners that could not be opened, with the reason.

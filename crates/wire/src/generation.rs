@@ -2,7 +2,8 @@
 
 use esclusa_flags::SplitSpec;
 use esclusa_model::{
-    ComponentName, Digest, GenerationId, InstanceId, Millis, ServiceName, VersionName,
+    Actor, ComponentName, Digest, GenerationId, InstanceId, Millis, ReleaseId, ServiceName,
+    Timestamp, VersionName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,28 @@ pub struct Generation {
     pub id: GenerationId,
     /// The services, each with its listener and versions.
     pub services: Vec<ServiceRoute>,
+    /// Decisions in force that the store may not have yet. A proxy keeps them with the
+    /// generation and gives them back; it reads nothing out of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journal: Vec<JournalEntry>,
+}
+
+/// An event of a release that was acted on before it could be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalEntry {
+    /// The service.
+    pub service: ServiceName,
+    /// The release.
+    pub release: ReleaseId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The event's kind, as in its envelope.
+    pub kind: String,
+    /// The event's fields, as in its envelope.
+    pub payload: serde_json::Value,
 }
 
 /// One service: which requests are its own and who answers them.

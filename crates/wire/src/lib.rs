@@ -10,10 +10,13 @@
 //! |---|---|---|
 //! | `GET /v1/hello` | - | [`Hello`] |
 //! | `PUT /v1/generation` | [`Generation`] | [`Published`], or 409 with [`Refusal`] |
+//! | `GET /v1/generation` | - | the [`Generation`] in force, `null` before the first |
 //! | `GET /v1/status` | - | [`ProxyStatus`] |
+//! | `GET /v1/status?epoch=N` | - | the same, noted as told to the controller of that epoch |
 //! | `GET /v1/slices?after=SEQ&wait_ms=N` | - | [`SliceBatch`] |
 //! | `POST /v1/slices/ack` | [`SliceAck`] | 204 |
-//! | `POST /v1/heartbeat` | [`Heartbeat`] | [`ProxyStatus`] |
+//! | `POST /v1/heartbeat` | [`Heartbeat`] | [`ProxyStatus`], or 409 with [`Refusal`] |
+//! | `POST /v1/take-back` | [`TakeBack`] | [`TookBack`] |
 //!
 //! Any call may be answered 421: another proxy has taken over, and the next connection
 //! reaches it. How that goes is in [`ToLeader`] and [`FromLeader`].
@@ -23,12 +26,14 @@ mod generation;
 mod hand_over;
 mod slices;
 mod state_file;
+mod take_back;
 
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
 pub use generation::{
-    Generation, Instance, LostControl, LostControlThen, RouteMatch, RoutePattern, ServiceRoute,
-    StickySource, Upstream, UpstreamPart, UpstreamTls,
+    Generation, Instance, JournalEntry, LostControl, LostControlThen, RouteMatch, RoutePattern,
+    ServiceRoute, StickySource, Upstream, UpstreamPart, UpstreamTls,
 };
 pub use hand_over::{FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours};
 pub use slices::{SliceAck, SliceBatch, StampedSlice};
 pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};
+pub use take_back::{TakeBack, TakenBack, TookBack};

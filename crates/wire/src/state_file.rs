@@ -3,7 +3,7 @@
 //! Two lines: `esclusa-state 1 <digest of the second line>` and the state as JSON.
 //! Written to a temporary name, synced, renamed; the file before it is kept.
 
-use crate::Generation;
+use crate::{Generation, TakenBack};
 use esclusa_model::{Digest, Millis, ReleaseId, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,9 @@ pub struct StateFile {
     pub generation: Generation,
     /// Splits that this proxy returned by itself.
     pub returned: Vec<(ServiceName, ReleaseId)>,
+    /// Splits that somebody took back at this proxy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_back: Vec<TakenBack>,
     /// Time without control at the last write, so that a restart does not reset it.
     pub silent_for: Millis,
     /// When it was written.

@@ -203,7 +203,7 @@ async fn lowering_does_not_wait(trouble: Trouble) {
     ] {
         ends(&day.plane, release, outcome).await;
         let decided = decision(&day.plane, release).await;
-        let at = decided["at"].as_i64().expect("a time") / 1_000;
+        let at = decided["at_us"].as_i64().expect("a time") / 1_000;
         assert!(at <= in_force, "decided after the trouble: {decided:#}");
     }
     let broken = &after_judge.by_version["broken"];
@@ -271,7 +271,8 @@ async fn a_crash_before_the_record_raises_nobody_again() {
     ends(&day.plane, &release, "aborted").await;
     let decided = decision(&day.plane, &release).await;
     assert_eq!(decided["actor"], "dev", "{decided:#}");
-    assert!(decided["at"].as_i64().expect("a time") / 1_000 <= at, "{decided:#}");
+    let decided_at = decided["at_us"].as_i64().expect("a time") / 1_000;
+    assert!(decided_at <= at, "{decided:#}");
     let load = load.stop().await;
     assert_eq!((load.failed, load.not_sent), (0, 0), "{load}");
     let last = load.by_version["v2"].last_sent_ms;

@@ -23,6 +23,7 @@ mod going_back;
 mod hitless;
 mod http_server;
 mod in_flight;
+mod kill;
 mod line;
 mod offline;
 mod orphans;

@@ -8,7 +8,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use esclusa_wire::{Generation, Heartbeat, SliceAck, SliceBatch, WIRE_VERSION};
+use esclusa_model::Epoch;
+use esclusa_wire::{Generation, Heartbeat, SliceAck, SliceBatch, TakeBack, WIRE_VERSION};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,11 +23,12 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 pub(crate) fn router(control: Arc<Control>) -> Router {
     Router::new()
         .route("/v1/hello", get(hello))
-        .route("/v1/generation", put(publish))
+        .route("/v1/generation", put(publish).get(generation))
         .route("/v1/status", get(status))
         .route("/v1/slices", get(slices))
         .route("/v1/slices/ack", post(ack))
         .route("/v1/heartbeat", post(heartbeat))
+        .route("/v1/take-back", post(take_back))
         .merge(metrics_route())
         .layer(DefaultBodyLimit::max(MAX_CALL_BYTES))
         .layer(from_fn_with_state(Arc::clone(&control), unless_away))
@@ -89,8 +91,32 @@ async fn publish(
     }
 }
 
-async fn status(State(control): State<Arc<Control>>) -> Response {
-    Json(control.status().await).into_response()
+/// What a restarted controller finds; it holds keys, as all that goes over this socket,
+/// which is the owner's alone.
+async fn generation(State(control): State<Arc<Control>>) -> Response {
+    Json(control.generation().await).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToWhom {
+    /// The controller that asks; absent for anybody else.
+    epoch: Option<u64>,
+}
+
+async fn status(State(control): State<Arc<Control>>, Query(asks): Query<ToWhom>) -> Response {
+    let status = match asks.epoch {
+        Some(epoch) => control.status_to(Epoch(epoch)).await,
+        None => control.status_quietly().await,
+    };
+    Json(status).into_response()
+}
+
+async fn take_back(State(control): State<Arc<Control>>, Json(asked): Json<TakeBack>) -> Response {
+    match control.take_back(asked).await {
+        Ok(took) => Json(took).into_response(),
+        Err(why) => unpublished(why),
+    }
 }
 
 #[derive(Debug, Deserialize)]

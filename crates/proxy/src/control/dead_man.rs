@@ -1,6 +1,8 @@
 //! Looks, again and again, whether anybody still controls what this proxy does.
 
-use super::state::Control;
+use super::role::Role;
+use super::state::{Control, addresses};
+use crate::table::RouteTable;
 use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -15,6 +17,62 @@ impl Control {
         loop {
             look.tick().await;
             self.check_silence(SAVE_EVERY).await;
+        }
+    }
+
+    /// Silence long enough to act on: takes back what its plan says to take back.
+    async fn check_silence(&self, save_every: Duration) {
+        let mut inner = self.inner.lock().await;
+        if *self.role.borrow() == Role::HandsOver {
+            return;
+        }
+        let silence = inner.silence();
+        let table = self.shared.table.load_full();
+        let mut withheld = inner.withheld.clone();
+        let mut watched = false;
+        for service in table.services().filter(|s| s.is_partial()) {
+            let Some(split) = &service.split else {
+                continue;
+            };
+            watched = true;
+            if service
+                .must_return_after()
+                .is_some_and(|after| silence >= after)
+            {
+                tracing::warn!(service = %service.name, release = %split.release, share = %split.share,
+                    "nobody controls this release: everybody is sent to the stable version");
+                withheld
+                    .returned
+                    .insert(service.name.clone(), (split.release.clone(), split.share));
+            }
+        }
+        if withheld != inner.withheld {
+            let compiled = inner.generation.as_ref().map(|generation| {
+                RouteTable::compile(generation, &withheld.splits(), &self.shared.registry)
+            });
+            match compiled {
+                Some(Ok(table)) => {
+                    self.in_force(table);
+                    inner.withheld = withheld;
+                    inner.told = None;
+                    if let Some(state) = inner.state_file() {
+                        self.followers.push(state);
+                    }
+                    inner.save();
+                }
+                // It compiled before, and nothing of it can have gone since.
+                Some(Err(error)) => tracing::error!(%error, "a split cannot be taken back"),
+                None => {}
+            }
+        } else if watched && inner.saved.elapsed() >= save_every {
+            inner.save();
+        }
+        if inner.listeners.has_failed()
+            && let Some(wanted) = inner.generation.as_ref().map(addresses)
+            && *self.role.borrow() == Role::Leads
+        {
+            let prepared = inner.listeners.prepare(&wanted);
+            inner.listen(prepared, &wanted);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a proxy serves that has handed over, and how any proxy ends.
 
 use super::holder::HolderLink;
-use super::state::{Control, returned_in};
+use super::state::Control;
+use super::withheld::Withheld;
 use crate::table::RouteTable;
 use esclusa_model::Millis;
 use esclusa_wire::StateFile;
@@ -17,15 +18,16 @@ impl Control {
         if state.generation.id < inner.id() {
             return Err("the leader is behind its follower".into());
         }
-        let returned = returned_in(&state);
-        let table = RouteTable::compile(&state.generation, &returned, &self.shared.registry)
-            .map_err(|error| error.to_string())?;
+        let withheld = Withheld::of(&state);
+        let table =
+            RouteTable::compile(&state.generation, &withheld.splits(), &self.shared.registry)
+                .map_err(|error| error.to_string())?;
         self.in_force(table);
         // Earlier ones follow us, as we follow.
         self.followers.push(state.clone());
         inner.carried = state.silent_for.as_std();
         inner.heard = Instant::now();
-        inner.returned = returned;
+        inner.withheld = withheld;
         inner.generation = Some(state.generation);
         Ok(())
     }

@@ -95,6 +95,11 @@ fn gauges(text: &mut String, control: &Control, status: &ProxyStatus) {
             status.returned.len() as u64,
         ),
         (
+            "esclusa_proxy_splits_taken_back",
+            "Splits that a person took back at this proxy.",
+            status.taken_back.len() as u64,
+        ),
+        (
             "esclusa_proxy_followers",
             "Earlier processes that have handed over and still drain.",
             control.followers.count() as u64,

@@ -10,3 +10,5 @@ pub(crate) mod persist;
 mod recall;
 pub(crate) mod role;
 pub(crate) mod state;
+mod take_back;
+mod withheld;

@@ -5,7 +5,7 @@
 //! say whether the disk has it.
 
 use crate::error::ProxyError;
-use esclusa_wire::StateFile;
+use esclusa_wire::{StateFile, TakenBack};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -118,6 +118,7 @@ fn run(
     retired: &AtomicBool,
 ) {
     let mut failed: Option<(u64, StateFile)> = None;
+    let mut kept = Vec::new();
     loop {
         let received = if failed.is_some() {
             inbox.recv_timeout(RETRY)
@@ -133,10 +134,10 @@ fn run(
             return;
         }
         if let Some((number, state)) = newest {
-            match save(folder, &state, retired) {
-                Ok(()) => {
-                    done.send_replace(number);
-                }
+            match save_as_kept(folder, &state, retired, &mut kept, || {
+                done.send_replace(number);
+            }) {
+                Ok(()) => {}
                 Err(error) => {
                     tracing::error!(%error, "the state file cannot be written");
                     failed = Some((number, state));
@@ -147,6 +148,24 @@ fn run(
             return;
         }
     }
+}
+
+/// Saves a state; one in which something was taken back twice, so that the previous copy
+/// cannot expose again whom somebody took back.
+fn save_as_kept(
+    folder: &Path,
+    state: &StateFile,
+    retired: &AtomicBool,
+    kept: &mut Vec<TakenBack>,
+    saved: impl FnOnce(),
+) -> io::Result<()> {
+    save(folder, state, retired)?;
+    saved();
+    if !state.taken_back.is_empty() && state.taken_back != *kept {
+        save(folder, state, retired)?;
+    }
+    kept.clone_from(&state.taken_back);
+    Ok(())
 }
 
 /// Temporary name, synced, the old one kept aside, renamed, folder synced.
@@ -200,6 +219,13 @@ pub(crate) fn load(folder: &Path) -> Vec<(PathBuf, StateFile)> {
     found
 }
 
+/// The newest saved state of a proxy's folder that can be read, whether that proxy runs or
+/// not; nothing when there is none. Why a copy cannot be read is logged.
+#[must_use]
+pub fn saved_state(folder: &Path) -> Option<StateFile> {
+    load(folder).into_iter().next().map(|(_, state)| state)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,8 +241,10 @@ mod tests {
                     number,
                 },
                 services: Vec::new(),
+                journal: Vec::new(),
             },
             returned: Vec::new(),
+            taken_back: Vec::new(),
             silent_for: Millis(7),
             written_at: Timestamp(1),
         }
@@ -239,6 +267,31 @@ mod tests {
         assert_eq!(numbers(folder.path()), [3, 2]);
         fs::write(folder.path().join(NAME), "esclusa-state 1 sha256:00\n{}\n").expect("written");
         assert_eq!(numbers(folder.path()), [2]);
+    }
+
+    #[test]
+    fn what_was_taken_back_is_in_both_copies() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut newer = state(2);
+        newer.taken_back.push(TakenBack {
+            service: "shop".parse().expect("name"),
+            release: "r1".parse().expect("id"),
+            share: esclusa_model::BasisPoints::FULL,
+            by: "ana".parse().expect("name"),
+            reason: String::new(),
+            at: Timestamp(1),
+        });
+        let retired = AtomicBool::new(false);
+        let mut kept = Vec::new();
+        let mut save =
+            |state: &StateFile| save_as_kept(folder.path(), state, &retired, &mut kept, || ());
+        save(&state(1)).expect("saved");
+        save(&newer).expect("saved");
+        assert_eq!(numbers(folder.path()), [2, 2]);
+        assert_eq!(saved_state(folder.path()), Some(newer.clone()));
+        fs::write(folder.path().join(NAME), "nonsense").expect("written");
+        assert_eq!(saved_state(folder.path()), Some(newer));
+        assert_eq!(saved_state(&folder.path().join("missing")), None);
     }
 
     #[test]

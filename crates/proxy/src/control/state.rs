@@ -5,7 +5,8 @@ use super::listeners::Listeners;
 use super::persist::Persister;
 use super::recall::recall;
 use super::role::{Away, Role};
-use crate::compile::{Returned, listen_address};
+use super::withheld::Withheld;
+use crate::compile::listen_address;
 use crate::count::cutter::since_epoch;
 use crate::count::journal::Journal;
 use crate::count::store::SliceStore;
@@ -13,7 +14,7 @@ use crate::count::totals::Totals;
 use crate::hand_over::followers::Followers;
 use crate::table::RouteTable;
 use crate::worker::Shared;
-use esclusa_model::{GenerationId, Millis, ReleaseId, ServiceName, Timestamp};
+use esclusa_model::{Epoch, GenerationId, Millis, Timestamp};
 use esclusa_wire::{
     Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, StateFile,
     WIRE_VERSION,
@@ -30,7 +31,7 @@ use tokio::sync::{Notify, watch};
 const DISK_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a publisher waits for proxies that drain: what they still serve must not be
 /// older than what it was told.
-const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a generation was not published.
 #[derive(Debug)]
@@ -74,13 +75,13 @@ pub(crate) struct Control {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(super) generation: Option<Generation>,
-    pub(super) returned: Returned,
-    /// Whether a controller was shown `returned` since it last grew.
-    told: bool,
+    pub(super) withheld: Withheld,
+    /// The newest controller that was shown `withheld.returned` since that last grew.
+    pub(super) told: Option<Epoch>,
     /// Silence before `heard`, from before a restart.
     pub(super) carried: Duration,
     pub(super) heard: Instant,
-    saved: Instant,
+    pub(super) saved: Instant,
     pub(super) listeners: Listeners,
     /// Absent before this proxy is in charge, and after.
     pub(super) persister: Option<Persister>,
@@ -101,7 +102,15 @@ impl Inner {
         self.generation.as_ref().map(|g| g.id).unwrap_or_default()
     }
 
-    fn refuse(&self, reason: impl Into<String>) -> Refusal {
+    /// Notes that the controller of an epoch is shown what this proxy returned.
+    fn tell(&mut self, epoch: Epoch) {
+        // One that was replaced decides nothing any more.
+        if epoch >= self.id().epoch {
+            self.told = self.told.max(Some(epoch));
+        }
+    }
+
+    pub(super) fn refuse(&self, reason: impl Into<String>) -> Refusal {
         Refusal {
             current: self.id(),
             reason: reason.into(),
@@ -113,10 +122,12 @@ impl Inner {
         Some(StateFile {
             generation,
             returned: self
+                .withheld
                 .returned
                 .iter()
                 .map(|(s, (r, _))| (s.clone(), r.clone()))
                 .collect(),
+            taken_back: self.withheld.taken_back.values().cloned().collect(),
             silent_for: Millis(u64::try_from(self.silence().as_millis()).unwrap_or(u64::MAX)),
             written_at: now(),
         })
@@ -131,7 +142,7 @@ impl Inner {
     }
 
     /// Opens and closes listeners as `generation` asks, once its table is in force.
-    fn listen(&mut self, prepared: super::listeners::Prepared, wanted: &[SocketAddr]) {
+    pub(super) fn listen(&mut self, prepared: super::listeners::Prepared, wanted: &[SocketAddr]) {
         self.listeners.commit(prepared, wanted);
         self.tell_holder();
     }
@@ -145,12 +156,12 @@ impl Inner {
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp(i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX))
 }
 
 /// All listen addresses of a generation that was compiled, each once.
-fn addresses(generation: &Generation) -> Vec<SocketAddr> {
+pub(super) fn addresses(generation: &Generation) -> Vec<SocketAddr> {
     let mut list: Vec<SocketAddr> = generation
         .services
         .iter()
@@ -159,15 +170,6 @@ fn addresses(generation: &Generation) -> Vec<SocketAddr> {
     list.sort_unstable();
     list.dedup();
     list
-}
-
-fn has_split_of(generation: &Generation, service: &ServiceName, release: &ReleaseId) -> bool {
-    generation.services.iter().any(|s| {
-        s.service == *service
-            && s.split
-                .as_ref()
-                .is_some_and(|split| split.release == *release)
-    })
 }
 
 /// What a control side is made of.
@@ -192,8 +194,8 @@ impl Control {
         } = parts;
         let inner = tokio::sync::Mutex::new(Inner {
             generation: None,
-            returned: Returned::new(),
-            told: false,
+            withheld: Withheld::default(),
+            told: None,
             carried: Duration::ZERO,
             heard: Instant::now(),
             saved: Instant::now(),
@@ -237,8 +239,9 @@ impl Control {
     pub(crate) async fn restore(&self, files: Vec<(PathBuf, StateFile)>) {
         let mut inner = self.inner.lock().await;
         for (path, state) in files {
-            let returned = returned_in(&state);
-            match RouteTable::compile(&state.generation, &returned, &self.shared.registry) {
+            let withheld = Withheld::of(&state);
+            let splits = withheld.splits();
+            match RouteTable::compile(&state.generation, &splits, &self.shared.registry) {
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "the saved generation cannot be served");
                 }
@@ -252,7 +255,7 @@ impl Control {
                     inner.carried =
                         state.silent_for.as_std() + now().since(state.written_at).as_std();
                     inner.heard = Instant::now();
-                    inner.returned = returned;
+                    inner.withheld = withheld;
                     inner.generation = Some(state.generation);
                     return;
                 }
@@ -303,17 +306,12 @@ impl Control {
                 }
             };
         }
-        let returned = if inner.told {
-            Returned::new()
-        } else {
-            // Its sender does not know yet what this proxy took back; that stays so.
-            let kept = inner
-                .returned
-                .iter()
-                .filter(|(s, (r, _))| has_split_of(&generation, s, r));
-            kept.map(|(s, r)| (s.clone(), r.clone())).collect()
-        };
-        let table = RouteTable::compile(&generation, &returned, &self.shared.registry)
+        // What its sender does not know yet that this proxy took back stays so.
+        let mut withheld = inner.withheld.kept_in(&generation);
+        if inner.told == Some(generation.id.epoch) {
+            withheld.returned.clear();
+        }
+        let table = RouteTable::compile(&generation, &withheld.splits(), &self.shared.registry)
             .map_err(|error| inner.refuse(error.to_string()))?;
         let wanted = addresses(&generation);
         let prepared = inner.listeners.prepare(&wanted);
@@ -321,7 +319,7 @@ impl Control {
         inner.listen(prepared, &wanted);
         let id = generation.id;
         inner.generation = Some(generation);
-        inner.returned = returned;
+        inner.withheld = withheld;
         inner.hear();
         tracing::info!(generation = %id, "in force");
         if let Some(state) = inner.state_file() {
@@ -356,13 +354,14 @@ impl Control {
                 return Err(inner.refuse(why).into());
             }
             inner.hear();
+            inner.tell(heartbeat.generation.epoch);
         }
-        Ok(self.status().await)
+        Ok(self.status_quietly().await)
     }
 
-    /// What goes on, as shown to a controller.
-    pub(crate) async fn status(&self) -> ProxyStatus {
-        self.inner.lock().await.told = true;
+    /// What goes on, as shown to the controller of an epoch.
+    pub(crate) async fn status_to(&self, epoch: Epoch) -> ProxyStatus {
+        self.inner.lock().await.tell(epoch);
         self.status_quietly().await
     }
 
@@ -373,10 +372,16 @@ impl Control {
             hello: self.hello.clone(),
             generation: inner.id(),
             load: self.all_loads(),
-            returned: inner.returned.values().cloned().collect(),
+            returned: inner.withheld.returned.values().cloned().collect(),
+            taken_back: inner.withheld.taken_back.values().cloned().collect(),
             last_sequence: self.store.last_sequence(),
             listen_errors: inner.listeners.errors(),
         }
+    }
+
+    /// The generation in force, whole.
+    pub(crate) async fn generation(&self) -> Option<Generation> {
+        self.inner.lock().await.generation.clone()
     }
 
     /// What is open here and at those that follow, by version.
@@ -396,85 +401,14 @@ impl Control {
         })
     }
 
-    /// Silence long enough to act on: takes back what its plan says to take back.
-    pub(super) async fn check_silence(&self, save_every: Duration) {
-        let mut inner = self.inner.lock().await;
-        if *self.role.borrow() == Role::HandsOver {
-            return;
-        }
-        let silence = inner.silence();
-        let table = self.shared.table.load_full();
-        let mut returned = inner.returned.clone();
-        let mut watched = false;
-        for service in table.services().filter(|s| s.is_partial()) {
-            let Some(split) = &service.split else {
-                continue;
-            };
-            watched = true;
-            if service
-                .must_return_after()
-                .is_some_and(|after| silence >= after)
-            {
-                tracing::warn!(service = %service.name, release = %split.release, share = %split.share,
-                    "nobody controls this release: everybody is sent to the stable version");
-                returned.insert(service.name.clone(), (split.release.clone(), split.share));
-            }
-        }
-        if returned != inner.returned {
-            let compiled = inner.generation.as_ref().map(|generation| {
-                RouteTable::compile(generation, &returned, &self.shared.registry)
-            });
-            match compiled {
-                Some(Ok(table)) => {
-                    self.in_force(table);
-                    inner.returned = returned;
-                    inner.told = false;
-                    if let Some(state) = inner.state_file() {
-                        self.followers.push(state);
-                    }
-                    inner.save();
-                }
-                // It compiled before; only a certificate file can have gone since.
-                Some(Err(error)) => tracing::error!(%error, "a split cannot be taken back"),
-                None => {}
-            }
-        } else if watched && inner.saved.elapsed() >= save_every {
-            inner.save();
-        }
-        if inner.listeners.has_failed()
-            && let Some(wanted) = inner.generation.as_ref().map(addresses)
-            && *self.role.borrow() == Role::Leads
-        {
-            let prepared = inner.listeners.prepare(&wanted);
-            inner.listen(prepared, &wanted);
-        }
-    }
-
     /// For how long no controller was heard, restarts of this proxy included.
     pub(super) async fn silence(&self) -> Duration {
         self.inner.lock().await.silence()
     }
 }
 
-/// The splits that a state took back, with the share they had.
-pub(super) fn returned_in(state: &StateFile) -> Returned {
-    let mut returned = Returned::new();
-    for (service, release) in &state.returned {
-        let split = state
-            .generation
-            .services
-            .iter()
-            .find(|s| s.service == *service)
-            .and_then(|s| s.split.as_ref())
-            .filter(|split| split.release == *release);
-        if let Some(split) = split {
-            returned.insert(service.clone(), (release.clone(), split.share));
-        }
-    }
-    returned
-}
-
-async fn persisted(writing: Option<super::persist::Writing>) -> bool {
+/// Whether the disk has it, as far as a caller waits for that.
+pub(super) async fn persisted(writing: Option<super::persist::Writing>) -> bool {
     match writing {
         Some(writing) => writing.done_within(DISK_PATIENCE).await,
         None => false,

@@ -143,8 +143,10 @@ mod tests {
                 v: WIRE_VERSION,
                 id: GenerationId::default(),
                 services: Vec::new(),
+                journal: Vec::new(),
             },
             returned: Vec::new(),
+            taken_back: Vec::new(),
             silent_for: Millis(0),
             written_at: Timestamp(0),
         }

@@ -1,5 +1,6 @@
 //! TLS towards instances: whose certificate is accepted, and by which name.
 
+use crate::registry::Registry;
 use esclusa_wire::UpstreamTls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -16,11 +17,11 @@ pub(crate) struct TlsTarget {
 impl TlsTarget {
     /// Reads the authority's file now, so that a missing one refuses the generation
     /// instead of the first request.
-    pub(crate) fn new(tls: &UpstreamTls) -> Result<Self, String> {
+    pub(crate) fn new(tls: &UpstreamTls, registry: &Registry) -> Result<Self, String> {
         let name = ServerName::try_from(tls.sni.clone())
             .map_err(|_| format!("{:?} is not a name that TLS can ask for", tls.sni))?;
         let config = match &tls.ca_file {
-            Some(path) => Arc::new(config(private_roots(path)?)?),
+            Some(path) => registry.authority(path, |path| config(private_roots(path)?))?,
             None => system_config()?,
         };
         Ok(Self { config, name })

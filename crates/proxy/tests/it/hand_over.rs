@@ -5,6 +5,7 @@
 use crate::support::{
     BOUND, Client, World, config, eventually, get, raw_backend, read_head, upstream,
 };
+use crate::take_back::{nobody_is_at_the_canary, take_back};
 use bytes::Bytes;
 use esclusa_model::{GenerationId, Millis};
 use esclusa_proxy::{Proxy, ProxyConfig, ProxyError, ProxyHandle};
@@ -210,6 +211,38 @@ async fn a_newcomer_that_hangs_does_not_hold_a_change_up() {
     world.share(0).await;
     assert_eq!(get(world.listen, "/", &[]).await.version(), "stable");
     assert_eq!(hand.hear().await, None);
+}
+
+// EMG-04: going back at the proxy meets a hand-over in every state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_took_back_is_handed_over_and_waits_for_no_newcomer() {
+    let mut world = World::new().await;
+    world.share(5_000).await;
+    let mut hand = ByHand::connect(&world).await;
+    let answer = hand.ask(&world, HAND_OVER_VERSION, "p1").await;
+    assert!(matches!(answer, FromLeader::Yours(_)), "{answer:?}");
+    let tenant = crate::survival::canary_tenant(&world).await;
+    // The newcomer never accepts; the person does not wait for it.
+    let took = take_back(&world).await;
+    nobody_is_at_the_canary(&world).await;
+    assert_eq!(hand.hear().await, None);
+    // One that lives is told of it, and holds it.
+    let _first = take_over(&mut world);
+    let status = world.control.status().await.expect("status");
+    assert_eq!(status.taken_back, took.taken_back);
+    world.share(10_000).await;
+    nobody_is_at_the_canary(&world).await;
+    world.share(0).await;
+    world.share(5_000).await;
+    let mut kept = Client::http1(world.listen).await;
+    let got = kept.get("/", &[("x-tenant", &tenant)]).await;
+    assert_eq!(got.version(), "canary");
+    // On a connection of one that drains, it is in force before it is answered.
+    let _second = take_over(&mut world);
+    let took = take_back(&world).await;
+    assert!(took.everywhere, "{took:?}");
+    let got = kept.get("/", &[("x-tenant", &tenant)]).await;
+    assert_eq!((got.status, got.version()), (200, "stable"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,5 +18,6 @@ mod smuggling;
 mod split;
 mod support;
 mod survival;
+mod take_back;
 mod tunnel;
 mod websocket;

@@ -281,6 +281,7 @@ impl World {
             v: WIRE_VERSION,
             id,
             services,
+            journal: Vec::new(),
         }
     }
 

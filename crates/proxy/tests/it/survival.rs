@@ -20,7 +20,11 @@ pub(crate) async fn canary_tenant(world: &World) -> String {
     panic!("nobody is at the canary");
 }
 
-fn lonely(mut service: ServiceRoute, after_ms: u64, then: LostControlThen) -> ServiceRoute {
+pub(crate) fn lonely(
+    mut service: ServiceRoute,
+    after_ms: u64,
+    then: LostControlThen,
+) -> ServiceRoute {
     service.lost_control = LostControl {
         after: Millis(after_ms),
         then,
@@ -28,7 +32,7 @@ fn lonely(mut service: ServiceRoute, after_ms: u64, then: LostControlThen) -> Se
     service
 }
 
-async fn version(world: &World, tenant: &str) -> String {
+pub(crate) async fn version(world: &World, tenant: &str) -> String {
     get(world.listen, "/", &[("x-tenant", tenant)])
         .await
         .version()

@@ -80,6 +80,7 @@ impl ServiceActor {
             return Err(error);
         }
         run.release = next;
+        self.store_trouble = None;
         if !run.pending.is_empty() {
             run.reapply();
             self.reconcile();
@@ -167,6 +168,7 @@ impl ServiceActor {
             if let Some(error) = appended.failed {
                 return Err(error);
             }
+            self.store_trouble = None;
             self.shared.tell(&self.service.name);
         }
         Ok(())
@@ -193,6 +195,7 @@ impl ServiceActor {
             .await??;
         self.position += 1;
         self.service = next;
+        self.store_trouble = None;
         self.shared.tell(&self.service.name);
         Ok(())
     }

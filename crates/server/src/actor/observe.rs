@@ -35,7 +35,6 @@ impl ServiceActor {
             if let Err(error) = self.commit(events, &by).await {
                 return self.not_stored(&error);
             }
-            self.store_trouble = None;
         }
         tracing::error!(service = %self.service.name, "The engine found no rest");
     }
@@ -99,7 +98,6 @@ impl ServiceActor {
                 run.finished.retain(|known, (tried, _)| *known != task || *tried != attempt);
             }
         }
-        self.store_trouble = None;
         Ok(())
     }
 

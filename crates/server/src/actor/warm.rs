@@ -6,6 +6,7 @@ use crate::clock;
 use crate::routing::service_route;
 use crate::view::ServiceView;
 use crate::world::stop_deployed;
+use esclusa_engine::DialState;
 use esclusa_model::Digest;
 use esclusa_release::{Deployed, Exposure, Phase, ServiceEvent};
 use std::time::Instant;
@@ -120,6 +121,14 @@ impl ServiceActor {
         let mut view = ServiceView::new(&self.service, shown, &self.traffic, self.can_return());
         if let (Some(release), Some(words)) = (&mut view.release, judged) {
             release.judged = Some(words);
+        }
+        if let (Some(release), Some(run)) = (&mut view.release, &self.run) {
+            // Known before it can be recorded.
+            let exposure = run.release.exposure();
+            let reading = run.dial.reading.as_ref();
+            release.share_confirmed |= reading.is_some_and(|reading| {
+                reading.asked == exposure && reading.state == DialState::Converged
+            });
         }
         if let Some(release) = &mut view.release
             && self.run.as_ref().is_some_and(|run| !run.pending.is_empty())

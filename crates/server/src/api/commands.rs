@@ -140,7 +140,7 @@ async fn ask(
     }))
 }
 
-fn check_words(words: &str) -> Result<(), ApiError> {
+pub(super) fn check_words(words: &str) -> Result<(), ApiError> {
     if words.chars().count() <= MAX_WORDS {
         return Ok(());
     }

@@ -11,6 +11,7 @@ mod commands;
 mod count;
 mod door;
 mod events;
+mod kill;
 mod openapi;
 mod page;
 mod plans;
@@ -37,6 +38,7 @@ pub mod body {
     pub use super::services::{CanReturn, Me};
     pub use super::stream::{EndView, TrafficView};
     pub use super::tokens::{CreateToken, CreatedToken, TokenView};
+    pub use crate::kill::Killed;
 }
 
 pub use audit::verify_folder;

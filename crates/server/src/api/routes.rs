@@ -1,8 +1,8 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, commands, events, openapi, page, plans, probes, releases};
-use super::{reports, scopes, services, stream, tokens};
+use super::{ApiState, audit, commands, events, kill, openapi, page, plans, probes};
+use super::{releases, reports, scopes, services, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -27,6 +27,8 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(services::list))
         .routes(routes!(services::get))
         .routes(routes!(services::can_return))
+        .routes(routes!(kill::one))
+        .routes(routes!(kill::all))
         .routes(routes!(releases::start, releases::list))
         .routes(routes!(releases::get))
         .routes(routes!(events::list))

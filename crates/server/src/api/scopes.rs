@@ -27,6 +27,8 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/api/v1/services", VIEW),
     ("get", "/api/v1/services/{name}", VIEW),
     ("get", "/api/v1/services/{name}/can-return", VIEW),
+    ("post", "/api/v1/services/{name}/kill", OPERATE),
+    ("post", "/api/v1/kill", OPERATE),
     ("get", "/api/v1/stream", VIEW),
     ("post", "/api/v1/releases", OPERATE),
     ("get", "/api/v1/releases", VIEW),

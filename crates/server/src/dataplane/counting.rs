@@ -102,7 +102,6 @@ impl DataPlane {
         let mut told = Told::default();
         loop {
             if let Err(error) = self.collect_once(&mut told, &to_store).await {
-                tracing::warn!(%error, "Slices could not be collected");
                 self.in_trouble(error);
                 tokio::time::sleep(HEARTBEAT).await;
             }
@@ -169,7 +168,6 @@ impl DataPlane {
                 self.store(&store, &batch).await
             };
             while let Err(error) = kept {
-                tracing::warn!(%error, "Slices could not be stored");
                 self.in_trouble(error);
                 tokio::time::sleep(HEARTBEAT).await;
                 while told.try_recv().is_ok() {}
@@ -194,6 +192,8 @@ impl DataPlane {
             let stored = store.put_slices(&part.proxy, &part, clock::now()).await;
             let stored = stored
                 .map_err(|error| PublishError(format!("slices could not be stored: {error}")))?;
+            self.contact
+                .send_if_modified(|contact| contact.told_trouble.take().is_some());
             for ack in &stored.acks {
                 limited(self.client()?.ack(ack)).await?;
                 self.lately().stored(ack);
@@ -210,8 +210,17 @@ impl DataPlane {
             .map_err(|error| PublishError(error.to_string()))
     }
 
+    /// Notes what is wrong, and says so once for each thing.
     fn in_trouble(&self, error: PublishError) {
-        self.contact.send_modify(|contact| contact.trouble = Some(error.0));
+        self.contact.send_if_modified(|contact| {
+            let news = contact.trouble.as_ref() != Some(&error.0);
+            if news && contact.told_trouble.as_ref() != Some(&error.0) {
+                tracing::warn!(reason = error.0, "Slices are not collected");
+                contact.told_trouble = Some(error.0.clone());
+            }
+            contact.trouble = Some(error.0);
+            news
+        });
     }
 }
 

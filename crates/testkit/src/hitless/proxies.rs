@@ -319,5 +319,6 @@ pub fn generation(
             max_body_bytes: 10_000_000,
             trusted_proxies: Vec::new(),
         }],
+        journal: Vec::new(),
     }
 }

@@ -3,14 +3,14 @@
 use esclusa_flags::{SegmentRule, SplitSpec};
 use esclusa_judge::{Cell, EventClass, Histogram, SLICE_VERSION, Slice, UnitCount};
 use esclusa_model::{
-    BasisPoints, BootId, ComponentName, Digest, Epoch, GenerationId, InstanceId, Millis, ProxyId,
-    ReleaseId, Salt, ServiceName, Timestamp, VersionName,
+    Actor, BasisPoints, BootId, ComponentName, Digest, Epoch, GenerationId, InstanceId, Millis,
+    ProxyId, ReleaseId, Salt, ServiceName, Timestamp, VersionName,
 };
 use esclusa_wire::{
-    FromLeader, Generation, HAND_OVER_VERSION, HandedFile, Hello, Instance, LostControl,
-    LostControlThen, ProxyStatus, RouteMatch, RoutePattern, ServiceRoute, SliceBatch, StampedSlice,
-    StateFile, StickySource, ToLeader, Upstream, UpstreamPart, UpstreamTls, VersionLoad,
-    WIRE_VERSION, Yours,
+    FromLeader, Generation, HAND_OVER_VERSION, HandedFile, Hello, Instance, JournalEntry,
+    LostControl, LostControlThen, ProxyStatus, RouteMatch, RoutePattern, ServiceRoute, SliceBatch,
+    StampedSlice, StateFile, StickySource, TakeBack, TakenBack, ToLeader, TookBack, Upstream,
+    UpstreamPart, UpstreamTls, VersionLoad, WIRE_VERSION, Yours,
 };
 use std::collections::BTreeMap;
 
@@ -149,6 +149,61 @@ pub(crate) fn generation() -> Generation {
         v: WIRE_VERSION,
         id: NAME,
         services: vec![full, least],
+        journal: Vec::new(),
+    }
+}
+
+fn ana() -> Actor {
+    Actor::new("ana").expect("valid")
+}
+
+/// The same with a decision that no store has yet.
+pub(crate) fn generation_with_journal() -> Generation {
+    Generation {
+        journal: vec![JournalEntry {
+            service: shop(),
+            release: release(),
+            at: Timestamp(1_767_225_600_000_000),
+            actor: ana(),
+            kind: "return_decided".into(),
+            payload: serde_json::json!({ "cause": "person", "reason": "aborted by a person" }),
+        }],
+        ..generation()
+    }
+}
+
+pub(crate) fn taken_back() -> TakenBack {
+    TakenBack {
+        service: shop(),
+        release: release(),
+        share: BasisPoints::new(500).expect("valid"),
+        by: ana(),
+        reason: "it hurts".into(),
+        at: Timestamp(1_767_225_600_000_000),
+    }
+}
+
+pub(crate) fn take_back() -> Vec<TakeBack> {
+    let named = TakeBack {
+        services: Some(vec![shop()]),
+        by: ana(),
+        reason: "it hurts".into(),
+    };
+    let all = TakeBack {
+        services: None,
+        ..named.clone()
+    };
+    vec![named, all]
+}
+
+pub(crate) fn took_back() -> TookBack {
+    TookBack {
+        generation: NAME,
+        taken_back: vec![taken_back()],
+        nothing: vec![ServiceName::new("quiet").expect("valid")],
+        unknown: vec![ServiceName::new("nowhere").expect("valid")],
+        persisted: false,
+        everywhere: true,
     }
 }
 
@@ -172,6 +227,7 @@ pub(crate) fn status() -> ProxyStatus {
             tunnels: 1,
         }],
         returned: vec![(release(), BasisPoints::new(500).expect("valid"))],
+        taken_back: Vec::new(),
         last_sequence: 42,
         listen_errors: vec![("127.0.0.1:80".into(), "permission denied".into())],
     }
@@ -183,6 +239,7 @@ pub(crate) fn quiet_status() -> ProxyStatus {
         generation: GenerationId::default(),
         load: Vec::new(),
         returned: Vec::new(),
+        taken_back: Vec::new(),
         last_sequence: 0,
         listen_errors: Vec::new(),
     }
@@ -264,8 +321,27 @@ pub(crate) fn state() -> StateFile {
     StateFile {
         generation: generation(),
         returned: vec![(shop(), release())],
+        taken_back: Vec::new(),
         silent_for: Millis(90_000),
         written_at: Timestamp(1_767_225_600_000_000),
+    }
+}
+
+/// The same after somebody went back at the proxy.
+pub(crate) fn state_taken_back() -> StateFile {
+    StateFile {
+        generation: generation_with_journal(),
+        returned: Vec::new(),
+        taken_back: vec![taken_back()],
+        ..state()
+    }
+}
+
+pub(crate) fn status_taken_back() -> ProxyStatus {
+    ProxyStatus {
+        returned: Vec::new(),
+        taken_back: vec![taken_back()],
+        ..status()
     }
 }
 

@@ -13,6 +13,15 @@ fn the_text_is_a_contract() {
     assert_eq!(StateFile::decode(GOLDEN), Ok(samples::state()));
 }
 
+/// What somebody took back outlives the program that noted it.
+#[test]
+fn the_text_of_one_that_was_taken_back_is_a_contract() {
+    let golden = include_str!("../../golden/state-file-taken-back-v1.txt");
+    let text = samples::state_taken_back().encode().expect("JSON");
+    assert_eq!(text, golden, "written otherwise than agreed");
+    assert_eq!(StateFile::decode(golden), Ok(samples::state_taken_back()));
+}
+
 #[test]
 fn a_file_that_was_cut_off_is_never_read() {
     // Without its last line break it is still whole.
