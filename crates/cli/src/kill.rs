@@ -140,10 +140,16 @@ async fn take_back(
         by: me()?,
         reason: reason.to_owned(),
     };
-    let mut took = control.take_back(&asked).await.map_err(not_taken)?;
+    let mut took = control
+        .take_back(&asked)
+        .await
+        .map_err(|error| not_taken(&error))?;
     let mut tries = 1;
     while !took.everywhere && tries < TRIES {
-        took = control.take_back(&asked).await.map_err(not_taken)?;
+        took = control
+            .take_back(&asked)
+            .await
+            .map_err(|error| not_taken(&error))?;
         tries += 1;
     }
     Ok(took)
@@ -205,7 +211,7 @@ fn me() -> Result<Actor, Failure> {
     }
 }
 
-fn not_taken(error: ControlError) -> Failure {
+fn not_taken(error: &ControlError) -> Failure {
     match error {
         ControlError::Unreachable { .. } => ApiError::new(
             ErrorKind::Unavailable,
