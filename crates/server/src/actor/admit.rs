@@ -264,18 +264,19 @@ impl ServiceActor {
 
     /// What became of the release is recorded with the service, and the next begins.
     pub(super) async fn close_ended(&mut self) {
-        let Some(run) = &self.run else { return };
-        let Some(ended) = &run.release.ended else {
-            return;
-        };
-        if self.service.active.as_ref() == Some(run.id()) && run.pending.is_empty() {
-            let event = ServiceEvent::ReleaseEnded {
-                release: run.id().clone(),
-                outcome: ended.outcome,
-            };
-            if let Err(error) = self.commit_service(event, &system("engine")).await {
-                self.not_stored(&error);
+        if let Some(run) = &self.run {
+            let Some(ended) = &run.release.ended else {
                 return;
+            };
+            if self.service.active.as_ref() == Some(run.id()) && run.pending.is_empty() {
+                let event = ServiceEvent::ReleaseEnded {
+                    release: run.id().clone(),
+                    outcome: ended.outcome,
+                };
+                if let Err(error) = self.commit_service(event, &system("engine")).await {
+                    self.not_stored(&error);
+                    return;
+                }
             }
         }
         self.take_next().await;

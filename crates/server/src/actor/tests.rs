@@ -96,8 +96,9 @@ async fn until(app: &App, id: &ReleaseId, wanted: impl Fn(&crate::view::ReleaseV
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
+    let found = found.await;
     let view = app.release_view(id).await;
-    assert!(found.await.is_ok(), "{view:#?}");
+    assert!(found.is_ok(), "{view:#?}");
 }
 
 // RBK-06: nobody was told that it began, so it did not.
