@@ -17,6 +17,7 @@ mod judging;
 mod listen;
 mod live;
 mod page;
+mod proof;
 mod proxy_keeper;
 pub mod report;
 mod routing;

@@ -1,0 +1,59 @@
+//! Whether the record is what was written, looked at when the control plane begins.
+//!
+//! The end of every stream is looked at before anything is decided, which takes as long
+//! as there are streams; the whole of every chain is looked at beside the work, which
+//! takes as long as there are events. Damage keeps nobody from starting: users have to be
+//! served and releases to be turned back all the same. It is said aloud.
+
+use esclusa_store::{Store, StoreError, Verification};
+use std::time::Duration;
+
+/// Pause before another look, where the record could not be read.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Misfits that are named one by one.
+pub(crate) const NAMED: usize = 5;
+
+/// Looks at the ends of all streams, and begins to look at the rest.
+pub(crate) async fn begin(store: &Store) {
+    for copy in store.kept_copies() {
+        tracing::info!(
+            copy = %copy.display(),
+            "The schema was brought up to date; what was there before is kept"
+        );
+    }
+    match store.verify_heads().await {
+        Ok(found) => tell(&found, "The ends of the record's streams do not fit"),
+        Err(error) => unread(&error),
+    }
+    tokio::spawn(prove(store.clone()));
+}
+
+async fn prove(store: Store) {
+    loop {
+        match store.verify().await {
+            Ok(found) if found.broken.is_empty() => {
+                tracing::info!(
+                    streams = found.streams,
+                    events = found.events,
+                    "The record is as it was written"
+                );
+                return;
+            }
+            Ok(found) => return tell(&found, "The record was changed or is damaged (ESC-0901)"),
+            Err(error) => unread(&error),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn unread(error: &StoreError) {
+    let next = error.next_step();
+    tracing::warn!(%error, %next, "Whether the record is as it was written is not known");
+}
+
+fn tell(found: &Verification, what: &str) {
+    let count = found.broken.len();
+    for broken in found.broken.iter().take(NAMED) {
+        tracing::error!(%broken, streams_broken = count, "{what}");
+    }
+}
