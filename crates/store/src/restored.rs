@@ -94,7 +94,7 @@ impl Store {
             .bind(signed(epoch.0, "the epoch")?)
             .execute(&mut *tx)
             .await?;
-        write(&mut tx, &settled(mark, now, epoch), now).await?;
+        write(&mut tx, &settled(&mark, now, epoch), now).await?;
         tx.commit_and(|| self.set_epoch(epoch)).await?;
         Ok(epoch)
     }
@@ -111,17 +111,17 @@ impl Store {
         let mut tx = self.begin().await?;
         let mark = read(&mut tx).await?.filter(|mark| mark.settled.is_none());
         if let Some(mark) = mark {
-            write(&mut tx, &settled(mark, now, self.epoch()), now).await?;
+            write(&mut tx, &settled(&mark, now, self.epoch()), now).await?;
             tx.commit().await?;
         }
         Ok(())
     }
 }
 
-fn settled(mark: Restored, at: Timestamp, epoch: Epoch) -> Restored {
+fn settled(mark: &Restored, at: Timestamp, epoch: Epoch) -> Restored {
     Restored {
         settled: Some(Settled { at, epoch }),
-        ..mark
+        ..mark.clone()
     }
 }
 
