@@ -132,6 +132,47 @@ async fn what_was_backed_up_beside_a_controller_is_put_back() {
     assert_eq!(goal, PathBuf::from("a-folder"));
 }
 
+// Of one moment, however fast it grows meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_made_while_events_come_is_the_beginning_of_them() {
+    let (dir, out) = (folder(), folder());
+    let store = open(dir.path()).await;
+    let (enough, stop) = tokio::sync::watch::channel(false);
+    let writer = tokio::spawn(async move {
+        let mut position = 0;
+        while !*stop.borrow() {
+            for name in ["release/a", "release/b"] {
+                let events = [event(position + 1), event(position + 2)];
+                let appended = store.append(&stream(name), position, NOW, &events).await;
+                appended.expect("appended");
+            }
+            position += 2;
+        }
+        position
+    });
+    for round in 0..4 {
+        let file = out.path().join(format!("b{round}"));
+        let about = back_up(dir.path(), &file).await.expect("made").manifest;
+        let data = out.path().join(format!("data{round}"));
+        put_back(&file, &data).await.expect("put back");
+        let restored = open(&data).await;
+        let found = restored.verify().await.expect("read");
+        assert_eq!((found.events, found.broken), (about.events, Vec::new()));
+        // Two events together or none of them, and never the second stream alone.
+        let streams = restored.streams("").await.expect("listed");
+        let ends: Vec<u64> = streams.iter().map(|(_, position)| *position).collect();
+        let whole = match ends.as_slice() {
+            [] => true,
+            [a] => *a == 2,
+            [a, b] => a % 2 == 0 && (*a == *b || *a == b + 2),
+            _ => false,
+        };
+        assert!(whole, "{ends:?}");
+    }
+    enough.send(true).expect("it still runs");
+    assert!(writer.await.expect("it ends") > 0);
+}
+
 #[tokio::test]
 async fn the_log_alone_is_a_backup_too() {
     let (dir, out) = (folder(), folder());
