@@ -9,8 +9,7 @@ use esclusa_store::{Store, StoreError, Verification};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long the work waits for the ends of the streams. A hundred thousand streams take
-/// about this long.
+/// Longest that the work waits for the ends of the streams.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pause before another look, where the record could not be read.
