@@ -78,6 +78,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: AuditVerb,
     },
+    /// Copy the state of the data folder into one file; a server may run meanwhile
+    ///
+    /// It holds the record of all releases and services, tokens (as hashes), cookie keys,
+    /// settings and the counts of traffic, all as they are at one moment. Only its owner may
+    /// read it. Exits 1 when the record was found damaged: the backup is made all the same.
+    BackupState(crate::state::BackUp),
+    /// Put a backup into a data folder that holds no state
+    ///
+    /// Everything in the file is checked before anything is put in place. A proxy and
+    /// versions that run in the folder go on, and the next `esclusa serve` takes them up.
+    RestoreState(crate::state::Restore),
     /// Rehearse releases in a simulated world; needs no server and changes nothing
     Sim {
         #[command(subcommand)]

@@ -23,6 +23,7 @@ mod release;
 mod serve;
 mod sim;
 mod sse;
+mod state;
 mod table;
 mod token;
 
@@ -60,6 +61,12 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
         Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Token { verb } => one_thread()?.block_on(token::run(verb, &global, output)),
+        Command::BackupState(asked) => {
+            one_thread()?.block_on(state::back_up(asked, &global, output))
+        }
+        Command::RestoreState(asked) => {
+            one_thread()?.block_on(state::restore(asked, &global, output))
+        }
         Command::Audit { verb } => one_thread()?.block_on(audit::run(verb, &global, output)),
     }
 }

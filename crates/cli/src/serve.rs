@@ -50,7 +50,7 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
 fn not_running(error: &ServeError) -> Failure {
     let (kind, code, help) = match error {
         ServeError::Content(error) => return error.clone().into(),
-        ServeError::Store(error) => (ErrorKind::Unavailable, "ESC-0902", error.next_step()),
+        ServeError::Store(error) => (ErrorKind::Unavailable, error.code(), error.next_step()),
         ServeError::Proxy(_) => (
             ErrorKind::Unavailable,
             "ESC-0508",

@@ -92,7 +92,7 @@ impl From<esclusa_store::StoreError> for ApiError {
     fn from(error: esclusa_store::StoreError) -> Self {
         Self::new(
             ErrorKind::Unavailable,
-            "ESC-0902",
+            error.code(),
             error.to_string(),
             error.next_step(),
         )

@@ -18,6 +18,7 @@ mod kill;
 mod listen;
 mod live;
 mod page;
+mod proof;
 mod proxy_keeper;
 pub mod report;
 mod routing;

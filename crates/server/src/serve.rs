@@ -69,6 +69,7 @@ pub async fn serve(
         .map_err(|error| ServeError::Config(format!("{}: {error}", config.data.display())))?;
     let shim = service_manager::place(shim_command(&config.shim)?).await;
     let store = Store::open(&data, clock::now()).await?;
+    crate::proof::begin(&store).await;
     let keeper = ProxyKeeper::new(&data, config.proxy, shim.clone(), config.external_proxy);
     let mut shutdown = Box::pin(shutdown);
     let begun = tokio::select! {

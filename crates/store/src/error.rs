@@ -26,6 +26,47 @@ pub enum StoreError {
         /// The epoch in the data now.
         current: u64,
     },
+    /// A proxy heard a controller with a higher epoch, and this folder was not restored
+    /// from a backup: somebody else is in charge.
+    #[error(
+        "another controller is or was in charge, or this is an older copy of the data \
+         folder: epoch {known} is known, ours is {ours}"
+    )]
+    NotRestored {
+        /// The epoch of this store.
+        ours: u64,
+        /// The lowest epoch that would be heard.
+        known: u64,
+    },
+    /// A file was removed, moved or replaced while we have it open; nothing is written
+    /// into what has no name any more.
+    #[error("{} is no longer the file that was opened", path.display())]
+    Replaced {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// A backup was being put into this folder, and that did not come to its end.
+    #[error("a restore into {} did not come to its end", dir.display())]
+    HalfRestored {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There is no room for the copy that is kept before a schema step.
+    #[error(
+        "there is no room for a copy of {} before schema step {step}: it takes up to {needs} \
+         bytes, {free} are free",
+        path.display()
+    )]
+    NoRoom {
+        /// The database.
+        path: PathBuf,
+        /// The step that was not taken.
+        step: i64,
+        /// Bytes that the copy may take.
+        needs: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// No room left on the disk, in the quota, or within the file's own limit.
     #[error("the disk of the data folder is full")]
     Full,
@@ -83,6 +124,28 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl StoreError {
+    /// The code under which `docs/errors` explains it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoRoom { .. } => "ESC-0905",
+            Self::NotRestored { .. } => "ESC-0906",
+            Self::Replaced { .. } => "ESC-0907",
+            Self::HalfRestored { .. } => "ESC-0908",
+            Self::Locked { .. }
+            | Self::Superseded { .. }
+            | Self::Full
+            | Self::ReadOnly
+            | Self::Busy
+            | Self::Corrupt { .. }
+            | Self::TooNew { .. }
+            | Self::Refused { .. }
+            | Self::File { .. }
+            | Self::Disk(_)
+            | Self::Database(_) => "ESC-0902",
+        }
+    }
+
     /// What the person who sees this does next.
     #[must_use]
     pub fn next_step(&self) -> String {
@@ -97,6 +160,23 @@ impl StoreError {
             Self::Superseded { .. } => {
                 "stop this process: the newer one is in charge of all releases".into()
             }
+            Self::NotRestored { .. } => {
+                "find the other `esclusa serve` and stop one of the two; a folder that comes \
+                 from a copy is put back with `esclusa restore-state`"
+                    .into()
+            }
+            Self::Replaced { path } => format!(
+                "move the file back to {} if it was moved, and writing goes on; else stop this \
+                 process and restore a backup",
+                path.display()
+            ),
+            Self::HalfRestored { .. } => {
+                "run `esclusa restore-state` once more: it begins anew".into()
+            }
+            Self::NoRoom { needs, .. } => format!(
+                "free {needs} bytes on the disk of the data folder and start again, or start \
+                 the version that ran before: nothing was changed"
+            ),
             Self::Full => "free some space; running releases are held and can still be \
                            turned back, nothing acknowledged is lost"
                 .into(),

@@ -10,9 +10,12 @@
 //! what only SQLite knows stands in `sqlite.rs`. The crate reads no clock: times come
 //! from the caller. It does not know what events mean; folding them is `release`'s job.
 
+pub mod backup;
+mod copy;
 mod error;
 mod events;
 mod lock;
+mod restored;
 mod schema;
 mod segment;
 mod settings;
@@ -25,6 +28,7 @@ mod verify;
 
 pub use error::{AppendError, StoreError, TokenError};
 pub use events::{MAX_APPEND_EVENTS, MAX_PAYLOAD_BYTES, NewEvent};
+pub use restored::{Restored, Settled};
 pub use slices::{SliceGap, SlicesStored};
 pub use store::Store;
 pub use tokens::{Revocation, TokenRecord};

@@ -84,7 +84,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// The kinds a caller acts on, before the rest.
-fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+pub(crate) fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
     match source.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full,
         std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {

@@ -8,7 +8,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection as _, SqliteConnection, SqlitePool};
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -27,6 +28,10 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Readers beside the one writer; WAL lets them run without waiting for it.
 const READERS: u32 = 4;
 
+/// The index of the log lives in this process and not in a mapped file: a disk that turns
+/// read-only would end the process at its next read (SIGBUS). The files are ours alone.
+const OWN: &str = "unix-excl";
+
 /// What a commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
@@ -41,6 +46,46 @@ pub(crate) enum Durability {
 pub(crate) struct Database {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
+    place: Place,
+}
+
+/// The file that was opened, as its path led to it then.
+///
+/// It is only ever looked at from outside: to open and close it once more would give up
+/// the locks that SQLite holds on it.
+#[derive(Debug, Clone)]
+struct Place {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        let file = identity(path).ok_or_else(|| StoreError::Replaced {
+            path: path.to_owned(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Whether the path still leads to the file. What is written into another one, or
+    /// into one without a name, is lost when this process ends.
+    fn check(&self) -> Result<(), StoreError> {
+        if identity(&self.path) == Some(self.file) {
+            return Ok(());
+        }
+        Err(StoreError::Replaced {
+            path: self.path.clone(),
+        })
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// The only connection that writes; its order is the order of commits.
@@ -69,15 +114,23 @@ impl Writer {
 #[derive(Debug)]
 pub(crate) struct Transaction {
     writer: Option<OwnedMutexGuard<Writer>>,
+    place: Place,
 }
 
 impl Transaction {
-    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.commit_and(|| ()).await
+    }
+
+    /// Commits, and calls `then` before anybody else may write.
+    pub(crate) async fn commit_and(mut self, then: impl FnOnce()) -> Result<(), StoreError> {
+        self.place.check()?;
         if let Some(writer) = &mut self.writer {
             sqlx::query("COMMIT")
                 .execute(&mut writer.connection)
                 .await?;
             writer.in_transaction = false;
+            then();
         }
         Ok(())
     }
@@ -110,16 +163,56 @@ impl Drop for Transaction {
     }
 }
 
-/// Opens a database file that is only to be read, beside its owner or without one. What
-/// a crash left in the log beside the file is read too.
+/// Opens a database file that is only to be read: within its owner's process, or where
+/// nobody owns it. What a crash left in the log beside the file is read too.
 pub(crate) async fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(SqliteConnectOptions::new()
         .filename(path)
+        .vfs(OWN)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging()
         .read_only(true)
         .connect()
         .await?)
+}
+
+/// Opens a database file that nobody else uses, for a single change.
+pub(crate) async fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
+    Ok(SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+        .synchronous(SqliteSynchronous::Full)
+        .connect()
+        .await?)
+}
+
+/// Bytes that a copy of the database takes at most.
+pub(crate) async fn size(connection: &mut Connection) -> Result<u64, StoreError> {
+    let mut product = 1_u64;
+    for pragma in ["PRAGMA page_count", "PRAGMA page_size"] {
+        let value: i64 = sqlx::query_scalar(pragma)
+            .fetch_one(&mut *connection)
+            .await?;
+        product = product.saturating_mul(u64::try_from(value).unwrap_or(0));
+    }
+    Ok(product)
+}
+
+/// Writes what the database holds at this moment into `into`, which must be empty or not
+/// exist. The database may be in use, and may be one that is only read.
+pub(crate) async fn copy_into(connection: &mut Connection, into: &Path) -> Result<(), StoreError> {
+    let Some(text) = into.to_str() else {
+        return Err(StoreError::refused(format!(
+            "{} is not UTF-8, which the database asks of a file's name",
+            into.display()
+        )));
+    };
+    sqlx::query("VACUUM INTO $1")
+        .bind(text)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// What the database holds now, however it grows meanwhile.
@@ -133,10 +226,7 @@ impl Database {
     pub(crate) async fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
         let shared = SqliteConnectOptions::new()
             .filename(path)
-            // The index of the log lives in this process and not in a mapped file: a disk
-            // that turns read-only would end the process at its next read (SIGBUS). The
-            // files are ours alone meanwhile.
-            .vfs("unix-excl")
+            .vfs(OWN)
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         // Page layout and journal are the file's own; a reader may not set them.
@@ -163,13 +253,25 @@ impl Database {
                 in_transaction: false,
             })),
             readers,
+            place: Place::of(path)?,
         })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// Refuses when the file's path no longer leads to what was opened.
+    pub(crate) fn check_in_place(&self) -> Result<(), StoreError> {
+        self.place.check()
     }
 
     /// Begins a transaction that holds the write lock from its first statement on; a
     /// deferred one that upgrades would fail at once instead of waiting.
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
         let mut writer = self.turn().await?;
+        self.place.check()?;
         // Set before it is so: a caller may go away while the statement runs.
         writer.in_transaction = true;
         sqlx::query("BEGIN IMMEDIATE")
@@ -177,6 +279,7 @@ impl Database {
             .await?;
         Ok(Transaction {
             writer: Some(writer),
+            place: self.place.clone(),
         })
     }
 

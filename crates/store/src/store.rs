@@ -2,15 +2,20 @@
 
 use crate::StoreError;
 use crate::lock::{DataLock, create_private, sync_dir};
-use crate::schema;
+use crate::restored::HALF;
+use crate::schema::{self, Schema};
 use crate::sqlite::{Database, Durability, Transaction};
+use crate::verify::Verification;
 use esclusa_model::{Epoch, Timestamp};
 use sqlx::Row as _;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The event log's file in a data folder.
 pub(crate) const LOG_FILE: &str = "esclusa.db";
+/// The slices' file in a data folder.
+pub(crate) const SLICES_FILE: &str = "slices.db";
 
 /// An owned data folder. Clones share it; it is given free when the last one goes.
 #[derive(Debug, Clone)]
@@ -23,7 +28,12 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) log: Database,
     pub(crate) slices: Database,
-    epoch: Epoch,
+    /// Raised once at most, when a restored store finds that its proxies are ahead.
+    epoch: AtomicU64,
+    /// Copies that were made before schema steps.
+    kept: Vec<PathBuf>,
+    /// What the newest look at all chains found.
+    proved: Mutex<Option<Verification>>,
     lock: DataLock,
 }
 
@@ -33,34 +43,84 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Locked`] when another process owns it, [`StoreError::TooNew`] when
-    /// a newer esclusa wrote it, and whatever keeps the disk from being written.
+    /// a newer esclusa wrote it, [`StoreError::NoRoom`] when an older one did and there
+    /// is no room for a copy, [`StoreError::HalfRestored`] when a restore was
+    /// interrupted, and whatever keeps the disk from being written.
     pub async fn open(dir: &Path, now: Timestamp) -> Result<Self, StoreError> {
+        Self::open_as(dir, now, schema::PRESENT).await
+    }
+
+    pub(crate) async fn open_as(
+        dir: &Path,
+        now: Timestamp,
+        schema: Schema,
+    ) -> Result<Self, StoreError> {
         let lock = DataLock::take(dir)?;
+        if dir.join(HALF).exists() {
+            return Err(StoreError::HalfRestored {
+                dir: dir.to_owned(),
+            });
+        }
         let log_path = dir.join(LOG_FILE);
-        let slices_path = dir.join("slices.db");
+        let slices_path = dir.join(SLICES_FILE);
         create_private(&log_path)?;
         create_private(&slices_path)?;
         sync_dir(dir)?;
         let log = Database::open(&log_path, Durability::PowerCut).await?;
-        schema::migrate(&log, schema::LOG, now).await?;
+        let log_copy = schema::migrate(&log, schema.log, now, schema.room).await?;
         // The data plane writes its own copy without waiting for the disk either.
         let slices = Database::open(&slices_path, Durability::ProcessCrash).await?;
-        schema::migrate(&slices, schema::SLICES, now).await?;
+        let slices_copy = schema::migrate(&slices, schema.slices, now, schema.room).await?;
         let epoch = next_epoch(&log, now).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 log,
                 slices,
-                epoch,
+                epoch: AtomicU64::new(epoch.0),
+                kept: log_copy.into_iter().chain(slices_copy).collect(),
+                proved: Mutex::new(None),
                 lock,
             }),
         })
     }
 
-    /// The epoch that this opening got; higher than that of every opening before.
+    /// The epoch that this opening got, higher than that of every opening before; or the
+    /// one to which it was raised since.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.inner.epoch
+        Epoch(self.inner.epoch.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: Epoch) {
+        self.inner.epoch.store(epoch.0, Ordering::SeqCst);
+    }
+
+    /// Copies that this opening made of databases before it took a schema step on them.
+    #[must_use]
+    pub fn kept_copies(&self) -> &[PathBuf] {
+        &self.inner.kept
+    }
+
+    /// Refuses when a database file was removed, moved or replaced since it was opened.
+    /// Every write asks this itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`].
+    pub fn check_in_place(&self) -> Result<(), StoreError> {
+        self.inner.log.check_in_place()?;
+        self.inner.slices.check_in_place()
+    }
+
+    /// What the newest [`Store::verify`] found; nothing before the first has ended.
+    #[must_use]
+    pub fn last_verification(&self) -> Option<Verification> {
+        let proved = self.inner.proved.lock();
+        proved.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note_verification(&self, found: &Verification) {
+        let proved = self.inner.proved.lock();
+        *proved.unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
     }
 
     /// Closes the files and gives the folder free, when this is the last clone; else
@@ -80,13 +140,11 @@ impl Store {
             .fetch_one(&mut *tx)
             .await?;
         let current = unsigned(current, "the controller's epoch")?;
-        if current == self.inner.epoch.0 {
+        let ours = self.epoch().0;
+        if current == ours {
             Ok(tx)
         } else {
-            Err(StoreError::Superseded {
-                ours: self.inner.epoch.0,
-                current,
-            })
+            Err(StoreError::Superseded { ours, current })
         }
     }
 }
@@ -172,34 +230,147 @@ mod tests {
             number: 1,
             sql: "create table other (a text)",
         }];
-        let refused = schema::migrate(&store.inner.log, &edited, Timestamp(1)).await;
+        let room = schema::PRESENT.room;
+        let refused = schema::migrate(&store.inner.log, &edited, Timestamp(1), room).await;
         assert!(
             matches!(refused, Err(StoreError::Corrupt { .. })),
             "{refused:?}"
         );
     }
 
-    /// Later steps are applied to old data, once.
-    #[tokio::test]
-    async fn later_steps_are_applied_forward() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let store = Store::open(dir.path(), Timestamp(1)).await.expect("opens");
-        let steps = [
+    const SECOND: Schema = Schema {
+        log: &[
             schema::LOG[0],
             schema::Step {
                 number: 2,
                 sql: "create table later (a text); insert into later values ('x')",
             },
-        ];
-        for _ in 0..2 {
-            schema::migrate(&store.inner.log, &steps, Timestamp(2))
-                .await
-                .expect("applied");
+        ],
+        ..schema::PRESENT
+    };
+
+    /// What a reader of the file at `path` finds.
+    async fn ask(path: &Path, sql: &'static str) -> Result<i64, StoreError> {
+        let mut connection = crate::sqlite::open_to_read(path).await?;
+        Ok(sqlx::query_scalar(sql).fetch_one(&mut connection).await?)
+    }
+
+    async fn one_event(dir: &Path) {
+        let store = Store::open(dir, Timestamp(1)).await.expect("opens");
+        let stream = StreamId::new("s").expect("valid");
+        let appended = store.append(&stream, 0, Timestamp(1), &[event(10)]).await;
+        appended.expect("appended");
+        assert_eq!(store.kept_copies(), <[PathBuf; 0]>::default());
+        store.close().await;
+    }
+
+    // Later steps are applied to old data, once, and the data before them is kept.
+    #[tokio::test]
+    async fn before_a_later_step_the_database_is_copied() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a folder");
+        one_event(dir.path()).await;
+        // What a copy that was cut off leaves behind is no obstacle.
+        let copy = dir.path().join("esclusa.db.before-step-2");
+        let partial = dir.path().join("esclusa.db.before-step-2.partial");
+        std::fs::write(&partial, "half").expect("written");
+        for round in 0..2 {
+            let store = Store::open_as(dir.path(), Timestamp(2), SECOND).await;
+            let store = store.expect("migrated");
+            let kept = if round == 0 {
+                vec![copy.clone()]
+            } else {
+                Vec::new()
+            };
+            assert_eq!(store.kept_copies(), kept);
+            store.close().await;
         }
-        let rows: i64 = sqlx::query_scalar("select count(*) from later")
-            .fetch_one(store.inner.log.readers())
-            .await
-            .expect("read");
-        assert_eq!(rows, 1);
+        let log = dir.path().join(LOG_FILE);
+        assert_eq!(
+            ask(&log, "select count(*) from later").await.expect("read"),
+            1
+        );
+        assert!(!partial.exists());
+        let mode = std::fs::metadata(&copy).expect("kept").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let tables = "select count(*) from sqlite_master where name = 'later'";
+        assert_eq!(ask(&copy, tables).await.expect("read"), 0);
+        // The version that ran before starts on the copy, with all that was recorded.
+        let before = dir.path().join("before");
+        std::fs::create_dir(&before).expect("a folder");
+        std::fs::rename(&copy, before.join(LOG_FILE)).expect("moved");
+        let old = Store::open(&before, Timestamp(3)).await.expect("opens");
+        let found = old.verify().await.expect("verified");
+        assert_eq!((found.events, found.broken), (1, Vec::new()));
+    }
+
+    // Without room for the copy nothing is changed, and the next step is said.
+    #[tokio::test]
+    async fn without_room_for_a_copy_no_step_is_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        one_event(dir.path()).await;
+        let cramped = Schema {
+            room: |_| Ok(2_000),
+            ..SECOND
+        };
+        let refused = Store::open_as(dir.path(), Timestamp(2), cramped).await;
+        let refused = refused.expect_err("no room");
+        assert!(
+            matches!(&refused, StoreError::NoRoom { step: 2, free: 2_000, needs, .. } if *needs > 2_000),
+            "{refused:?}"
+        );
+        assert_eq!(refused.code(), "ESC-0905");
+        assert!(
+            refused.next_step().contains("free"),
+            "{}",
+            refused.next_step()
+        );
+        assert!(!dir.path().join("esclusa.db.before-step-2").exists());
+        let log = dir.path().join(LOG_FILE);
+        assert!(ask(&log, "select count(*) from later").await.is_err());
+        // The version before still runs on it.
+        let old = Store::open(dir.path(), Timestamp(3)).await.expect("opens");
+        assert_eq!(old.verify().await.expect("verified").events, 1);
+    }
+
+    // The disk that fills up while the copy is written.
+    #[tokio::test]
+    async fn a_copy_onto_a_full_disk_is_told_apart() {
+        let dir = tempfile::tempdir().expect("a folder");
+        one_event(dir.path()).await;
+        let log = dir.path().join(LOG_FILE);
+        let mut connection = crate::sqlite::open_to_read(&log).await.expect("opens");
+        let full = crate::sqlite::copy_into(&mut connection, Path::new("/dev/full")).await;
+        assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+    }
+
+    // A folder that is not writable any more: the copy fails, and so does the step.
+    #[tokio::test]
+    async fn a_copy_that_cannot_be_named_keeps_the_step_from_being_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        one_event(dir.path()).await;
+        std::fs::create_dir(dir.path().join("esclusa.db.before-step-2")).expect("in the way");
+        let refused = Store::open_as(dir.path(), Timestamp(2), SECOND).await;
+        assert!(
+            matches!(&refused, Err(StoreError::File { .. })),
+            "{refused:?}"
+        );
+        let log = dir.path().join(LOG_FILE);
+        assert!(ask(&log, "select count(*) from later").await.is_err());
+    }
+
+    /// What stands at the file's path is looked at before each write and each commit.
+    #[tokio::test]
+    async fn a_file_that_goes_away_during_a_write_takes_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path(), Timestamp(1)).await.expect("opens");
+        let tx = store.begin().await.expect("begun");
+        let (log, aside) = (dir.path().join(LOG_FILE), dir.path().join("aside"));
+        std::fs::rename(&log, &aside).expect("moved");
+        let refused = tx.commit().await;
+        assert!(
+            matches!(&refused, Err(StoreError::Replaced { path }) if *path == log),
+            "{refused:?}"
+        );
     }
 }

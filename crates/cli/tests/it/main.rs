@@ -34,6 +34,7 @@ mod singletons;
 mod survival;
 mod torture;
 mod units;
+mod vault;
 mod world;
 
 use std::path::Path;

@@ -7,6 +7,7 @@
 
 mod answer;
 mod audit;
+mod backup;
 mod commands;
 mod count;
 mod door;
@@ -31,6 +32,7 @@ mod tests;
 /// The bodies of requests and answers, for programs that speak to the server.
 pub mod body {
     pub use super::audit::{AuditView, DamageView};
+    pub use super::backup::{BackUpState, BackedUp};
     pub use super::commands::{Asked, Reason, SignOffRequest};
     pub use super::events::EventView;
     pub use super::plans::{CheckPlan, CheckedPlan};

@@ -2,12 +2,14 @@
 
 use super::ApiState;
 use crate::error::ApiError;
+use crate::proof::NAMED;
 use crate::view::ServiceView;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use esclusa_model::CheckStatus;
+use esclusa_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use utoipa::ToSchema;
@@ -19,6 +21,14 @@ pub(super) struct Ready {
     pub ready: bool,
     /// `pass` or `fail`.
     pub store: String,
+    /// Why the store fails, with the next step.
+    pub store_trouble: Option<String>,
+    /// Whether the record is what was written: `pass`, `fail`, or `unknown` until all
+    /// chains have been looked at. This alone makes nobody unready: a release must go
+    /// back over a damaged record too.
+    pub audit: String,
+    /// The first misfits of the record, where it does not fit.
+    pub audit_broken: Vec<String>,
     /// `pass`, `fail`, or `unknown` before the first answer. Users are served without
     /// the control plane and the other way round, so this alone makes nobody unready.
     pub proxy: String,
@@ -51,13 +61,11 @@ pub(super) async fn health() -> &'static str {
     responses((status = 200, body = Ready), (status = 503, body = Ready))
 )]
 pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
-    let store = state
-        .app
-        .shared
-        .store
-        .setting::<serde_json::Value>("ready")
-        .await
-        .is_ok();
+    let (store, store_trouble) = match answers(&state.app.shared.store).await {
+        Ok(()) => (true, None),
+        Err(error) => (false, Some(format!("{error}; {}", error.next_step()))),
+    };
+    let (audit, audit_broken) = audit(&state.app.shared.store);
     let contact = state.app.shared.dataplane.contact().borrow().clone();
     let trouble = contact.care.trouble.or(contact.trouble);
     let proxy = match (&trouble, &contact.status) {
@@ -79,6 +87,9 @@ pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
     let body = Ready {
         ready: store,
         store: word.to_string(),
+        store_trouble,
+        audit: audit.to_string(),
+        audit_broken,
         proxy: proxy.to_string(),
         proxy_pid: contact.care.pid,
         proxy_kept_by: contact.care.kept_by.as_str().to_owned(),
@@ -157,6 +168,13 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         "How often the proxy was started again.",
         care.restarts as usize,
     );
+    let (word, _) = audit(&state.app.shared.store);
+    gauge(
+        &mut out,
+        "esclusa_audit_broken",
+        "Whether the record was found changed or damaged.",
+        usize::from(word == CheckStatus::Fail),
+    );
     let help = "Whether the proxy's metrics follow.";
     gauge(
         &mut out,
@@ -175,6 +193,24 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         )],
         out,
     )
+}
+
+/// Whether the store can be read, and its files are those that were opened.
+async fn answers(store: &Store) -> Result<(), StoreError> {
+    store.check_in_place()?;
+    store.setting::<serde_json::Value>("ready").await.map(drop)
+}
+
+/// What the newest look at the record found.
+fn audit(store: &Store) -> (CheckStatus, Vec<String>) {
+    match store.last_verification() {
+        None => (CheckStatus::Unknown, Vec::new()),
+        Some(found) if found.broken.is_empty() => (CheckStatus::Pass, Vec::new()),
+        Some(found) => {
+            let first = found.broken.iter().take(NAMED);
+            (CheckStatus::Fail, first.map(ToString::to_string).collect())
+        }
+    }
 }
 
 fn down(services: &[ServiceView]) -> usize {

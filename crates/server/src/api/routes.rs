@@ -1,7 +1,7 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, commands, events, kill, openapi, page, plans, probes};
+use super::{backup, ApiState, audit, commands, events, kill, openapi, page, plans, probes};
 use super::{releases, reports, scopes, services, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
@@ -47,6 +47,7 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::verify));
     let streams = OpenApiRouter::new()
+        .routes(routes!(backup::make_one))
         .routes(routes!(stream::services))
         .routes(routes!(stream::release));
     (quick, streams)

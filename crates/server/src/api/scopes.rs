@@ -50,6 +50,7 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("post", "/api/v1/tokens", ADMIN),
     ("delete", "/api/v1/tokens/{name}", ADMIN),
     ("get", "/api/v1/audit/verify", VIEW),
+    ("post", "/api/v1/state/backup", ADMIN),
 ];
 
 /// What an endpoint asks of its caller; none for one that is not in the table.

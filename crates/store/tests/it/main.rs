@@ -5,9 +5,12 @@
     reason = "a test ends where what it needs is missing"
 )]
 
+mod backup;
 mod crash;
 mod events;
+mod golden;
 mod owner;
 mod slices;
 mod tokens;
+mod vault;
 mod world;
