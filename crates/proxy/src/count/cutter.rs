@@ -374,7 +374,7 @@ mod tests {
         Cutter {
             shared: Shared::new(Limits::default()),
             shards: vec![Arc::default(), Arc::default()],
-            store: Arc::new(SliceStore::new(boot, 100, Vec::new(), 0)),
+            store: Arc::new(SliceStore::new(boot, 10_000, Vec::new(), 0)),
             journal: Arc::new(journal),
             totals: Arc::default(),
             started: Instant::now(),
