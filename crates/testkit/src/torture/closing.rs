@@ -4,7 +4,7 @@
 use super::agreement::{compare, settled};
 use super::counts::{Account, Counted, Excuses, Seen, reconcile};
 use super::release::{Ran, Run};
-use super::script::{Kind, Whose};
+use super::script::Whose;
 use super::told::Told;
 use super::watcher::now_us;
 use super::world::{Blow, LONG};
@@ -18,11 +18,8 @@ impl Run<'_> {
         self.quiet().await;
         let text = |key: &str| last[key].as_str().unwrap_or_default().to_owned();
         let outcome = text("outcome");
-        if !self
-            .job
-            .script
-            .may_end(&outcome, &self.granted, self.returned_by_proxy)
-        {
+        let (script, stable) = (&self.job.script, self.job.standing.kind);
+        if !script.may_end(&outcome, stable, &self.granted, self.returned_by_proxy) {
             let reason = text("reason");
             self.wrong
                 .push(format!("{outcome:?} is the wrong end: {reason}"));
@@ -66,10 +63,15 @@ impl Run<'_> {
             Whose::Stable => stable.clone(),
             Whose::Canary => canary.clone(),
         };
-        let failing = match self.job.script.kind {
-            Kind::Failing { .. } => vec![canary.clone()],
-            _ => Vec::new(),
-        };
+        let kinds = [
+            (self.job.standing.kind, &stable),
+            (self.job.script.kind, &canary),
+        ];
+        let failing = kinds
+            .into_iter()
+            .filter(|(kind, _)| kind.fails())
+            .map(|(_, version)| version.clone())
+            .collect();
         let kills = blows.iter().filter(|blow| blow.killed_proxy);
         Excuses {
             failing,
