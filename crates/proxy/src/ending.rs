@@ -2,7 +2,7 @@
 //! understand, within a bound.
 
 use crate::control::state::Control;
-use crate::count::cutter::{Cutter, since_epoch};
+use crate::count::cutter::Cutter;
 use crate::count::journal::Journal;
 use crate::running::told;
 use crate::worker::{Phase, Shared, WorkerHandle};
@@ -144,7 +144,7 @@ impl Ending {
         if joined.await.is_err() {
             tracing::error!("the workers could not be waited for");
         }
-        cutter.cut(i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX));
+        cutter.cut_everything();
         control.finish().await;
         journal.finish();
     }

@@ -87,7 +87,7 @@ impl Running {
                 std::mem::take(&mut place.inherited),
             ),
         }));
-        let live = left.live || place.predecessor.is_some();
+        store.expect_others(left.live || place.predecessor.is_some());
         let cutter = Arc::new(Cutter {
             shared,
             shards: workers.iter().map(|w| Arc::clone(&w.shard)).collect(),
@@ -95,7 +95,8 @@ impl Running {
             journal: Arc::clone(&journal),
             totals,
             started,
-            others: Others::new(left.reader, Arc::clone(&control.followers), live),
+            others: Others::new(left.reader, Arc::clone(&control.followers)),
+            in_hand: Mutex::default(),
         });
         let ending = Ending {
             control: Arc::clone(&control),
@@ -203,7 +204,7 @@ impl Running {
                     // Not ours any more; who speaks to us there is sent on by what still runs.
                     in_charge.drain(..).for_each(|task| task.abort());
                     sockets.clear();
-                    ending.cutter.others.leave();
+                    ending.cutter.leave_others();
                     tasks.push(follow(stream, &control, &folder));
                     if draining.is_none() {
                         let drain = ending.drain_shared(hand_over_drain, asked.clone());

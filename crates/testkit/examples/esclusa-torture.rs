@@ -5,7 +5,7 @@
 //! release after the other, each with one `kill -9` of the control plane. Exit code 1
 //! when anything did not end as it must; the folder to look into is then named.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use esclusa_testkit::process;
 use esclusa_testkit::torture::{
     Harms, Killed, Pace, Plan, ProxyHarm, Ran, Session, Verdict, run_kills, torture,
@@ -18,6 +18,17 @@ use std::time::{Duration, Instant};
 
 /// The goal for the time from the control plane's death to its next answer.
 const RECOVERY_GOAL_MS: u64 = 1_000;
+
+/// The hardest that may be done to the proxy in a storm.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Hardest {
+    /// It is halted for less than a second.
+    Halt,
+    /// It is killed too.
+    Kill,
+    /// It is also asked to end.
+    Restart,
+}
 
 /// Releases that must end right whatever is killed.
 #[derive(Debug, Parser)]
@@ -41,6 +52,9 @@ struct Args {
     /// Least watch of each stage, seconds.
     #[arg(long, default_value_t = 4.0)]
     stage: f64,
+    /// The hardest that may be done to the proxy in a storm.
+    #[arg(long, value_enum, default_value_t = Hardest::Kill)]
+    proxy: Hardest,
     /// What everything left to chance depends on; drawn from the clock unless given.
     #[arg(long)]
     seed: Option<u64>,
@@ -69,7 +83,10 @@ impl Args {
         let what = if self.kill_serve {
             format!("--kill-serve --runs {}", self.runs)
         } else {
-            format!("--releases {} --services {}", self.releases, self.services)
+            let proxy = self.proxy.to_possible_value();
+            let proxy = proxy.as_ref().map_or("kill", |value| value.get_name());
+            let (releases, services) = (self.releases, self.services);
+            format!("--releases {releases} --services {services} --proxy {proxy}")
         };
         format!(
             "cargo xtask torture {what} --rate {} --stage {} --seed {seed}",
@@ -223,7 +240,11 @@ async fn storm(args: &Args, esclusa: &Path, seed: u64) -> Result<Outcome, Box<dy
         services: args.services,
         pace: args.pace(),
         harms: Harms::All,
-        proxy: ProxyHarm::Kill,
+        proxy: match args.proxy {
+            Hardest::Halt => ProxyHarm::Halt,
+            Hardest::Kill => ProxyHarm::Kill,
+            Hardest::Restart => ProxyHarm::Restart,
+        },
         pause_ms: (3_000, 9_000),
     };
     let (quiet, mut done) = (args.json, 0);

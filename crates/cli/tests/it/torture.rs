@@ -1,9 +1,9 @@
-//! Releases of real processes under real load while their control plane is killed: a part
-//! of the program that `make torture` runs for an hour. What is asked is how each ends and
-//! whether every request is accounted for, never how fast anything was.
+//! A few releases of real processes under real load while everything around them is
+//! killed: the same program that `make torture` runs for an hour. What is asked is how
+//! each ends and whether every request is accounted for, never how fast anything was.
 
 use crate::world::esclusa;
-use esclusa_testkit::torture::{Pace, run_kills};
+use esclusa_testkit::torture::{Harms, Pace, Plan, ProxyHarm, run_kills, torture};
 use std::time::Duration;
 
 /// A developer build on a busy machine: less load, the same stages.
@@ -38,4 +38,31 @@ async fn kill_serve_three_times() {
         assert!(ran.read_backs.0 >= 5, "{:?}", ran.read_backs);
         assert!(killed.recovery.heartbeat_ms.is_some());
     }
+}
+
+// RBK-10..12, RBK-14, TRF-07..10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_releases_in_a_storm() {
+    let plan = Plan {
+        seed: 11,
+        releases: 10,
+        services: 3,
+        pace: pace(25.0),
+        harms: Harms::All,
+        proxy: ProxyHarm::Kill,
+        pause_ms: (3_000, 9_000),
+    };
+    let session = torture(esclusa(), &plan, |ran| {
+        println!("{}", serde_json::to_string(ran).unwrap_or_default());
+    })
+    .await
+    .unwrap();
+    let kept = &session.verdict.kept;
+    assert_eq!(session.verdict.trouble, Vec::<String>::new(), "{kept:?}");
+    assert_eq!(session.ran.len(), 10);
+    for ran in &session.ran {
+        let planned = &ran.planned;
+        assert_eq!(ran.wrong, Vec::<String>::new(), "{planned}; {kept:?}");
+    }
+    assert!(!session.blows.is_empty());
 }

@@ -84,6 +84,17 @@ fn gauges(text: &mut String, control: &Control, status: &ProxyStatus) {
             "Open client connections.",
             control.shared.connections.load(Ordering::Relaxed) as u64,
         ),
+        // Read in this order: when none waits, all that were finished are told.
+        (
+            "esclusa_proxy_slices_finished",
+            "Number of the newest finished slice of this start.",
+            status.last_sequence,
+        ),
+        (
+            "esclusa_proxy_slices_expected",
+            "Whether earlier processes may still add slices.",
+            u64::from(control.store.expects_others()),
+        ),
         (
             "esclusa_proxy_slices_waiting",
             "Slices that are not acknowledged.",

@@ -1,11 +1,12 @@
-//! One worker's counts of the running second, and the requests that wait.
+//! One worker's counts by second, and the requests that wait.
 //!
-//! Only its worker and the once-a-second cutter lock a shard, so the lock is free
+//! A request is counted in the second in which it ended, however late the cutter comes:
+//! a machine that is busy moves no request to another second. Only its worker and the once-a-second cutter lock a shard, so the lock is free
 //! nearly always. Counts are kept under numbers; names are looked up when a slice is cut.
 
 use crate::registry::Key;
 use esclusa_judge::{EventClass, Histogram};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -76,7 +77,9 @@ struct Waiting {
 
 #[derive(Debug, Default)]
 struct Inner {
-    counts: Counts,
+    /// By the second's start on the wall clock: the running one, and those before it
+    /// that nobody has cut yet.
+    seconds: BTreeMap<i64, Counts>,
     waiting: Vec<Option<Waiting>>,
     free: Vec<usize>,
 }
@@ -139,11 +142,12 @@ impl Shard {
         }
     }
 
-    /// Counts a finished request.
-    pub(crate) fn finish(&self, done: Finished) {
+    /// Counts a request that finished in this second.
+    pub(crate) fn finish(&self, second: i64, done: Finished) {
         let failed = done.class.is_some_and(EventClass::is_failure);
         let mut inner = self.inner();
-        let tally = inner.counts.cells.entry(done.key).or_default();
+        let counts = inner.seconds.entry(second).or_default();
+        let tally = counts.cells.entry(done.key).or_default();
         tally.requests += 1;
         if let Some(class) = done.class {
             *tally.events.entry(class).or_default() += 1;
@@ -162,24 +166,29 @@ impl Shard {
         }
     }
 
-    /// Counts a fault of the client.
-    pub(crate) fn client_fault(&self, service: Option<Key>) {
+    /// Counts a fault of the client in this second.
+    pub(crate) fn client_fault(&self, second: i64, service: Option<Key>) {
         let mut inner = self.inner();
-        inner.faults(service).client += 1;
+        inner.faults(second, service).client += 1;
     }
 
-    /// Counts a fault of the proxy.
-    pub(crate) fn proxy_fault(&self, service: Option<Key>) {
+    /// Counts a fault of the proxy in this second.
+    pub(crate) fn proxy_fault(&self, second: i64, service: Option<Key>) {
         let mut inner = self.inner();
-        inner.faults(service).proxy += 1;
+        inner.faults(second, service).proxy += 1;
     }
 
-    /// Takes the second's counts, with the ages of what still waits at `now`.
-    pub(crate) fn cut(&self, now: Instant) -> Counts {
+    /// The seconds in which anything was counted and that nobody has cut.
+    pub(crate) fn seconds(&self) -> BTreeSet<i64> {
+        self.inner().seconds.keys().copied().collect()
+    }
+
+    /// Takes a second's counts, with the ages of what waits at its end, `at`.
+    pub(crate) fn cut(&self, second: i64, at: Instant) -> Counts {
         let mut inner = self.inner();
-        let mut counts = std::mem::take(&mut inner.counts);
-        for waiting in inner.waiting.iter().flatten() {
-            let age = now.saturating_duration_since(waiting.since).as_micros();
+        let mut counts = inner.seconds.remove(&second).unwrap_or_default();
+        for waiting in inner.waiting.iter().flatten().filter(|w| w.since <= at) {
+            let age = at.saturating_duration_since(waiting.since).as_micros();
             let tally = counts.cells.entry(waiting.key).or_default();
             tally.pending.record(u64::try_from(age).unwrap_or(u64::MAX));
         }
@@ -188,10 +197,11 @@ impl Shard {
 }
 
 impl Inner {
-    fn faults(&mut self, service: Option<Key>) -> &mut Faults {
+    fn faults(&mut self, second: i64, service: Option<Key>) -> &mut Faults {
+        let counts = self.seconds.entry(second).or_default();
         match service {
-            Some(service) => self.counts.faults.entry(service).or_default(),
-            None => &mut self.counts.unrouted,
+            Some(service) => counts.faults.entry(service).or_default(),
+            None => &mut counts.unrouted,
         }
     }
 }
@@ -218,7 +228,7 @@ mod tests {
         let slot = shard.wait(key(), start);
         let later = start + std::time::Duration::from_secs(3);
         for _ in 0..2 {
-            let counts = shard.cut(later);
+            let counts = shard.cut(1, later);
             let tally = &counts.cells[&key()];
             assert_eq!((tally.requests, tally.pending.total()), (0, 1));
             assert_eq!(tally.pending.at_or_above(2_000_000), 1);
@@ -231,18 +241,23 @@ mod tests {
             latency_us: 5,
             unit: Some(9),
         };
-        shard.finish(done);
-        shard.finish(Finished {
+        shard.finish(2, done);
+        let good = Finished {
             class: None,
             ..done
-        });
-        let counts = shard.cut(later);
+        };
+        shard.finish(2, good);
+        shard.finish(3, good);
+        let counts = shard.cut(2, later);
         let tally = &counts.cells[&key()];
         assert_eq!(
             (tally.requests, tally.latency.total(), tally.units[&9]),
             (2, 1, (2, 1))
         );
-        assert!(shard.cut(later).cells.is_empty());
+        assert!(shard.cut(2, later).cells.is_empty());
+        // The next second has its own.
+        assert_eq!(shard.seconds(), BTreeSet::from([3]));
+        assert_eq!(shard.cut(3, later).cells[&key()].requests, 1);
         // A freed place is used again, once.
         assert_eq!(shard.wait(key(), start), slot);
         assert_ne!(shard.wait(key(), start), slot);

@@ -4,6 +4,7 @@ use esclusa_judge::Slice;
 use esclusa_model::BootId;
 use esclusa_wire::{SliceAck, StampedSlice};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub(crate) struct SliceStore {
     keep_seconds: i64,
     inner: Mutex<Inner>,
     arrived: watch::Sender<u64>,
+    /// Whether other lives of this proxy may still add to it.
+    expects: AtomicBool,
 }
 
 impl SliceStore {
@@ -44,6 +47,7 @@ impl SliceStore {
                 lost,
             }),
             arrived: watch::Sender::new(0),
+            expects: AtomicBool::new(false),
         }
     }
 
@@ -128,6 +132,17 @@ impl SliceStore {
 
     pub(crate) fn last_sequence(&self) -> u64 {
         self.inner().last_sequence
+    }
+
+    /// Whether other lives of this proxy may still add slices. While they may, an empty
+    /// queue does not mean that everything was told.
+    pub(crate) fn expects_others(&self) -> bool {
+        self.expects.load(Ordering::Acquire)
+    }
+
+    /// Says whether others may still add slices.
+    pub(crate) fn expect_others(&self, may: bool) {
+        self.expects.store(may, Ordering::Release);
     }
 
     /// Slices lost for good.

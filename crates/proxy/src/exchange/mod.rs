@@ -10,6 +10,7 @@ mod tunnel;
 mod validate;
 mod websocket;
 
+use crate::count::cutter::this_second;
 use crate::count::shard::CellKey;
 use crate::inbound::framing::Verdict;
 use crate::inbound::io::ConnState;
@@ -263,16 +264,15 @@ fn admit(
     let asked = validate::validate(parts, verdict, worker.shared.limits.max_headers).map_err(
         |refused| {
             // It does not say reliably whose it is.
-            worker
-                .shard
-                .client_fault(table.only(connection.listener).map(|service| service.key));
+            let service = table.only(connection.listener).map(|service| service.key);
+            worker.shard.client_fault(this_second(), service);
             Box::new(Reply::refused(refused))
         },
     )?;
     match table.find(connection.listener, &asked.host, parts.uri.path()) {
         Some(service) => Ok((Arc::clone(service), asked)),
         None => {
-            worker.shard.proxy_fault(None);
+            worker.shard.proxy_fault(this_second(), None);
             Err(Box::new(Reply::no_service()))
         }
     }

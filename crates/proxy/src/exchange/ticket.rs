@@ -4,6 +4,7 @@
 //! client went away, so nothing can leave the proxy uncounted.
 
 use super::body::Upload;
+use crate::count::cutter::this_second;
 use crate::count::shard::{CellKey, Finished, Shard};
 use crate::registry::{Key, VersionLoad};
 use crate::table::Target;
@@ -132,14 +133,16 @@ impl Ticket {
     /// The client broke its request; no version is charged.
     pub(crate) fn client_fault(&mut self) {
         self.shard.waited(self.slot);
-        self.shard.client_fault(Some(self.key.service));
+        self.shard
+            .client_fault(this_second(), Some(self.key.service));
         self.phase = Phase::Closed;
     }
 
     /// The proxy gave the request up; no version is charged.
     pub(crate) fn proxy_fault(&mut self) {
         self.shard.waited(self.slot);
-        self.shard.proxy_fault(Some(self.key.service));
+        self.shard
+            .proxy_fault(this_second(), Some(self.key.service));
         self.phase = Phase::Closed;
     }
 
@@ -168,12 +171,13 @@ impl Drop for Ticket {
         }
         if self.phase == Phase::Answered {
             let (class, latency_us, unit) = (self.class, self.latency_us, self.unit);
-            self.shard.finish(Finished {
+            let done = Finished {
                 key: self.key,
                 class,
                 latency_us,
                 unit,
-            });
+            };
+            self.shard.finish(this_second(), done);
         }
         self.leave_instance();
         self.version.in_flight.fetch_sub(1, Ordering::Relaxed);

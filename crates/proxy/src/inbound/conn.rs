@@ -1,6 +1,7 @@
 //! One client connection: which protocol it speaks, and how long it may take.
 
 use super::io::{ClientIo, Clock, ConnState};
+use crate::count::cutter::this_second;
 use crate::exchange::{Connection, Protocol, handle};
 use crate::worker::{Phase, Worker};
 use bytes::BytesMut;
@@ -94,9 +95,8 @@ async fn http_1(
         tracing::debug!(%error, "a client's connection ended badly");
         if error.is_parse() {
             let table = worker.shared.table.load();
-            worker
-                .shard
-                .client_fault(table.only(listener).map(|service| service.key));
+            let service = table.only(listener).map(|service| service.key);
+            worker.shard.client_fault(this_second(), service);
         }
     }
 }

@@ -4,17 +4,13 @@
 use super::agreement::{compare, settled};
 use super::counts::{Account, Counted, Excuses, Seen, reconcile};
 use super::release::{Ran, Run};
-use super::script::{Kind, Whose};
+use super::script::Whose;
+use super::told::Told;
 use super::watcher::now_us;
 use super::world::{Blow, LONG};
 use crate::wait_until;
 use serde_json::Value;
-use std::time::{Duration, Instant};
-
-/// Longest wait for the last slices of a release.
-const BOOKS: Duration = Duration::from_secs(60);
-/// For so long the counts must stay as they are before a loss is believed.
-const SETTLED: Duration = Duration::from_millis(2_500);
+use std::time::Duration;
 
 impl Run<'_> {
     /// Compares everything that is known of the release.
@@ -22,22 +18,21 @@ impl Run<'_> {
         self.quiet().await;
         let text = |key: &str| last[key].as_str().unwrap_or_default().to_owned();
         let outcome = text("outcome");
-        if !self
-            .job
-            .script
-            .may_end(&outcome, &self.granted, self.returned_by_proxy)
-        {
+        let (script, stable) = (&self.job.script, self.job.standing.kind);
+        if !script.may_end(&outcome, stable, &self.granted, self.returned_by_proxy) {
             let reason = text("reason");
             self.wrong
                 .push(format!("{outcome:?} is the wrong end: {reason}"));
         }
-        let until_ms = now_us() / 1_000;
-        let blows = self.world.blows(self.asked_at_us / 1_000, until_ms);
         let seen = self
             .traffic
             .as_ref()
             .map(|traffic| Seen::of(&traffic.report()))
             .unwrap_or_default();
+        self.all_is_told().await;
+        // A proxy that is killed later had nothing left to lose.
+        let until_ms = now_us() / 1_000;
+        let blows = self.world.blows(self.asked_at_us / 1_000, until_ms);
         let (counted, account) = self.books(&seen, &blows).await;
         self.wrong.extend(account.unexplained.clone());
         let read_backs = self.stories().await;
@@ -68,55 +63,62 @@ impl Run<'_> {
             Whose::Stable => stable.clone(),
             Whose::Canary => canary.clone(),
         };
-        let failing = match self.job.script.kind {
-            Kind::Failing { .. } => vec![canary.clone()],
-            _ => Vec::new(),
-        };
+        let kinds = [
+            (self.job.standing.kind, &stable),
+            (self.job.script.kind, &canary),
+        ];
+        let failing = kinds
+            .into_iter()
+            .filter(|(kind, _)| kind.fails())
+            .map(|(_, version)| version.clone())
+            .collect();
         let kills = blows.iter().filter(|blow| blow.killed_proxy);
         Excuses {
             failing,
             killed: self.killed.iter().map(name).collect(),
             proxy_kills: kills
-                .filter_map(|blow| Some(self.traffic.as_ref()?.at_risk(blow.at_ms)))
+                .filter_map(|blow| {
+                    let cut_us = self.world.watcher.before_last_cut(blow.at_ms * 1_000);
+                    let traffic = self.traffic.as_ref()?;
+                    Some(traffic.at_risk(blow.at_ms, cut_us.map(|cut| cut / 1_000)))
+                })
                 .collect(),
         }
     }
 
-    /// The report once all slices are in: at once where all adds up, else when nothing
-    /// comes any more.
-    async fn books(&self, seen: &Seen, blows: &[Blow]) -> (Option<Counted>, Account) {
-        let excuses = self.excuses(blows);
-        let path = format!("/api/v1/releases/{}/report", self.release);
-        let mut newest: Option<(Counted, Instant)> = None;
-        let closed = wait_until("the last slices", BOOKS, async || {
-            let (status, report) = self.world.control.get(&path).await?;
-            let counted = Counted::of_report(&report).filter(|_| status == 200);
-            // Nobody came, so nothing was counted.
-            let counted = counted.or_else(|| (seen.sent == 0).then(Counted::default))?;
-            let since = match &newest {
-                Some((known, since)) if *known == counted => *since,
-                _ => Instant::now(),
-            };
-            newest = Some((counted.clone(), since));
-            let account = reconcile(seen, &counted, &excuses);
-            let settled = excuses.proxy_kills.is_empty() || since.elapsed() >= SETTLED;
-            (account.is_clean() && settled).then_some((counted, account))
+    /// Waits until the proxy has nothing left to tell of this release.
+    async fn all_is_told(&mut self) {
+        let mut told = Told::default();
+        let told = wait_until("a proxy that has told all it counted", LONG, async || {
+            let look = self.world.watcher.look().await?;
+            told.look(&look.telling).then_some(())
         });
-        match closed.await {
-            Ok((counted, account)) => (Some(counted), account),
-            Err(_) => {
-                let counted = newest.map(|(counted, _)| counted);
-                let mut account = match &counted {
-                    Some(counted) => reconcile(seen, counted, &excuses),
-                    None => Account::default(),
-                };
-                if counted.is_none() {
-                    let said = "the report does not say what was counted";
-                    account.unexplained.push(said.into());
-                }
-                (counted, account)
-            }
+        if let Err(error) = told.await {
+            self.wrong.push(error.to_string());
         }
+    }
+
+    /// What the report says now that all is told: nothing more comes.
+    async fn books(&self, seen: &Seen, blows: &[Blow]) -> (Option<Counted>, Account) {
+        let path = format!("/api/v1/releases/{}/report", self.release);
+        let report = wait_until("the report", LONG, async || {
+            let (status, report) = self.world.control.get(&path).await?;
+            (status == 200).then_some(report)
+        });
+        let report = report.await.unwrap_or(Value::Null);
+        // Nobody came, so nothing was counted.
+        let nothing = || (seen.sent == 0).then(Counted::default);
+        let Some(counted) = Counted::of_report(&report).or_else(nothing) else {
+            let because = &report["traffic"]["unknown_because"];
+            let said = format!("the report does not say what was counted: {because}");
+            let account = Account {
+                unexplained: vec![said],
+                ..Account::default()
+            };
+            return (None, account);
+        };
+        let account = reconcile(seen, &counted, &self.excuses(blows));
+        (Some(counted), account)
     }
 
     /// The log against what the witness saw.

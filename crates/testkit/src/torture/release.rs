@@ -104,6 +104,7 @@ impl Ran {
             Standing {
                 release: self.release.clone(),
                 version: self.version.clone(),
+                kind: self.script.kind,
             }
         } else {
             before.clone()

@@ -27,6 +27,14 @@ pub enum Kind {
     NeverStarts,
 }
 
+impl Kind {
+    /// Whether it answers with errors.
+    #[must_use]
+    pub const fn fails(self) -> bool {
+        matches!(self, Self::Failing { .. })
+    }
+}
+
 /// What a person asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,15 +184,17 @@ impl Script {
         self.harms.iter().any(|harm| harm.what == Harm::Kill(whose))
     }
 
-    /// How it may end. `asked` are the verbs that were granted.
+    /// How it may end. `stable` is what everybody had, `asked` are the verbs that were
+    /// granted.
     #[must_use]
-    pub fn may_end(&self, outcome: &str, asked: &[Verb], was_returned: bool) -> bool {
+    pub fn may_end(&self, outcome: &str, stable: Kind, asked: &[Verb], was_returned: bool) -> bool {
         let hurried = asked
             .iter()
             .any(|verb| matches!(verb, Verb::Skip | Verb::Promote));
         let returned = asked.iter().any(|verb| verb.returns());
         // Errors, whoever makes them, are for the judge to weigh.
         let judged = matches!(self.kind, Kind::Failing { .. } | Kind::Slow)
+            || stable.fails()
             || self.kills(Whose::Canary)
             || self.kills(Whose::Stable);
         match outcome {
@@ -327,7 +337,7 @@ mod tests {
     #[test]
     fn a_wrong_end_is_not_accepted() {
         let mut script = Script::calm(1);
-        assert!(script.may_end("promoted", &[], false));
+        assert!(script.may_end("promoted", Kind::Good, &[], false));
         for wrong in [
             "rolled_back",
             "aborted",
@@ -335,15 +345,22 @@ mod tests {
             "rollback_failed",
             "promoted_early",
         ] {
-            assert!(!script.may_end(wrong, &[], false), "{wrong}");
+            assert!(!script.may_end(wrong, Kind::Good, &[], false), "{wrong}");
         }
-        assert!(script.may_end("aborted", &[Verb::Abort], false));
-        assert!(!script.may_end("promoted", &[Verb::Abort], false));
+        assert!(script.may_end("aborted", Kind::Good, &[Verb::Abort], false));
+        // Everybody has a version that fails, which a person promoted: any end is judged.
+        let failing = Kind::Failing {
+            rate: 0.9,
+            after_ms: 0,
+        };
+        assert!(script.may_end("rolled_back", failing, &[], false));
+        assert!(!script.may_end("aborted", failing, &[], false));
+        assert!(!script.may_end("promoted", Kind::Good, &[Verb::Abort], false));
         script.kind = Kind::Failing {
             rate: 1.0,
             after_ms: 0,
         };
-        assert!(!script.may_end("promoted", &[], false));
-        assert!(script.may_end("rolled_back", &[], false));
+        assert!(!script.may_end("promoted", Kind::Good, &[], false));
+        assert!(script.may_end("rolled_back", Kind::Good, &[], false));
     }
 }

@@ -25,7 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// One look at the proxy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Look {
-    /// When it had answered, microseconds since 1970.
+    /// When it was asked, microseconds since 1970.
+    pub asked_us: i64,
+    /// When it had answered.
     pub at_us: i64,
     /// Epoch and number of the generation in force.
     pub generation: (u64, u64),
@@ -33,6 +35,21 @@ pub struct Look {
     pub silence_s: Option<f64>,
     /// The canary's share by release, in basis points.
     pub shares: BTreeMap<String, u32>,
+    /// How far it is with telling what it counted.
+    pub telling: Telling,
+}
+
+/// How far a proxy is with telling what it counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Telling {
+    /// Which start of the proxy.
+    pub boot: String,
+    /// Number of its newest finished slice.
+    pub finished: u64,
+    /// Slices that are not known to be stored.
+    pub waiting: u64,
+    /// Whether earlier processes may still add slices.
+    pub expects: bool,
 }
 
 /// A witness of what the proxy does. Ends when dropped.
@@ -81,6 +98,18 @@ impl Watcher {
             .collect()
     }
 
+    /// Asks now; nothing when the proxy does not answer.
+    pub async fn look(&self) -> Option<Look> {
+        look(&self.socket).await
+    }
+
+    /// When it was asked last before the newest cut that was seen before `at_us`: what
+    /// ended since then may not be written down at `at_us`. Nothing when no cut was seen.
+    #[must_use]
+    pub fn before_last_cut(&self, at_us: i64) -> Option<i64> {
+        before_last_cut(&self.looks(), at_us)
+    }
+
     /// Forgets what is older; a long run would fill the memory.
     pub fn forget(&self, before_us: i64) {
         self.looks().retain(|look| look.at_us >= before_us);
@@ -102,9 +131,7 @@ impl Drop for Watcher {
 
 async fn look_on(socket: PathBuf, looks: Arc<Mutex<Vec<Look>>>) {
     loop {
-        if let Ok(text) = get(&socket, "/metrics").await
-            && let Some(look) = read(&text, now_us())
-        {
+        if let Some(look) = look(&socket).await {
             looks
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -112,6 +139,21 @@ async fn look_on(socket: PathBuf, looks: Arc<Mutex<Vec<Look>>>) {
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+async fn look(socket: &Path) -> Option<Look> {
+    let asked_us = now_us();
+    let text = get(socket, "/metrics").await.ok()?;
+    let look = read(&text, now_us())?;
+    Some(Look { asked_us, ..look })
+}
+
+fn before_last_cut(looks: &[Look], at_us: i64) -> Option<i64> {
+    let mut before = looks.iter().rev().skip_while(|look| look.at_us > at_us);
+    let last = &before.next()?.telling;
+    before
+        .find(|look| look.telling.boot != last.boot || look.telling.finished < last.finished)
+        .map(|look| look.asked_us)
 }
 
 /// The wall clock, microseconds since 1970.
@@ -163,6 +205,10 @@ fn read(text: &str, at_us: i64) -> Option<Look> {
             "esclusa_proxy_generation_epoch" => epoch = Some(value as u64),
             "esclusa_proxy_generation_number" => number = Some(value as u64),
             "esclusa_proxy_silence_seconds" => look.silence_s = Some(value),
+            "esclusa_proxy_info" => look.telling.boot = label(name, "boot")?.to_owned(),
+            "esclusa_proxy_slices_finished" => look.telling.finished = value as u64,
+            "esclusa_proxy_slices_expected" => look.telling.expects = value > 0.0,
+            "esclusa_proxy_slices_waiting" => look.telling.waiting = value as u64,
             "esclusa_canary_share_ratio" => {
                 let release = label(name, "release")?;
                 let share = (value * 10_000.0).round() as u32;
@@ -184,12 +230,49 @@ fn label<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
+    fn telling(boot: &str, finished: u64, waiting: u64, expects: bool) -> Telling {
+        Telling {
+            boot: boot.to_owned(),
+            finished,
+            waiting,
+            expects,
+        }
+    }
+
+    #[test]
+    fn what_a_killed_proxy_had_not_written_down_began_before_its_last_cut() {
+        let look = |asked_us: i64, boot: &str, finished| Look {
+            asked_us,
+            at_us: asked_us + 3,
+            telling: telling(boot, finished, 0, false),
+            ..Look::default()
+        };
+        let looks = [
+            look(10, "a", 3),
+            look(20, "a", 6),
+            look(30, "a", 6),
+            look(40, "a", 6),
+            look(50, "b", 0),
+            look(60, "b", 3),
+        ];
+        assert_eq!(before_last_cut(&looks, 43), Some(10));
+        // The answer of 40 was not there yet; that changes nothing.
+        assert_eq!(before_last_cut(&looks, 42), Some(10));
+        assert_eq!(before_last_cut(&looks, 55), Some(40));
+        assert_eq!(before_last_cut(&looks, 70), Some(50));
+        assert_eq!(before_last_cut(&looks, 15), None);
+    }
+
     #[test]
     fn metrics_are_read() {
         let text = "# HELP esclusa_proxy_generation_epoch x\n\
                     esclusa_proxy_generation_epoch 3\n\
                     esclusa_proxy_generation_number 17\n\
                     esclusa_proxy_silence_seconds 0.25\n\
+                    esclusa_proxy_info{proxy=\"local\",boot=\"b1\"} 1\n\
+                    esclusa_proxy_slices_finished 30\n\
+                    esclusa_proxy_slices_expected 1\n\
+                    esclusa_proxy_slices_waiting 3\n\
                     esclusa_canary_share_ratio{service=\"shop\",release=\"r-1\"} 0.05\n\
                     esclusa_canary_share_ratio{service=\"cart\",release=\"r-2\"} 1\n\
                     esclusa_requests_total{service=\"shop\",class=\"ok\"} 12\n";
@@ -198,6 +281,7 @@ mod tests {
         assert_eq!(look.silence_s, Some(0.25));
         let shares = BTreeMap::from([("r-1".to_owned(), 500), ("r-2".to_owned(), 10_000)]);
         assert_eq!(look.shares, shares);
+        assert_eq!(look.telling, telling("b1", 30, 3, true));
         assert_eq!(read("esclusa_proxy_generation_epoch 3\n", 5), None);
     }
 }

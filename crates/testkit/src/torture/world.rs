@@ -85,7 +85,12 @@ impl World {
             let said = format!("the first version of {name} was {outcome}");
             return Err(io::Error::other(said));
         }
-        Ok((shop, Standing { release, version }))
+        let standing = Standing {
+            release,
+            version,
+            kind: Kind::Good,
+        };
+        Ok((shop, standing))
     }
 
     /// Writes a version of this kind.
@@ -134,10 +139,12 @@ impl World {
 }
 
 /// The version that everybody has, and the release that brought it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// The release.
     pub release: String,
     /// Its version.
     pub version: String,
+    /// What kind of version it is: a person may promote any before it is judged.
+    pub kind: Kind,
 }
