@@ -8,6 +8,7 @@ use crate::proxy_keeper::{Look, ProxyKeeper};
 use crate::service_manager;
 use crate::world::Drivers;
 use esclusa_drivers::run::RunSettings;
+use esclusa_model::Epoch;
 use esclusa_shim::ShimCommand;
 use esclusa_store::{Store, StoreError};
 use std::net::SocketAddr;
@@ -97,6 +98,9 @@ async fn begin(
 ) -> Result<Arc<App>, ServeError> {
     let mut look = keeper.begin().await?;
     let in_force = keeper.in_force().await;
+    if let Some(generation) = &in_force {
+        outrank(&store, generation.id.epoch).await?;
+    }
     let dataplane = DataPlane::start(keeper.client(), store.clone(), in_force);
     let drivers = Drivers::new(&RunSettings { shim });
     let app = App::start(store, Arc::clone(&dataplane), data, drivers).await?;
@@ -109,6 +113,24 @@ async fn begin(
     }
     tokio::spawn(keeper.keep(dataplane, look));
     Ok(app)
+}
+
+/// Makes sure that the proxy takes this controller for a newer one than `known`, which it
+/// heard last. A store from a backup does not know how far the epochs went since.
+async fn outrank(store: &Store, known: Epoch) -> Result<(), ServeError> {
+    let ours = store.epoch();
+    if known < ours {
+        return Ok(store.settle_restored(clock::now()).await?);
+    }
+    let next = Epoch(known.0.saturating_add(1));
+    match store.raise_epoch_to(next, clock::now()).await {
+        Ok(epoch) => {
+            tracing::warn!(known = known.0, epoch = epoch.0,
+                "The state was restored: its epoch is raised above what the proxy heard");
+            Ok(())
+        }
+        Err(error) => Err(ServeError::Content(error.into())),
+    }
 }
 
 fn shim_command(words: &[String]) -> Result<ShimCommand, ServeError> {

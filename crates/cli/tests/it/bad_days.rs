@@ -25,7 +25,7 @@ enum Trouble {
     Full,
     ReadOnly,
     Frozen,
-    Locked,
+    Moved,
 }
 
 /// A control plane whose data folder is in for trouble.
@@ -33,14 +33,13 @@ struct Day {
     plane: ControlPlane,
     trouble: Trouble,
     disk: Option<Disk>,
-    lock: Option<SqliteConnection>,
 }
 
 impl Day {
     /// Nothing where this machine cannot have such trouble, with a word on why.
     fn dawns(trouble: Trouble) -> Option<Self> {
         let prepare = |data: &Path| match trouble {
-            Trouble::Locked => Ok(None),
+            Trouble::Moved => Ok(None),
             Trouble::Full | Trouble::ReadOnly | Trouble::Frozen => Disk::mount(data).map(Some),
         };
         match ControlPlane::start_on(esclusa(), prepare) {
@@ -48,7 +47,6 @@ impl Day {
                 plane,
                 trouble,
                 disk,
-                lock: None,
             }),
             Err(why) => {
                 eprintln!("{trouble:?}: not shown on this machine: {why}");
@@ -61,31 +59,27 @@ impl Day {
         self.disk.as_ref().expect("a disk")
     }
 
-    async fn begins(&mut self) {
+    fn begins(&self) {
         match self.trouble {
             Trouble::Full => self.disk().fill().unwrap(),
             Trouble::ReadOnly => self.disk().forbid_writes().unwrap(),
             Trouble::Frozen => self.disk().freeze().unwrap(),
-            Trouble::Locked => {
-                let url = format!("sqlite:{}", self.plane.data().join("esclusa.db").display());
-                let mut tool = SqliteConnection::connect(&url).await.unwrap();
-                let begun = sqlx::query("begin immediate").execute(&mut tool).await;
-                begun.unwrap();
-                self.lock = Some(tool);
-            }
+            Trouble::Moved => self.move_database("esclusa.db", "away.db"),
         }
     }
 
-    async fn ends(&mut self) {
+    fn ends(&self) {
         match self.trouble {
             Trouble::Full => self.disk().make_room().unwrap(),
             Trouble::ReadOnly => self.disk().allow_writes().unwrap(),
             Trouble::Frozen => self.disk().thaw().unwrap(),
-            Trouble::Locked => {
-                let tool = self.lock.take().expect("a lock");
-                tool.close().await.unwrap();
-            }
+            Trouble::Moved => self.move_database("away.db", "esclusa.db"),
         }
+    }
+
+    fn move_database(&self, from: &str, to: &str) {
+        let data = self.plane.data();
+        std::fs::rename(data.join(from), data.join(to)).unwrap();
     }
 
     /// Nothing can be recorded now: a pause, which is nothing else, is not granted.
@@ -143,7 +137,7 @@ async fn decision(plane: &ControlPlane, release: &str) -> Value {
 }
 
 async fn lowering_does_not_wait(trouble: Trouble) {
-    let Some(mut day) = Day::dawns(trouble) else {
+    let Some(day) = Day::dawns(trouble) else {
         return;
     };
     let [aborted, judged, promoted] = ["aborted", "judged", "promoted"].map(Shop::new);
@@ -167,7 +161,7 @@ async fn lowering_does_not_wait(trouble: Trouble) {
         until_met(load, version).await;
     }
 
-    day.begins().await;
+    day.begins();
     day.nothing_is_recorded(&first).await;
     let (abort_took, abort_at) = day.takes_back(&first, "abort").await;
     let (rollback_took, rollback_at) = day.takes_back(&third, "rollback").await;
@@ -194,7 +188,7 @@ async fn lowering_does_not_wait(trouble: Trouble) {
     let known = |event: &Value| event["kind"] == "return_decided";
     assert!(!told.iter().any(known), "{told:#?}");
     let in_force = now_ms();
-    day.ends().await;
+    day.ends();
 
     for (release, outcome) in [
         (&first, "aborted"),
@@ -239,8 +233,8 @@ async fn a_disk_that_hangs_delays_no_way_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_somebody_locks_delays_no_way_back() {
-    lowering_does_not_wait(Trouble::Locked).await;
+async fn a_database_that_is_gone_delays_no_way_back() {
+    lowering_does_not_wait(Trouble::Moved).await;
 }
 
 /// A release of `v2` that half of the users meet, and load on it.
@@ -258,15 +252,15 @@ async fn half_way(day: &Day, shop: &Shop, plan: &str) -> (String, LoadHandle) {
 // RBK-06, RBK-10: what was taken back and not recorded is known after a crash too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_before_the_record_raises_nobody_again() {
-    let mut day = Day::dawns(Trouble::Locked).expect("it needs nothing");
+    let mut day = Day::dawns(Trouble::Moved).expect("it needs nothing");
     let shop = Shop::new("shop");
     let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
     let (release, load) = half_way(&day, &shop, &plan).await;
-    day.begins().await;
+    day.begins();
     day.nothing_is_recorded(&release).await;
     let (_, at) = day.takes_back(&release, "abort").await;
     day.plane.kill();
-    day.ends().await;
+    day.ends();
     day.plane.restart();
     ends(&day.plane, &release, "aborted").await;
     let decided = decision(&day.plane, &release).await;
@@ -291,14 +285,14 @@ async fn the_dead_man_needs_no_disk() {
     let plan = plan.replace(" }\nartifact", &format!(", {alone} }}\nartifact"));
     assert!(plan.contains(alone), "{plan}");
     let (release, load) = half_way(&day, &shop, &plan).await;
-    day.begins().await;
+    day.begins();
     day.nothing_is_recorded(&release).await;
     let killed = now_ms();
     day.plane.kill();
     let report = until_deserted(&load, "v2").await;
     let last = report.by_version["v2"].last_sent_ms;
     eprintln!("dead-man: the last user met it {} ms after the crash", last - killed);
-    day.ends().await;
+    day.ends();
     day.plane.restart();
     // It waits for a person, and is not raised by itself.
     let held = |view: &Value| view["hold"].as_str().is_some_and(|hold| hold.contains("proxy"));
@@ -319,7 +313,7 @@ async fn a_kill_needs_neither_control_plane_nor_disk() {
     let shop = Shop::new("shop");
     let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
     let (release, load) = half_way(&day, &shop, &plan).await;
-    day.begins().await;
+    day.begins();
     day.plane.kill();
     let asked = Instant::now();
     let killed = crate::esclusa(&day.plane.work())
@@ -333,7 +327,7 @@ async fn a_kill_needs_neither_control_plane_nor_disk() {
     let last = report.by_version["v2"].last_sent_ms;
     assert!(last <= at, "met {} ms later: {report}", last - at);
     eprintln!("kill answered in {took:?}");
-    day.ends().await;
+    day.ends();
     day.plane.restart();
     ends(&day.plane, &release, "aborted").await;
     let decided = decision(&day.plane, &release).await;
@@ -348,7 +342,7 @@ async fn a_kill_needs_neither_control_plane_nor_disk() {
 // leave its users on a version that nobody watches.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_raises_nobody_and_stops_nobody_else() {
-    let mut day = Day::dawns(Trouble::Locked).expect("it needs nothing");
+    let mut day = Day::dawns(Trouble::Moved).expect("it needs nothing");
     let (shop, other) = (Shop::new("shop"), Shop::new("other"));
     let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
     let (release, load) = half_way(&day, &shop, &plan).await;
