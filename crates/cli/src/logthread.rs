@@ -148,18 +148,30 @@ mod tests {
     fn nobody_waits_for_the_disk_and_what_is_lost_is_counted() {
         let (mut log, allow, written) = slow();
         for n in 0..2 * WAITING {
-            log.write_all(format!("line {n}\n").as_bytes()).expect("taken");
+            log.write_all(format!("line {n}\n").as_bytes())
+                .expect("taken");
         }
         drop(allow);
         log.flush_within(Duration::from_secs(30));
         // There may have been no room to ask for that.
-        while written.lock().expect("a lock").iter().filter(|b| **b == b'\n').count() < WAITING {
+        while written
+            .lock()
+            .expect("a lock")
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+            < WAITING
+        {
             std::thread::yield_now();
         }
         log.write_all(b"the last\n").expect("taken");
         log.flush_within(Duration::from_secs(30));
         let text = String::from_utf8(written.lock().expect("a lock").clone()).expect("text");
-        assert!(text.contains("lines of the log were lost here"), "{}", text.len());
+        assert!(
+            text.contains("lines of the log were lost here"),
+            "{}",
+            text.len()
+        );
         assert!(text.contains("the last"));
     }
 

@@ -13,7 +13,8 @@ use esclusa_model::Timestamp;
 use esclusa_server::ApiError;
 use esclusa_server::body::{BackUpState, BackedUp};
 use esclusa_store::backup::{
-    BackupError, Content, Doing, Existing, Made, Manifest, Progress, Tell, Wanted, make, restore as put,
+    BackupError, Content, Doing, Existing, Made, Manifest, Progress, Tell, Wanted, make,
+    restore as put,
 };
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -388,7 +388,9 @@ impl App {
         let carried = self.actors().values().find_map(|handle| {
             let view = handle.view.borrow();
             let release = view.release.as_ref();
-            release.filter(|release| release.release == id.as_str()).cloned()
+            release
+                .filter(|release| release.release == id.as_str())
+                .cloned()
         });
         if let Some(view) = carried {
             return Ok(view);
@@ -496,7 +498,10 @@ async fn in_time<T>(answer: oneshot::Receiver<Result<T, ApiError>>) -> Result<T,
         Err(_) => Err(ApiError::new(
             ErrorKind::Unavailable,
             "ESC-0903",
-            format!("the store has not answered for {} s", ANSWER_LIMIT.as_secs()),
+            format!(
+                "the store has not answered for {} s",
+                ANSWER_LIMIT.as_secs()
+            ),
             "look at the disk of the data folder, then at `esclusa release status`, and ask \
              again; an abort and a rollback do not wait for the store",
         )),

@@ -219,7 +219,10 @@ impl DataPlane {
     /// What an earlier controller decided of this release and may not have stored.
     pub(crate) fn inherited(&self, release: &ReleaseId) -> Vec<JournalEntry> {
         let inherited = self.inherited.iter();
-        inherited.filter(|entry| entry.release == *release).cloned().collect()
+        inherited
+            .filter(|entry| entry.release == *release)
+            .cloned()
+            .collect()
     }
 
     /// Who took this release back at the proxy, and why.
@@ -446,7 +449,6 @@ impl DataPlane {
         }
         Ok(())
     }
-
 }
 
 /// The routes as they may be published: what a proxy took back by itself stays taken back

@@ -75,7 +75,10 @@ impl Judging {
         match shared.store.slices(&self.service, from, to).await {
             Ok(slices) => {
                 for (proxy, stamped) in slices {
-                    let newest = self.newest.entry((proxy.clone(), stamped.boot)).or_default();
+                    let newest = self
+                        .newest
+                        .entry((proxy.clone(), stamped.boot))
+                        .or_default();
                     *newest = (*newest).max(stamped.sequence);
                     self.assembler
                         .push(&proxy, stamped.slice.clone(), stamped.slice.second);

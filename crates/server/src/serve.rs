@@ -125,8 +125,11 @@ async fn outrank(store: &Store, known: Epoch) -> Result<(), ServeError> {
     let next = Epoch(known.0.saturating_add(1));
     match store.raise_epoch_to(next, clock::now()).await {
         Ok(epoch) => {
-            tracing::warn!(known = known.0, epoch = epoch.0,
-                "The state was restored: its epoch is raised above what the proxy heard");
+            tracing::warn!(
+                known = known.0,
+                epoch = epoch.0,
+                "The state was restored: its epoch is raised above what the proxy heard"
+            );
             Ok(())
         }
         Err(error) => Err(ServeError::Content(error.into())),

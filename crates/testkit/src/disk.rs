@@ -97,7 +97,9 @@ impl Disk {
     fn mark(&self, how: &str) -> Result<(), String> {
         let marked = Command::new("find")
             .arg(&self.at)
-            .args(["(", "-type", "f", "-o", "-type", "d", ")", "-exec", "chattr", how])
+            .args([
+                "(", "-type", "f", "-o", "-type", "d", ")", "-exec", "chattr", how,
+            ])
             .args(["{}", "+"])
             .output()
             .map_err(|error| error.to_string())?;

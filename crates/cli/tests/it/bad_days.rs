@@ -142,7 +142,10 @@ async fn lowering_does_not_wait(trouble: Trouble) {
     };
     let [aborted, judged, promoted] = ["aborted", "judged", "promoted"].map(Shop::new);
     let trigger = day.plane.work().join("trigger");
-    let failing = format!("--behaviour failing --fail-after-file {}", trigger.display());
+    let failing = format!(
+        "--behaviour failing --fail-after-file {}",
+        trigger.display()
+    );
     for (name, more) in [("v1", ""), ("v2", ""), ("broken", failing.as_str())] {
         version(&day.plane, name, more);
     }
@@ -291,11 +294,18 @@ async fn the_dead_man_needs_no_disk() {
     day.plane.kill();
     let report = until_deserted(&load, "v2").await;
     let last = report.by_version["v2"].last_sent_ms;
-    eprintln!("dead-man: the last user met it {} ms after the crash", last - killed);
+    eprintln!(
+        "dead-man: the last user met it {} ms after the crash",
+        last - killed
+    );
     day.ends();
     day.plane.restart();
     // It waits for a person, and is not raised by itself.
-    let held = |view: &Value| view["hold"].as_str().is_some_and(|hold| hold.contains("proxy"));
+    let held = |view: &Value| {
+        view["hold"]
+            .as_str()
+            .is_some_and(|hold| hold.contains("proxy"))
+    };
     day.plane.until(&release, LONG, held).await;
     day.takes_back(&release, "abort").await;
     ends(&day.plane, &release, "aborted").await;
@@ -362,12 +372,25 @@ async fn a_damaged_record_raises_nobody_and_stops_nobody_else() {
     day.plane.restart();
 
     until_deserted(&load, "v2").await;
-    let refused = day.plane.try_release(&plan, "v2", serde_json::json!({})).await;
-    assert_eq!((refused.0, &refused.1["code"]), (503, &Value::from("ESC-0909")), "{refused:?}");
+    let refused = day
+        .plane
+        .try_release(&plan, "v2", serde_json::json!({}))
+        .await;
+    assert_eq!(
+        (refused.0, &refused.1["code"]),
+        (503, &Value::from("ESC-0909")),
+        "{refused:?}"
+    );
     let (_, audit) = day.plane.get("/api/v1/audit/verify").await;
-    assert!(!audit["broken"].as_array().expect("a list").is_empty(), "{audit:#}");
+    assert!(
+        !audit["broken"].as_array().expect("a list").is_empty(),
+        "{audit:#}"
+    );
     // The neighbour is released as ever.
-    let next = day.plane.release(&other.plan(&format!("{ERRORS_ONLY}{BY_HAND}")), "v2").await;
+    let next = day
+        .plane
+        .release(&other.plan(&format!("{ERRORS_ONLY}{BY_HAND}")), "v2")
+        .await;
     promote(&day.plane, &next).await;
     ends(&day.plane, &next, "promoted_early").await;
     let load = load.stop().await;

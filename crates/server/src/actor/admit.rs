@@ -194,7 +194,9 @@ impl ServiceActor {
     /// or the store failed in between: whoever asked for it was told that it did not begin.
     async fn close_unadmitted(&mut self) -> Result<(), ApiError> {
         let (store, key) = (self.shared.store.clone(), self.begun_key());
-        let begun: Option<ReleaseId> = self.stored(async move { store.setting(&key).await }).await?;
+        let begun: Option<ReleaseId> = self
+            .stored(async move { store.setting(&key).await })
+            .await?;
         let Some(begun) = begun else { return Ok(()) };
         let known = self.service.active.iter().chain(&self.service.last);
         if known.chain(&self.service.queue).any(|id| *id == begun) {
@@ -308,7 +310,9 @@ async fn close_stream(store: &Store, id: &ReleaseId) -> Result<(), ApiError> {
     let at = clock::now();
     let entries: Vec<Entry> = new.into_iter().map(|e| (e, by.clone(), at)).collect();
     let appended = append(store, id, events.len() as u64, &entries).await;
-    appended.failed.map_or(Ok(()), |error| Err(not_recorded(&error)))
+    appended
+        .failed
+        .map_or(Ok(()), |error| Err(not_recorded(&error)))
 }
 
 pub(crate) fn queue_key(id: &ReleaseId) -> String {

@@ -77,11 +77,7 @@ impl ServiceActor {
         committed.map_err(|error| not_recorded(&error))
     }
 
-    fn events_of(
-        &self,
-        release: &ReleaseId,
-        asked: &AskedCommand,
-    ) -> Result<Vec<Event>, ApiError> {
+    fn events_of(&self, release: &ReleaseId, asked: &AskedCommand) -> Result<Vec<Event>, ApiError> {
         let run = self.run.as_ref().filter(|run| run.id() == release);
         let run = run.ok_or_else(|| over(release))?;
         let (asked, because) = match asked {

@@ -360,7 +360,9 @@ mod tests {
         let stream = StreamId::new("s").expect("a name");
         let pair = [event("one"), event("two")];
         for _ in 0..2 {
-            append_once(&store, &stream, 0, at, &pair).await.expect("stored");
+            append_once(&store, &stream, 0, at, &pair)
+                .await
+                .expect("stored");
         }
         assert_eq!(store.read(&stream, 0, 9).await.expect("read").len(), 2);
         // Somebody else's events are another matter, also behind ours.

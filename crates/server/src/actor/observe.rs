@@ -95,7 +95,8 @@ impl ServiceActor {
                 }
             }
             if let Some(run) = &mut self.run {
-                run.finished.retain(|known, (tried, _)| *known != task || *tried != attempt);
+                run.finished
+                    .retain(|known, (tried, _)| *known != task || *tried != attempt);
             }
         }
         Ok(())

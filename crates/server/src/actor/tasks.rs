@@ -18,7 +18,11 @@ impl ServiceActor {
                 continue;
             }
             // It is done, only not recorded: it must not be done twice for that.
-            if run.finished.get(&task).is_some_and(|(ended, _)| *ended == attempt) {
+            if run
+                .finished
+                .get(&task)
+                .is_some_and(|(ended, _)| *ended == attempt)
+            {
                 continue;
             }
             // One start of an instance at a time, so that what stops it comes after.
@@ -72,7 +76,11 @@ impl ServiceActor {
         let wanted = esclusa_engine::desired(&run.release).running;
         let release = run.id().clone();
         for (task, attempt) in wanted.into_iter().filter(|(task, _)| is_record(*task)) {
-            if self.run.as_ref().is_some_and(|run| run.finished.contains_key(&task)) {
+            if self
+                .run
+                .as_ref()
+                .is_some_and(|run| run.finished.contains_key(&task))
+            {
                 continue;
             }
             let completion = match task {

@@ -72,7 +72,13 @@ async fn requested() -> Envelope {
     events.expect("read").remove(0)
 }
 
-async fn put(store: &Store, stream: &StreamId, position: u64, kind: &str, payload: serde_json::Value) {
+async fn put(
+    store: &Store,
+    stream: &StreamId,
+    position: u64,
+    kind: &str,
+    payload: serde_json::Value,
+) {
     let new = NewEvent {
         actor: by(),
         kind: kind.to_owned(),
@@ -158,7 +164,9 @@ async fn a_release_from_the_line_begins_where_it_was_left() {
         on_conflict: None,
         asked_at: clock::now(),
     };
-    let stored = store.put_setting(&queue_key(&id), &request, clock::now()).await;
+    let stored = store
+        .put_setting(&queue_key(&id), &request, clock::now())
+        .await;
     stored.expect("stored");
     let app = start(&store, dir.path()).await;
     until(&app, &id, |view| view.phase == "preflight").await;

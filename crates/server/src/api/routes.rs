@@ -1,7 +1,7 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{backup, ApiState, audit, commands, events, kill, openapi, page, plans, probes};
+use super::{ApiState, audit, backup, commands, events, kill, openapi, page, plans, probes};
 use super::{releases, reports, scopes, services, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;

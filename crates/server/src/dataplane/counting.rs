@@ -156,11 +156,7 @@ impl DataPlane {
     /// Stores what was told and acknowledges it. An acknowledgement covers everything
     /// before it: after a failure, all that the proxy still has is stored from its
     /// beginning, before anything newer.
-    pub(super) async fn keep(
-        self: Arc<Self>,
-        store: Store,
-        mut told: mpsc::Receiver<SliceBatch>,
-    ) {
+    pub(super) async fn keep(self: Arc<Self>, store: Store, mut told: mpsc::Receiver<SliceBatch>) {
         while let Some(batch) = told.recv().await {
             let mut kept = if self.behind.swap(false, Ordering::SeqCst) {
                 self.store_all(&store).await
@@ -252,7 +248,11 @@ mod tests {
     fn new_of(told: &mut Told, slices: &[(&str, u64)]) -> Vec<u64> {
         let mut batch = batch(slices);
         told.keep_new(&mut batch);
-        batch.slices.iter().map(|stamped| stamped.sequence).collect()
+        batch
+            .slices
+            .iter()
+            .map(|stamped| stamped.sequence)
+            .collect()
     }
 
     // Counted twice, one failure would look like two.
@@ -260,7 +260,10 @@ mod tests {
     fn each_slice_is_told_once() {
         let mut told = Told::default();
         let boot = BootId::new("b").expect("an id");
-        assert_eq!(new_of(&mut told, &[("a", 7), ("b", 1), ("b", 2)]), [7, 1, 2]);
+        assert_eq!(
+            new_of(&mut told, &[("a", 7), ("b", 1), ("b", 2)]),
+            [7, 1, 2]
+        );
         assert_eq!(told.after(Some(&boot)), 2);
         assert_eq!(new_of(&mut told, &[("a", 7), ("b", 2), ("b", 3)]), [3]);
         // A life that was not met yet counts from one.
@@ -272,7 +275,8 @@ mod tests {
     #[test]
     fn what_is_not_stored_is_remembered_however_old() {
         let mut lately = Lately::default();
-        let counted = |n| -> Counted { Arc::new((ProxyId::new("p").expect("an id"), slice("b", n))) };
+        let counted =
+            |n| -> Counted { Arc::new((ProxyId::new("p").expect("an id"), slice("b", n))) };
         let ack = |sequence| SliceAck {
             boot: BootId::new("b").expect("an id"),
             sequence,
