@@ -225,7 +225,8 @@ impl App {
                  the state from a backup",
             ));
         }
-        let handle = ServiceActor::spawn(Arc::clone(&self.shared), service.clone()).await?;
+        let spawned = ServiceActor::spawn(Arc::clone(&self.shared), service.clone());
+        let handle = Box::pin(spawned).await?;
         self.actors().insert(service.clone(), handle.clone());
         Ok(handle)
     }
