@@ -53,7 +53,7 @@ struct Args {
     #[arg(long, default_value_t = 4.0)]
     stage: f64,
     /// The hardest that may be done to the proxy in a storm.
-    #[arg(long, value_enum, default_value_t = Hardest::Kill)]
+    #[arg(long, value_enum, default_value_t = Hardest::Restart)]
     proxy: Hardest,
     /// What everything left to chance depends on; drawn from the clock unless given.
     #[arg(long)]
@@ -84,7 +84,7 @@ impl Args {
             format!("--kill-serve --runs {}", self.runs)
         } else {
             let proxy = self.proxy.to_possible_value();
-            let proxy = proxy.as_ref().map_or("kill", |value| value.get_name());
+            let proxy = proxy.as_ref().map_or("restart", |value| value.get_name());
             let (releases, services) = (self.releases, self.services);
             format!("--releases {releases} --services {services} --proxy {proxy}")
         };

@@ -49,7 +49,7 @@ async fn ten_releases_in_a_storm() {
         services: 3,
         pace: pace(25.0),
         harms: Harms::All,
-        proxy: ProxyHarm::Kill,
+        proxy: ProxyHarm::Restart,
         pause_ms: (3_000, 9_000),
     };
     let session = torture(esclusa(), &plan, |ran| {
