@@ -112,6 +112,11 @@ impl ServiceActor {
         let recorded = self.run.as_ref().is_none_or(|run| run.pending.is_empty());
         let now = Instant::now();
         let due = |(_, until): &(Reply, Instant)| recorded || *until <= now;
+        if !self.owed.iter().any(due) {
+            return;
+        }
+        // Whoever is answered may look at once, and finds what was answered.
+        self.show();
         for (reply, _) in self.owed.extract_if(.., |owed| due(owed)) {
             if !recorded {
                 tracing::warn!(service = %self.service.name,
