@@ -315,7 +315,7 @@ impl Drop for ControlPlane {
 }
 
 /// Tells every shim below `folder` to end, with what it supervises.
-pub(crate) fn stop_shims(folder: &Path) {
+pub fn stop_shims(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };

@@ -1,14 +1,10 @@
 //! Against a real server with a real proxy, both of this binary.
 
 use super::{esclusa, run, told};
-use esclusa_model::Millis;
-use esclusa_shim::ShimClient;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
-
-const SIGTERM: i32 = 15;
 
 /// A server that is ended with its proxy.
 struct Server {
@@ -63,8 +59,7 @@ impl Drop for Server {
         // The end of the test: what cannot be ended is left to the test's sandbox.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let proxy = self.dir.path().join("data/instances/proxy");
-        let _ = ShimClient::new(&proxy).stop(SIGTERM, Millis(5_000));
+        esclusa_testkit::plane::stop_shims(&self.dir.path().join("data/instances"));
     }
 }
 
