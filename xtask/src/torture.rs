@@ -4,7 +4,7 @@
 
 use crate::shell;
 use anyhow::{Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// The torture is an example of the testkit, so that it ships with nobody.
@@ -15,23 +15,53 @@ const DEV: &str = "--dev";
 pub(crate) fn run(root: &Path, args: &[&str]) -> Result<ExitCode> {
     let dev = args.contains(&DEV);
     let profile: &[&str] = if dev { &[] } else { &["--release"] };
-    let packages = ["--package", "esclusa-cli", "--package", "esclusa-testkit"];
-    let common = |command: &mut Command| {
-        command.arg("--locked").args(profile).args(packages);
-    };
     let mut binaries = shell::cargo(root);
-    common(binaries.arg("build"));
+    binaries.args(["build", "--locked"]).args(profile);
+    binaries.args(["--package", "esclusa-cli", "--package", "esclusa-testkit"]);
     let status = shell::status(binaries.args(["--bins", "--examples"]))?;
     if !status.success() {
         bail!("the binaries do not build");
     }
-    let mut command = shell::cargo(root);
-    common(command.stdin(Stdio::inherit()).args(["run", "--quiet"]));
+    // Not by `cargo run`: it takes one package, and builds it with other features than
+    // both together.
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let mut command = Command::new(program(root, target, dev));
+    command.current_dir(root).stdin(Stdio::inherit());
     let rest = args.iter().filter(|arg| **arg != DEV);
-    let status = shell::status(command.args(["--example", EXAMPLE, "--"]).args(rest))?;
+    let status = shell::status(command.args(rest))?;
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Where the torture is built to.
+fn program(root: &Path, target: Option<PathBuf>, dev: bool) -> PathBuf {
+    let target = target.map_or_else(|| root.join("target"), |target| root.join(target));
+    let profile = if dev { "debug" } else { "release" };
+    target.join(profile).join("examples").join(EXAMPLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_looked_for_where_it_is_built() {
+        let root = Path::new("/repository");
+        let found = |target: Option<&str>, dev| program(root, target.map(PathBuf::from), dev);
+        assert_eq!(
+            found(None, false),
+            Path::new("/repository/target/release/examples/esclusa-torture")
+        );
+        assert_eq!(
+            found(Some("elsewhere"), true),
+            Path::new("/repository/elsewhere/debug/examples/esclusa-torture")
+        );
+        assert_eq!(
+            found(Some("/shared"), true),
+            Path::new("/shared/debug/examples/esclusa-torture")
+        );
+    }
 }
