@@ -5,6 +5,7 @@
 //! marked store that is expected once, and its epoch may be raised above theirs. For any
 //! other store it means that somebody else is in charge.
 
+use crate::settings::put_text;
 use crate::sqlite::Connection;
 use crate::store::signed;
 use crate::{Store, StoreError};
@@ -145,14 +146,5 @@ pub(crate) async fn write(
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(mark)
         .map_err(|_| StoreError::refused("the mark of a restored store is no JSON"))?;
-    sqlx::query(
-        "insert into settings (name, value, changed) values ($1, $2, $3) \
-         on conflict (name) do update set value = excluded.value, changed = excluded.changed",
-    )
-    .bind(MARK)
-    .bind(text)
-    .bind(now.0)
-    .execute(connection)
-    .await?;
-    Ok(())
+    put_text(connection, MARK, text, now).await
 }

@@ -3,6 +3,7 @@
 //!
 //! Values may be secrets, so no error ever quotes one.
 
+use crate::sqlite::Connection;
 use crate::{Store, StoreError};
 use esclusa_model::Timestamp;
 use serde::Serialize;
@@ -40,15 +41,7 @@ impl Store {
             )));
         }
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "insert into settings (name, value, changed) values ($1, $2, $3) \
-             on conflict (name) do update set value = excluded.value, changed = excluded.changed",
-        )
-        .bind(name)
-        .bind(text)
-        .bind(at.0)
-        .execute(&mut *tx)
-        .await?;
+        put_text(&mut tx, name, text, at).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -97,4 +90,23 @@ impl Store {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Stores a value that is JSON already.
+pub(crate) async fn put_text(
+    connection: &mut Connection,
+    name: &str,
+    text: String,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into settings (name, value, changed) values ($1, $2, $3) \
+         on conflict (name) do update set value = excluded.value, changed = excluded.changed",
+    )
+    .bind(name)
+    .bind(text)
+    .bind(at.0)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
