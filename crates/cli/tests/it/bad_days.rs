@@ -348,10 +348,20 @@ async fn a_kill_needs_neither_control_plane_nor_disk() {
     assert_eq!(load.by_version["v2"].last_sent_ms, last, "{load}");
 }
 
-// LOG-01: one service's damaged record is no reason to leave the others alone, and none to
-// leave its users on a version that nobody watches.
+// LOG-01: content that is no event of ours, and content that is nothing at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_record_raises_nobody_and_stops_nobody_else() {
+async fn a_record_of_something_else_raises_nobody_and_stops_nobody_else() {
+    damaged_by(r#"{"to":"nowhere"}"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreadable_record_raises_nobody_and_stops_nobody_else() {
+    damaged_by("{").await;
+}
+
+// One service's damaged record is no reason to leave the others alone, and none to
+// leave its users on a version that nobody watches.
+async fn damaged_by(payload: &str) {
     let mut day = Day::dawns(Trouble::Moved).expect("it needs nothing");
     let (shop, other) = (Shop::new("shop"), Shop::new("other"));
     let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
@@ -360,10 +370,10 @@ async fn a_damaged_record_raises_nobody_and_stops_nobody_else() {
     day.plane.kill();
     let url = format!("sqlite:{}", day.plane.data().join("esclusa.db").display());
     let mut tool = SqliteConnection::connect(&url).await.unwrap();
-    let edit = "update events set payload = '{\"to\":\"nowhere\"}' \
-                where stream = $1 and kind = 'advanced'";
+    let edit = "update events set payload = $2 where stream = $1 and kind = 'advanced'";
     let edited = sqlx::query(edit)
         .bind(format!("release/{release}"))
+        .bind(payload.to_owned())
         .execute(&mut tool)
         .await
         .unwrap();

@@ -1,6 +1,6 @@
 //! How a release begins, waits in line, or is refused; and how an actor begins again.
 
-use super::journal::{CommitError, Entry, append, fold, read_all};
+use super::journal::{CommitError, append, entries_of, fold, read_all};
 use super::observe::system;
 use super::run::Run;
 use super::{AskedCommand, ServiceActor};
@@ -306,9 +306,7 @@ async fn close_stream(store: &Store, id: &ReleaseId) -> Result<(), ApiError> {
         outcome: Outcome::Refused,
         reason: reason.into(),
     });
-    let by = system("engine");
-    let at = clock::now();
-    let entries: Vec<Entry> = new.into_iter().map(|e| (e, by.clone(), at)).collect();
+    let entries = entries_of(new, &system("engine"));
     let appended = append(store, id, events.len() as u64, &entries).await;
     appended
         .failed

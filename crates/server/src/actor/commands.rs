@@ -1,9 +1,9 @@
 //! What people ask of a release.
 
 use super::admit::not_recorded;
+use super::journal::entries_of;
 use super::observe::system;
 use super::{AskedCommand, ServiceActor};
-use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use esclusa_engine::{Command, command};
 use esclusa_model::{Actor, Outcome, ReleaseId};
@@ -32,9 +32,7 @@ impl ServiceActor {
             // It goes back already.
             return Some(Ok(()));
         }
-        let at = clock::now();
-        let entries: Vec<_> = events.into_iter().map(|e| (e, by.clone(), at)).collect();
-        match self.lower(&entries) {
+        match self.lower(&entries_of(events, by)) {
             Ok(true) => Some(Ok(())),
             Ok(false) => None,
             Err(error) => Some(Err(not_recorded(&error))),
@@ -52,7 +50,10 @@ impl ServiceActor {
         let Some(taken) = self.shared.dataplane.taken_back(&release) else {
             return;
         };
-        let reason = format!("taken back at the proxy; {}", taken.reason);
+        let reason = match taken.reason.as_str() {
+            "" => "taken back at the proxy".to_owned(),
+            why => format!("taken back at the proxy; {why}"),
+        };
         let abort = AskedCommand::Plain(Command::Abort { reason });
         if let Some(Err(error)) = self.lower_by_command(&release, &abort, &taken.by) {
             tracing::error!(%error, %release, "What was taken back at the proxy goes on here");

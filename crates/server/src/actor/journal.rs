@@ -5,7 +5,7 @@ use crate::clock;
 use crate::error::ApiError;
 use esclusa_model::{Actor, Envelope, ReleaseId, ServiceName, StreamId, Timestamp};
 use esclusa_release::{Event, Illegal, Release, Service, ServiceEvent};
-use esclusa_store::{AppendError, NewEvent, Store};
+use esclusa_store::{AppendError, NewEvent, Store, StoreError};
 use esclusa_wire::JournalEntry;
 
 /// How many events are read at a time.
@@ -37,6 +37,13 @@ pub(crate) enum CommitError {
     Broken,
 }
 
+/// Events that `by` causes now.
+pub(super) fn entries_of(events: Vec<Event>, by: &Actor) -> Vec<Entry> {
+    let at = clock::now();
+    let entries = events.into_iter().map(|event| (event, by.clone(), at));
+    entries.collect()
+}
+
 /// The state after `entries`; the first that cannot follow refuses all.
 fn after(release: &Release, entries: &[Entry]) -> Result<Release, Illegal> {
     let mut next = release.clone();
@@ -60,8 +67,7 @@ impl ServiceActor {
         events: Vec<Event>,
         by: &Actor,
     ) -> Result<(), CommitError> {
-        let at = clock::now();
-        let entries: Vec<Entry> = events.into_iter().map(|e| (e, by.clone(), at)).collect();
+        let entries = entries_of(events, by);
         if self.lower(&entries)? {
             return Ok(());
         }
@@ -286,7 +292,13 @@ pub(crate) async fn read_all(store: &Store, stream: &StreamId) -> Result<Vec<Env
     let mut all: Vec<Envelope> = Vec::new();
     loop {
         let after = all.last().map_or(0, |event| event.position);
-        let page = store.read(stream, after, PAGE).await?;
+        let page = match store.read(stream, after, PAGE).await {
+            // One stream that cannot be read is no reason to do nothing for the others.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                return Err(ApiError::damaged(stream, after + 1, &error));
+            }
+            page => page?,
+        };
         let finished = page.len() < PAGE;
         all.extend(page);
         if finished {

@@ -23,20 +23,25 @@ impl ServiceActor {
         }
         for _ in 0..MAX_ROUNDS {
             self.judge_anew().await;
-            let Some(run) = &mut self.run else { return };
-            run.judging.follow(&run.release);
-            let ended = self.care.evidence(run.id());
-            let observed = observe(run, &self.shared, ended);
-            let events = decide(&run.release, &observed);
-            if events.is_empty() {
+            let Some((events, by)) = self.decision() else {
                 return;
-            }
-            let by = author(&events);
+            };
             if let Err(error) = self.commit(events, &by).await {
                 return self.not_stored(&error);
             }
         }
         tracing::error!(service = %self.service.name, "The engine found no rest");
+    }
+
+    /// What follows from what is seen now, and who says so; nothing where nothing does.
+    pub(super) fn decision(&mut self) -> Option<(Vec<Event>, Actor)> {
+        let run = self.run.as_mut()?;
+        run.judging.follow(&run.release);
+        let ended = self.care.evidence(run.id());
+        let observed = observe(run, &self.shared, ended);
+        let events = decide(&run.release, &observed);
+        let by = author(&events);
+        (!events.is_empty()).then_some((events, by))
     }
 
     /// Says what keeps decisions from being recorded, once for each thing.
@@ -110,11 +115,7 @@ impl ServiceActor {
     }
 }
 
-pub(super) fn observe(
-    run: &mut Run,
-    shared: &crate::app::Shared,
-    canary_ended: Option<String>,
-) -> Observed {
+fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<String>) -> Observed {
     let now = clock::now();
     let observes = shared.observes(&run.release.requested.plan);
     let contact = shared.dataplane.contact();
@@ -145,7 +146,7 @@ pub(super) fn observe(
 }
 
 /// Who decided: the judge where it spoke, the engine otherwise.
-pub(super) fn author(events: &[Event]) -> Actor {
+fn author(events: &[Event]) -> Actor {
     let judged = events.iter().any(|event| match event {
         Event::Judged(_) => true,
         Event::ReturnDecided(returned) => returned.cause == ReturnCause::Judge,

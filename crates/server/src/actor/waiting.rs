@@ -4,11 +4,8 @@
 //! that takes users back may wait for it: so every such call runs beside the actor, which
 //! meanwhile hears people, counts, asks the judge, and lowers. All else waits its turn.
 
-use super::journal::CommitError;
-use super::observe::{author, observe};
+use super::journal::{CommitError, entries_of};
 use super::{Message, Reply, ServiceActor, TICK};
-use crate::clock;
-use esclusa_engine::decide;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -82,18 +79,10 @@ impl ServiceActor {
 
     /// Lowers if the engine says so by itself, as the judge or a proxy may cause it to.
     fn lower_if_due(&mut self) {
-        let Some(run) = &mut self.run else { return };
-        run.judging.follow(&run.release);
-        let ended = self.care.evidence(run.id());
-        let observed = observe(run, &self.shared, ended);
-        let events = decide(&run.release, &observed);
-        if events.is_empty() {
+        let Some((events, by)) = self.decision() else {
             return;
-        }
-        let by = author(&events);
-        let at = clock::now();
-        let entries: Vec<_> = events.into_iter().map(|e| (e, by.clone(), at)).collect();
-        match self.lower(&entries) {
+        };
+        match self.lower(&entries_of(events, &by)) {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "A decision does not fit"),
         }
