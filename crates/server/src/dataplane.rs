@@ -116,6 +116,27 @@ struct Desired {
 }
 
 impl Desired {
+    /// Notes what a service asks for now; gives what it asked for until then.
+    fn put(&mut self, service: &ServiceName, route: Option<ServiceRoute>) -> Option<ServiceRoute> {
+        if route.is_none() {
+            self.before.remove(service);
+        }
+        self.put_back(service, route)
+    }
+
+    /// The same for what cannot be had: what an earlier controller asked for stays, where
+    /// nothing else is known.
+    fn put_back(
+        &mut self,
+        service: &ServiceName,
+        route: Option<ServiceRoute>,
+    ) -> Option<ServiceRoute> {
+        match route {
+            Some(route) => self.routes.insert(service.clone(), route),
+            None => self.routes.remove(service),
+        }
+    }
+
     /// What each service asks for, or asked for before.
     fn all(&self) -> Vec<ServiceRoute> {
         let before = self.before.iter();
@@ -319,12 +340,8 @@ impl DataPlane {
                 return Ok(id);
             }
         }
-        let before = match route {
-            Some(route) => plan.routes.insert(service.clone(), route),
-            None => plan.routes.remove(service),
-        };
+        let replaced = plan.put(service, route);
         plan.awaited.remove(service);
-        plan.before.remove(service);
         if !plan.awaited.is_empty() && Instant::now() < plan.awaited_until {
             return Err(PublishError(
                 "other services have not said yet what they ask for".into(),
@@ -334,10 +351,7 @@ impl DataPlane {
         if let Err(Unpublished::Refused(_)) = &outcome {
             // A generation is whole: what the proxy cannot serve must not keep the other
             // services from being turned.
-            match before {
-                Some(before) => plan.routes.insert(service.clone(), before),
-                None => plan.routes.remove(service),
-            };
+            plan.put_back(service, replaced);
         }
         Ok(outcome?)
     }
@@ -494,6 +508,36 @@ mod tests {
         let golden = include_str!("../../wire/golden/generation-v1.json");
         let generation: Generation = serde_json::from_str(golden).expect("a generation");
         generation.services
+    }
+
+    /// A proxy that refuses a service's first route after a restart goes on to serve the
+    /// one before it, also with the next generation of a neighbour.
+    #[test]
+    fn a_refused_route_leaves_what_was_before_it() {
+        let route = routes().remove(0);
+        let service = route.service.clone();
+        let mut plan = Desired {
+            routes: BTreeMap::new(),
+            before: BTreeMap::from([(service.clone(), route.clone())]),
+            unwatched: false,
+            carried: Vec::new(),
+            uncarried: false,
+            awaited: BTreeSet::new(),
+            awaited_until: Instant::now(),
+            number: 0,
+            acknowledged: None,
+        };
+        let refused = ServiceRoute {
+            max_body_bytes: route.max_body_bytes + 1,
+            ..route.clone()
+        };
+        let replaced = plan.put(&service, Some(refused.clone()));
+        assert_eq!(plan.all(), [refused]);
+        plan.put_back(&service, replaced);
+        assert_eq!(plan.all(), [route]);
+        // Whoever asks for nothing has nothing.
+        plan.put(&service, None);
+        assert_eq!(plan.all(), []);
     }
 
     /// A neighbour that publishes must not expose whom the proxy has taken back.
