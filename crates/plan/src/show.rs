@@ -176,11 +176,23 @@ fn needs_canary(requirement: &Requirement) -> bool {
 fn requirement(requirement: &Requirement) -> Phase {
     let (what, decided_by, time) = match requirement {
         Requirement::Check { name, timeout, .. } => (name.clone(), "the check's answer", *timeout),
-        Requirement::SignOff { roles, within } => (
-            format!("sign-off by {}", roles.join(", ")),
-            "people",
-            *within,
-        ),
+        Requirement::SignOff {
+            roles,
+            within,
+            not_by_author,
+            items,
+        } => {
+            let mut what = format!("sign-off by {}", roles.join(", "));
+            if *not_by_author {
+                what.push_str(", not by who asked for the release");
+            }
+            match items.len() {
+                0 => {}
+                1 => what.push_str(", with 1 item to confirm"),
+                many => what.push_str(&format!(", with {many} items to confirm")),
+            }
+            (what, "people", *within)
+        }
     };
     Phase {
         kind: PhaseKind::Requires,
