@@ -283,7 +283,10 @@ fn confirmed(asked: &[&str], done: &[ItemDone]) -> Result<(), CommandError> {
     if !missing.is_empty() {
         return refuse_as(
             Refusal::Items,
-            format!("the checklist is not done: {} is missing", missing.join(", ")),
+            format!(
+                "the checklist is not done: {} is missing",
+                missing.join(", ")
+            ),
             "do what is missing, then name every item as done: `release sign-off --all-items`",
         );
     }

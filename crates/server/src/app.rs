@@ -1,11 +1,11 @@
 //! The control plane as one value: what the API, the command line and tests speak to.
 
-use crate::auth::{Keys, Spent};
-use crate::links::Links;
 use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, queue_key, read_all};
+use crate::auth::{Keys, Spent};
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
+use crate::links::Links;
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;

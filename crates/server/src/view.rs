@@ -2,7 +2,9 @@
 
 use crate::app::StartRequest;
 use crate::live::{Live, VersionTraffic};
-use esclusa_model::{Actor, BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef};
+use esclusa_model::{
+    Actor, BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef,
+};
 use esclusa_plan::{Audience, HoldThen, Plan, Stage};
 use esclusa_release::{HoldState, Phase, Release, Service, SignOff, StageRecord};
 use serde::{Deserialize, Serialize};

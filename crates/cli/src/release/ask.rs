@@ -67,7 +67,12 @@ fn done(release: &ReleaseView, asked: &SignOff) -> Result<Vec<ItemRequest>, Fail
     for word in &asked.items {
         let by_number = word.parse::<usize>().ok();
         let by_number = by_number.and_then(|n| known.get(n.checked_sub(1)?).copied());
-        let Some(item) = known.iter().find(|item| *item == word).copied().or(by_number) else {
+        let Some(item) = known
+            .iter()
+            .find(|item| *item == word)
+            .copied()
+            .or(by_number)
+        else {
             return Err(Failure::input(
                 "ESC-0433",
                 format!("{word:?} is no item of the checklist of {}", asked.role),

@@ -31,9 +31,7 @@ impl Server {
     /// Under a umask that would let everybody in.
     fn spawn(&mut self) {
         let program = env!("CARGO_BIN_EXE_esclusa");
-        let line = format!(
-            "umask 0; exec {program} serve --listen 127.0.0.1:0 --proxy-workers 1"
-        );
+        let line = format!("umask 0; exec {program} serve --listen 127.0.0.1:0 --proxy-workers 1");
         let log = self.dir.path().join("serve.log");
         let log = std::fs::File::options().create(true).append(true).open(log);
         let mut command = esclusa(self.dir.path());
@@ -129,7 +127,10 @@ impl Browser {
             .expect("an answer");
         assert_eq!(answer.status(), 200);
         let cookie = answer.headers()["set-cookie"].to_str().expect("text");
-        assert!(cookie.contains("; HttpOnly; SameSite=Strict; Path=/;"), "{cookie}");
+        assert!(
+            cookie.contains("; HttpOnly; SameSite=Strict; Path=/;"),
+            "{cookie}"
+        );
         let cookie = cookie.split(';').next().expect("a value").to_owned();
         let me: Value = answer.json().await.expect("JSON");
         Self {
@@ -185,7 +186,13 @@ async fn people_log_in_sign_off_and_take_back() {
     ]);
     let viewer = server.token(&["eve", "--role", "viewer"]);
     let approver = server.token(&[
-        "ben", "--role", "approver", "--role", "security", "--expires", "30d",
+        "ben",
+        "--role",
+        "approver",
+        "--role",
+        "security",
+        "--expires",
+        "30d",
     ]);
     std::fs::write(server.path().join("esclusa.yaml"), PLAN).expect("written");
     let start = ["release", "start", "--version", "2.4.1", "--json"];
@@ -198,8 +205,14 @@ async fn people_log_in_sign_off_and_take_back() {
     // A viewer sees and moves nothing, by token and by cookie.
     let eve = Browser::login(&server, &viewer).await;
     assert_eq!(eve.get(&server, &at("")).await.0, 200);
-    let (status, body) = eve.post(&server, &at("/promote"), &eve.csrf, &json!({})).await;
-    assert_eq!((status, &body["code"]), (403, &json!("ESC-0403")), "{body:#}");
+    let (status, body) = eve
+        .post(&server, &at("/promote"), &eve.csrf, &json!({}))
+        .await;
+    assert_eq!(
+        (status, &body["code"]),
+        (403, &json!("ESC-0403")),
+        "{body:#}"
+    );
 
     // Without what the page knows, nothing.
     let ben = Browser::login(&server, &approver).await;
@@ -207,19 +220,33 @@ async fn people_log_in_sign_off_and_take_back() {
         "role": "security", "comment": "seen",
         "items": [{ "item": "the restore was rehearsed", "done": true }]
     });
-    let (status, body) = ben.post(&server, &at("/sign-offs"), &eve.csrf, &signs).await;
-    assert_eq!((status, &body["code"]), (403, &json!("ESC-0430")), "{body:#}");
+    let (status, body) = ben
+        .post(&server, &at("/sign-offs"), &eve.csrf, &signs)
+        .await;
+    assert_eq!(
+        (status, &body["code"]),
+        (403, &json!("ESC-0430")),
+        "{body:#}"
+    );
 
     // The author does not agree to it, and nobody without the checklist.
     let sign = ["release", "sign-off", &id, "--role", "security"];
     let (code, _, talk) = server.remote(&author, &[&sign[..], &["--all-items"]].concat());
     assert!(code != 0 && talk.contains("ESC-0432"), "{code} {talk}");
     let (code, _, talk) = server.remote(&approver, &sign);
-    assert!(code != 0 && talk.contains("the restore was rehearsed"), "{code} {talk}");
+    assert!(
+        code != 0 && talk.contains("the restore was rehearsed"),
+        "{code} {talk}"
+    );
     let (_, shown, _) = server.remote(&viewer, &["release", "status", &id]);
-    assert!(shown.contains("[ ] 1. the restore was rehearsed"), "{shown}");
+    assert!(
+        shown.contains("[ ] 1. the restore was rehearsed"),
+        "{shown}"
+    );
     assert!(shown.contains("not by ana-ci"), "{shown}");
-    let (status, body) = ben.post(&server, &at("/sign-offs"), &ben.csrf, &signs).await;
+    let (status, body) = ben
+        .post(&server, &at("/sign-offs"), &ben.csrf, &signs)
+        .await;
     assert_eq!(status, 200, "{body:#}");
 
     // A session outlives a crash of the server.
@@ -229,21 +256,28 @@ async fn people_log_in_sign_off_and_take_back() {
     assert_eq!(status, 200);
     assert_eq!(view["missing_sign_offs"], json!(["dba"]), "{view:#}");
     assert_eq!(view["sign_offs"][0]["by"], "ben", "{view:#}");
-    let (status, body) = ben.post(&server, &at("/promote"), &ben.csrf, &json!({})).await;
+    let (status, body) = ben
+        .post(&server, &at("/promote"), &ben.csrf, &json!({}))
+        .await;
     assert_eq!(status, 403, "{body:#}");
 
     // And not its token.
     assert_eq!(run(server.path(), &["token", "revoke", "ben"]).0, 0);
     assert_eq!(ben.get(&server, "/api/v1/me").await.0, 401);
     let (_, listed, _) = run(server.path(), &["token", "list"]);
-    assert!(listed.contains("LAST USED") && listed.contains("ana"), "{listed}");
+    assert!(
+        listed.contains("LAST USED") && listed.contains("ana"),
+        "{listed}"
+    );
 
     a_link_works_once(&server, &author, &id).await;
 }
 
 /// By link, whoever has no token: once, also after a crash.
 async fn a_link_works_once(server: &Server, author: &str, id: &str) {
-    let link = ["release", "link", "abort", id, "--for", "on-call", "--valid", "2h"];
+    let link = [
+        "release", "link", "abort", id, "--for", "on-call", "--valid", "2h",
+    ];
     let (code, url, talk) = server.remote(author, &link);
     assert_eq!(code, 0, "{talk}");
     assert!(talk.contains("link.on-call"), "{talk}");
@@ -254,7 +288,10 @@ async fn a_link_works_once(server: &Server, author: &str, id: &str) {
     let page = nobody.get(url).send().await.expect("an answer");
     assert_eq!(page.status(), 200);
     let page = page.text().await.expect("a page");
-    assert!(page.contains("2.4.1") && page.contains("link.on-call"), "{page}");
+    assert!(
+        page.contains("2.4.1") && page.contains("link.on-call"),
+        "{page}"
+    );
     let forged = format!("{url}0");
     for (address, status) in [(forged.as_str(), 403), (url, 200), (url, 410)] {
         let used = nobody.post(address).body("reason=too+slow").send().await;
@@ -263,7 +300,10 @@ async fn a_link_works_once(server: &Server, author: &str, id: &str) {
     let (code, _, talk) = run(server.path(), &["release", "watch", id, "--timeout", "60s"]);
     assert!([5, 6].contains(&code), "{code} {talk}");
     let (_, report, _) = run(server.path(), &["release", "report", id]);
-    for said in ["link.on-call", "by a link that ana-ci gave to on-call: too slow"] {
+    for said in [
+        "link.on-call",
+        "by a link that ana-ci gave to on-call: too slow",
+    ] {
         let plain = report.replace('\\', "");
         assert!(plain.contains(said), "{report}");
     }
@@ -318,7 +358,10 @@ fn nobody_else_opens_the_socket() {
         open(&data, folder);
         let output = nobody(&["token", "list"]).expect("runs");
         let (code, _, talk) = told(&output);
-        assert!(code != 0 && talk.contains("ESC-0501"), "{folder:o}: {code} {talk}");
+        assert!(
+            code != 0 && talk.contains("ESC-0501"),
+            "{folder:o}: {code} {talk}"
+        );
         assert!(talk.to_lowercase().contains("permission denied"), "{talk}");
     }
     // It would be let in if it could open it.

@@ -76,7 +76,9 @@ pub(super) fn same_origin(
     };
     let site = text(&HeaderName::from_static("sec-fetch-site"));
     // `none` is somebody who typed the address.
-    let by_site = site.as_deref().map(|site| matches!(site, "same-origin" | "none"));
+    let by_site = site
+        .as_deref()
+        .map(|site| matches!(site, "same-origin" | "none"));
     let by_origin = match text(&header::ORIGIN).as_deref() {
         None => true,
         // A page that tells nobody where it is; the other header decides.
@@ -118,7 +120,9 @@ pub(super) fn meant(
     if sent.is_some_and(|sent| state.auth.has_sent(session, sent)) {
         return Ok(());
     }
-    Err(refused("the header x-esclusa-csrf is missing or not that of this session"))
+    Err(refused(
+        "the header x-esclusa-csrf is missing or not that of this session",
+    ))
 }
 
 fn refused(message: &str) -> ApiError {

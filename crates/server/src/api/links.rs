@@ -11,12 +11,12 @@ use crate::links::{
     policy, told_page,
 };
 use crate::view::ReleaseView;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use axum::body::Bytes;
-use axum::http::StatusCode;
 use esclusa_model::{Millis, ReleaseId};
 use esclusa_release::ItemDone;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,11 @@ pub(super) async fn create(
     ask.lasts = asked
         .valid_for_s
         .map_or(USUAL, |seconds| Millis(seconds.saturating_mul(1_000)));
-    if let Some(role) = ask.role.as_ref().filter(|_| ask.action == LinkAction::Approve) {
+    if let Some(role) = ask
+        .role
+        .as_ref()
+        .filter(|_| ask.action == LinkAction::Approve)
+    {
         caller.may_sign_off(role)?;
     }
     let issued = state.app.shared.links.issue(&ask, clock::now())?;
@@ -126,7 +130,9 @@ fn makes_sense(ask: &LinkAsk, view: &ReleaseView) -> Result<(), ApiError> {
         (LinkAction::Approve, Some(role)) => {
             let found = view.sign_offs.iter().find(|one| one.role == *role);
             match found {
-                None => Err(bad_link(format!("the plan asks for no sign-off by {role:?}"))),
+                None => Err(bad_link(format!(
+                    "the plan asks for no sign-off by {role:?}"
+                ))),
                 Some(one) if one.by.is_some() => conflict(
                     format!("the sign-off of {role} is there already"),
                     "see `release status` for the roles that are missing",

@@ -143,7 +143,9 @@ impl Server {
         let body = json!({ "token": token }).to_string();
         let answered = self.send("post", "/api/v1/login", None, &body).await;
         assert_eq!(answered.status(), StatusCode::OK);
-        let cookie = answered.headers()[header::SET_COOKIE].to_str().expect("text");
+        let cookie = answered.headers()[header::SET_COOKIE]
+            .to_str()
+            .expect("text");
         let cookie = cookie.split(';').next().expect("a value").to_owned();
         let me = answer(answered).await.json;
         (cookie, me["csrf"].as_str().expect("a mark").to_owned())
@@ -155,7 +157,9 @@ impl Server {
             "plan_name": "esclusa.yaml", "plan": plan, "version": "2.4.1", "base_dir": "/tmp"
         });
         let path = "/api/v1/releases";
-        let started = self.call("post", path, Some(token), &start.to_string()).await;
+        let started = self
+            .call("post", path, Some(token), &start.to_string())
+            .await;
         assert_eq!(started.status, StatusCode::CREATED, "{}", started.json);
         started.json["release"].as_str().expect("an id").to_owned()
     }

@@ -72,10 +72,14 @@ mod tests {
         assert!(rate.take(caller("ana"), 7), "another caller");
         assert!(rate.take(Who::Address(None), 7), "nobody in particular");
         let later = 7 + 1_000_000;
-        let in_a_second = (0..1_000).filter(|_| rate.take(caller("ci"), later)).count();
+        let in_a_second = (0..1_000)
+            .filter(|_| rate.take(caller("ci"), later))
+            .count();
         assert_eq!(in_a_second, 50);
         let much_later = later + 3_600_000_000;
-        let full = (0..1_000).filter(|_| rate.take(caller("ci"), much_later)).count();
+        let full = (0..1_000)
+            .filter(|_| rate.take(caller("ci"), much_later))
+            .count();
         assert_eq!(full, 200, "never more than full");
     }
 
@@ -86,6 +90,9 @@ mod tests {
         let taken = (0..10_000).filter(|n| rate.take(address(*n), 1)).count();
         assert_eq!(taken, BUCKETS);
         assert!(rate.take(address(1), 2), "a known one");
-        assert!(rate.take(address(20_000), 1 + FULL_AFTER_US), "forgotten when full");
+        assert!(
+            rate.take(address(20_000), 1 + FULL_AFTER_US),
+            "forgotten when full"
+        );
     }
 }

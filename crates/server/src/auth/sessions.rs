@@ -60,7 +60,8 @@ impl Session {
         }
         let mut parts = said.split('.');
         let (form, token) = (parts.next()?, parts.next()?);
-        let (_begun, until): (i64, i64) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let (_begun, until): (i64, i64) =
+            (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let nonce = parts.next()?.to_owned();
         if form != FORM || parts.next().is_some() || until <= now.0 {
             return None;
@@ -126,7 +127,9 @@ mod tests {
         assert!(read(&session.text, last).is_some());
         assert!(read(&session.text, session.until).is_none(), "over");
         let later = session.text.replacen(".1000.", ".1001.", 1);
-        let longer = session.text.replace(&session.until.0.to_string(), "99999999999999");
+        let longer = session
+            .text
+            .replace(&session.until.0.to_string(), "99999999999999");
         for forged in ["", ".", "1.2.3.4.5.6", &later, &longer, &session.text[1..]] {
             assert!(read(forged, now).is_none(), "{forged}");
         }

@@ -157,10 +157,7 @@ async fn only_the_whole_text_of_a_live_token_is_let_in() {
         &renamed,
         &secret.to_uppercase(),
     ] {
-        let refused = auth
-            .caller(wrong, None)
-            .await
-            .expect_err("not let in");
+        let refused = auth.caller(wrong, None).await.expect_err("not let in");
         assert_eq!(refused.kind, ErrorKind::Unauthorized, "{wrong}");
     }
     auth.revoke("ci").await.expect("revoked");
@@ -178,10 +175,7 @@ async fn names_and_roles_follow_their_rule() {
         ("a", "x y"),
         ("", "viewer"),
     ] {
-        let refused = auth
-            .create(&ask(name, &[role]))
-            .await
-            .expect_err("refused");
+        let refused = auth.create(&ask(name, &[role])).await.expect_err("refused");
         assert_eq!(refused.kind, ErrorKind::BadInput, "{name} {role}");
     }
     assert!(auth.create(&ask("a", &[])).await.is_err());
@@ -197,10 +191,7 @@ async fn names_and_roles_follow_their_rule() {
 #[tokio::test]
 async fn a_good_token_is_never_locked_out() {
     let (auth, _dir) = auth().await;
-    let text = auth
-        .create(&ask("ci", &["operator"]))
-        .await
-        .expect("made");
+    let text = auth.create(&ask("ci", &["operator"])).await.expect("made");
     let from = Some([192, 0, 2, 1].into());
     let mut last = None;
     for _ in 0..=FAILURES_ALLOWED {

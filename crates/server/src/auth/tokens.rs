@@ -84,7 +84,10 @@ impl Auth {
     }
 
     /// The caller behind a token's hash, if that is good now.
-    pub(super) async fn holder(&self, hash: &Digest) -> Result<Option<(TokenRecord, Caller)>, ApiError> {
+    pub(super) async fn holder(
+        &self,
+        hash: &Digest,
+    ) -> Result<Option<(TokenRecord, Caller)>, ApiError> {
         let now = clock::now();
         let record = self.find(hash).await?;
         let good = record.filter(|record| record.expires.is_none_or(|expires| now < expires));
@@ -139,7 +142,9 @@ impl Auth {
         let now = clock::now();
         let expires = match ask.lasts {
             Some(Millis(lasts)) if !(1..=MAX_LIFE_MS).contains(&lasts) => {
-                return Err(bad_token("a token that expires lasts at most ten years".into()));
+                return Err(bad_token(
+                    "a token that expires lasts at most ten years".into(),
+                ));
             }
             lasts => lasts.map(|lasts| now.plus(lasts)),
         };

@@ -58,9 +58,7 @@ impl App {
                 let ask = Ask::Abort { reason: words };
                 return match self.ask(&link.release, ask, &by).await {
                     Ok(()) => Came::Done,
-                    Err(error) if error.kind == ErrorKind::Conflict => {
-                        Came::TooLate(error.message)
-                    }
+                    Err(error) if error.kind == ErrorKind::Conflict => Came::TooLate(error.message),
                     Err(error) => Came::Refused(error),
                 };
             }

@@ -81,7 +81,10 @@ mod tests {
             assert!(Front::public(wrong).is_err(), "{wrong}");
         }
         let own = Front::listening(([127, 0, 0, 1], 7300).into());
-        assert_eq!(own.url("/l/x").as_deref(), Some("http://127.0.0.1:7300/l/x"));
+        assert_eq!(
+            own.url("/l/x").as_deref(),
+            Some("http://127.0.0.1:7300/l/x")
+        );
         assert!(!own.is_https() && !own.is_ours("http://127.0.0.1:7300"));
         assert_eq!(Front::listening(([0, 0, 0, 0], 7300).into()).url("/"), None);
     }

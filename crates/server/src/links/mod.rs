@@ -9,8 +9,8 @@ mod act;
 mod front;
 mod page;
 
-pub(crate) use front::Front;
 pub(crate) use act::Came;
+pub(crate) use front::Front;
 pub(crate) use page::{Told, ask_page, items_of, link_words, policy, told_page};
 
 use crate::auth::{Caller, Keys, LINK_PREFIX, Purpose, actor, check_label};
@@ -329,7 +329,10 @@ mod tests {
         let refused = |ask: LinkAsk| links.issue(&ask, Timestamp(1)).expect_err("refused").code;
         let long = Millis(LONGEST.0 + 1);
         for wrong in [
-            LinkAsk { lasts: long, ..ask() },
+            LinkAsk {
+                lasts: long,
+                ..ask()
+            },
             LinkAsk {
                 lasts: Millis(0),
                 ..ask()
@@ -358,8 +361,13 @@ mod tests {
         assert_eq!(given(), None, "nobody said where");
         links.stand_behind(Front::public("https://esclusa.example/").expect("an address"));
         let url = given().expect("an address");
-        let text = url.strip_prefix("https://esclusa.example/l/").expect("ours");
+        let text = url
+            .strip_prefix("https://esclusa.example/l/")
+            .expect("ours");
         let link = links.read(text, Timestamp(1)).expect("good");
-        assert_eq!((link.by.as_str(), link.label.as_str()), ("esclusa", "slack"));
+        assert_eq!(
+            (link.by.as_str(), link.label.as_str()),
+            ("esclusa", "slack")
+        );
     }
 }

@@ -58,7 +58,9 @@ pub(crate) fn ask_page(link: &Link, view: Option<&ReleaseView>) -> Told {
         ),
         (LinkAction::Approve, Some(role)) => (
             format!("Sign off as {role}?"),
-            format!("The release has the sign-off of {role}, and goes on once nothing else is missing."),
+            format!(
+                "The release has the sign-off of {role}, and goes on once nothing else is missing."
+            ),
             "Sign off",
             "go-button",
         ),
@@ -69,7 +71,11 @@ pub(crate) fn ask_page(link: &Link, view: Option<&ReleaseView>) -> Told {
             "go-button",
         ),
     };
-    let mut body = format!("<h1>{}</h1>\n<p>{}</p>\n<dl>", escape(&title), escape(&will));
+    let mut body = format!(
+        "<h1>{}</h1>\n<p>{}</p>\n<dl>",
+        escape(&title),
+        escape(&will)
+    );
     let mut fact = |name: &str, value: &str| {
         // Writing to a string cannot fail.
         let _ = write!(body, "<dt>{name}</dt><dd>{}</dd>", escape(value));
@@ -174,7 +180,11 @@ pub(crate) fn told_page(what: &str, came: &Came) -> Told {
             error.code.as_str(),
         ),
     };
-    let class = if *came == Came::Done { "go" } else { "stop-words" };
+    let class = if *came == Came::Done {
+        "go"
+    } else {
+        "stop-words"
+    };
     let mut body = format!(
         "<h1 class=\"{class}\">{title}</h1>\n<p>{}</p>\n<p class=\"soft\">Next step: {}.</p>",
         escape(&words),
@@ -251,7 +261,9 @@ mod tests {
     #[test]
     fn the_page_asks_for_nothing_from_elsewhere() {
         let told = told_page("It", &Came::Done);
-        for outside in ["http://", "https://", "src=", "@import", "url(", " style=", "<script"] {
+        for outside in [
+            "http://", "https://", "src=", "@import", "url(", " style=", "<script",
+        ] {
             assert!(!told.html.contains(outside), "{outside}");
         }
         assert!(told.html.contains(STYLE) && !STYLE.contains('<'));

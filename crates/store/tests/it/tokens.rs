@@ -86,10 +86,11 @@ async fn a_token_has_a_person_an_end_and_a_last_use() {
     let dir = folder();
     let store = open(dir.path()).await;
     let (name, hash, ends) = (actor("ana-ci"), Digest::of(b"1"), Timestamp(NOW.0 + 50));
+    let may = roles(&["viewer"]);
     let made = NewToken {
         person: Some("ana"),
         expires: Some(ends),
-        ..token(&name, &roles(&["viewer"]), &hash)
+        ..token(&name, &may, &hash)
     };
     store.put_token(&made, NOW).await.expect("stored");
     for (at, noted) in [(20, 20), (10, 20), (30, 30)] {
@@ -104,14 +105,17 @@ async fn a_token_has_a_person_an_end_and_a_last_use() {
             (Some("ana"), Some(ends))
         );
     }
-    let (other, roles) = (Digest::of(b"2"), roles(&["viewer"]));
-    let again = token(&name, &roles, &other);
+    let other = Digest::of(b"2");
+    let again = token(&name, &may, &other);
     let taken = store.put_token(&again, NOW).await;
     assert!(matches!(taken, Err(TokenError::NameTaken(_))), "{taken:?}");
     store.put_token(&again, ends).await.expect("it has expired");
     assert_eq!(store.find_token(&hash).await.expect("read"), None);
     let found = store.find_token(&other).await.expect("read").expect("live");
-    assert_eq!((found.person, found.expires, found.used), (None, None, None));
+    assert_eq!(
+        (found.person, found.expires, found.used),
+        (None, None, None)
+    );
 }
 
 // SEC-15: what was used once is used up, also after a restart.
