@@ -111,6 +111,10 @@ pub(crate) struct Serve {
     /// For development: loopback only, nobody logs in
     #[arg(long)]
     pub dev: bool,
+    /// Address under which browsers reach it, such as https://esclusa.example. It stands in
+    /// front of the links in messages; with https, cookies of logins go over https alone
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// Threads of the proxy that is started; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub proxy_workers: usize,
@@ -235,6 +239,11 @@ pub(crate) enum ReleaseVerb {
     CanReturn(OfService),
     /// Agree to a release in a role
     SignOff(SignOff),
+    /// Make a link by which somebody approves or aborts, once
+    Link {
+        #[command(subcommand)]
+        verb: LinkVerb,
+    },
     /// Print what a release did, for the record
     Report(Report),
 }
@@ -338,6 +347,43 @@ pub(crate) struct SignOff {
         default_value = ""
     )]
     pub comment: String,
+    /// An item of the plan's checklist that is done: its words, or its number. Once for
+    /// each; `release status` lists them
+    #[arg(long = "item", value_name = "N|WORDS")]
+    pub items: Vec<String>,
+    /// Every item of the plan's checklist is done
+    #[arg(long, conflicts_with = "items")]
+    pub all_items: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkVerb {
+    /// Make a link that signs off in a role, or lets a release go on that waits
+    Approve {
+        #[command(flatten)]
+        link: Link,
+        /// The role that it signs off in; one that the token may. Without it, the link lets
+        /// a release go on that is paused or was returned by a proxy
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
+    },
+    /// Make a link that returns everything that the release changed
+    Abort {
+        #[command(flatten)]
+        link: Link,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Link {
+    #[command(flatten)]
+    pub which: Which,
+    /// Whom it is for; who acts by it is recorded as link.LABEL [default: your own name]
+    #[arg(long = "for", value_name = "LABEL")]
+    pub label: Option<String>,
+    /// How long it is good; at most 7d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub valid: esclusa_model::Millis,
 }
 
 #[derive(Debug, Args)]
@@ -352,11 +398,20 @@ pub(crate) enum TokenVerb {
     Create {
         /// Its name, recorded with everything that it does
         name: String,
-        /// viewer, operator or admin, or a role of plans in which it may sign off
+        /// A level, each with what the one before it may: viewer sees, approver resumes and
+        /// aborts releases, operator moves them, admin gives tokens. Or a role of plans in
+        /// which it may sign off
         #[arg(long = "role", value_name = "ROLE", required = true)]
         roles: Vec<String>,
+        /// Whose it is. Where a plan wants somebody else than who asked for a release,
+        /// all tokens of a person count as one
+        #[arg(long, value_name = "NAME")]
+        person: Option<String>,
+        /// After how long it is worthless by itself, such as 30d [default: never]
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        expires: Option<esclusa_model::Millis>,
     },
-    /// List tokens, revoked ones too
+    /// List tokens, revoked ones too, and when each was used last
     List,
     /// Make a token worthless
     Revoke {

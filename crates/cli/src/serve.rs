@@ -34,6 +34,7 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
         data: place::data(global)?,
         listen: asked.listen,
         dev: asked.dev,
+        public_url: asked.public_url.clone(),
         proxy: words(&["proxy", "--id", "local", "--workers", &workers]),
         external_proxy: asked.external_proxy,
         shim: words(&["shim"]),

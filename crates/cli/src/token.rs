@@ -17,10 +17,19 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let client = Client::new(global)?;
     match verb {
-        TokenVerb::Create { name, roles } => {
-            let made: CreatedToken = client
-                .post("/api/v1/tokens", &CreateToken { name, roles })
-                .await?;
+        TokenVerb::Create {
+            name,
+            roles,
+            person,
+            expires,
+        } => {
+            let asked = CreateToken {
+                name,
+                roles,
+                person,
+                expires_in_s: expires.map(esclusa_model::Millis::as_secs),
+            };
+            let made: CreatedToken = client.post("/api/v1/tokens", &asked).await?;
             if !output.json(&made) {
                 output.line(&made.token);
                 output.say(
@@ -38,12 +47,24 @@ pub(crate) async fn run(
                         vec![
                             token.name.clone(),
                             token.roles.join(","),
+                            token.person.clone().unwrap_or_default(),
                             time(token.created_at_us),
+                            token.last_used_at_us.map_or_else(String::new, time),
+                            token.expires_at_us.map_or_else(String::new, time),
                             token.revoked_at_us.map_or_else(String::new, time),
                         ]
                     })
                     .collect();
-                for line in table(&["NAME", "ROLES", "CREATED", "REVOKED"], &rows) {
+                let head = [
+                    "NAME",
+                    "ROLES",
+                    "PERSON",
+                    "CREATED",
+                    "LAST USED",
+                    "EXPIRES",
+                    "REVOKED",
+                ];
+                for line in table(&head, &rows) {
                     output.line(&line);
                 }
             }

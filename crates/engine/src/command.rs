@@ -1,8 +1,7 @@
 //! What people may ask of a release, and when.
 
 use esclusa_model::Outcome;
-use esclusa_plan::Requirement;
-use esclusa_release::{Event, Phase, Release, ReturnCause, Returned, SignOff};
+use esclusa_release::{Event, ItemDone, Phase, Release, ReturnCause, Returned, SignOff};
 
 /// What a person, or a newer release, asks. Words that decide nothing are not part of it:
 /// they are added to what is recorded ([`Event::because`]).
@@ -39,12 +38,30 @@ pub enum Command {
         role: String,
         /// Words, possibly empty.
         comment: String,
+        /// The items of the plan's checklist that are done.
+        items: Vec<ItemDone>,
+        /// Everybody who has a hand in it, by name: who agrees, the person behind that
+        /// name, and for a link also who gave it.
+        hands: Vec<String>,
     },
+}
+
+/// What kind of reason stands against a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It makes no sense where the release stands.
+    State,
+    /// Whoever asked for the release may not agree to it.
+    Author,
+    /// The checklist is not confirmed as the plan has it.
+    Items,
 }
 
 /// Why a command cannot be carried out now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandError {
+    /// Its kind.
+    pub kind: Refusal,
     /// What stands against it.
     pub message: String,
     /// What to do instead.
@@ -52,7 +69,16 @@ pub struct CommandError {
 }
 
 fn refuse<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, CommandError> {
+    refuse_as(Refusal::State, message, help)
+}
+
+fn refuse_as<T>(
+    kind: Refusal,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Result<T, CommandError> {
     Err(CommandError {
+        kind,
         message: message.into(),
         help: help.into(),
     })
@@ -104,7 +130,19 @@ pub fn command(release: &Release, command: &Command) -> Result<Vec<Event>, Comma
         Command::Skip => Ok(vec![Event::Skipped(None)]),
         Command::Promote if release.promote_asked => Ok(Vec::new()),
         Command::Promote => Ok(vec![Event::PromoteAsked(None)]),
-        Command::SignOff { role, comment } => sign_off(release, role, comment),
+        Command::SignOff {
+            role,
+            comment,
+            items,
+            hands,
+        } => {
+            let agreed = SignOff {
+                role: role.clone(),
+                comment: comment.clone(),
+                items: items.clone(),
+            };
+            sign_off(release, agreed, hands)
+        }
         Command::Abort { .. } | Command::Rollback { .. } | Command::Supersede { .. } => {
             Ok(Vec::new())
         }
@@ -201,17 +239,13 @@ fn with_reason(what: &str, reason: &str) -> String {
     }
 }
 
-fn sign_off(release: &Release, role: &str, comment: &str) -> Result<Vec<Event>, CommandError> {
-    let asked = release
-        .requested
-        .plan
-        .requires
-        .iter()
-        .any(|requirement| match requirement {
-            Requirement::SignOff { roles, .. } => roles.iter().any(|r| r == role),
-            Requirement::Check { .. } => false,
-        });
-    if !asked {
+fn sign_off(
+    release: &Release,
+    agreed: SignOff,
+    hands: &[String],
+) -> Result<Vec<Event>, CommandError> {
+    let (role, plan) = (agreed.role.as_str(), &release.requested.plan);
+    if !plan.sign_off_roles().contains(&role) {
         return refuse(
             format!("the plan asks for no sign-off by {role:?}"),
             "see `release status` for the roles that are missing",
@@ -220,8 +254,56 @@ fn sign_off(release: &Release, role: &str, comment: &str) -> Result<Vec<Event>, 
     if release.sign_offs.contains_key(role) {
         return Ok(Vec::new());
     }
-    Ok(vec![Event::SignedOff(SignOff {
-        role: role.to_owned(),
-        comment: comment.to_owned(),
-    })])
+    if plan.not_by_author(role)
+        && let Some(author) = authors(release).find(|author| hands.iter().any(|h| h == author))
+    {
+        return refuse_as(
+            Refusal::Author,
+            format!("{author} asked for this release, and the plan wants somebody else as {role}"),
+            "ask somebody else who has the role to sign off",
+        );
+    }
+    confirmed(&plan.items_of(role), &agreed.items)?;
+    Ok(vec![Event::SignedOff(agreed)])
+}
+
+/// Who asked for the release, by name and as a person.
+fn authors(release: &Release) -> impl Iterator<Item = &str> {
+    let person = release.requested.person.as_deref();
+    std::iter::once(release.requested_by.as_str()).chain(person)
+}
+
+/// Whether exactly the items that the plan asks for are confirmed.
+fn confirmed(asked: &[&str], done: &[ItemDone]) -> Result<(), CommandError> {
+    let missing: Vec<String> = asked
+        .iter()
+        .filter(|item| !done.iter().any(|done| done.item == **item))
+        .map(|item| format!("{item:?}"))
+        .collect();
+    if !missing.is_empty() {
+        return refuse_as(
+            Refusal::Items,
+            format!(
+                "the checklist is not done: {} is missing",
+                missing.join(", ")
+            ),
+            "do what is missing, then name every item as done: `release sign-off --all-items`",
+        );
+    }
+    for (index, one) in done.iter().enumerate() {
+        let twice = done[..index].iter().any(|other| other.item == one.item);
+        if twice || !asked.contains(&one.item.as_str()) {
+            let why = if twice {
+                "is named twice"
+            } else {
+                "is no item of this checklist"
+            };
+            return refuse_as(
+                Refusal::Items,
+                format!("{:?} {why}", one.item),
+                "name the items as the plan has them; see `release status`",
+            );
+        }
+    }
+    Ok(())
 }

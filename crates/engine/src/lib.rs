@@ -25,7 +25,7 @@ mod preflight;
 mod stage;
 mod tasks;
 
-pub use command::{Command, CommandError, command};
+pub use command::{Command, CommandError, Refusal, command};
 pub use complete::{Completion, complete};
 pub use decide::decide;
 pub use desired::{Desired, desired};

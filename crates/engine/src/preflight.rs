@@ -14,7 +14,7 @@ pub(crate) fn preflight(release: &Release, observed: &Observed) -> Vec<Event> {
     };
     let mut missing: Vec<&str> = Vec::new();
     for requirement in &release.requested.plan.requires {
-        let Requirement::SignOff { roles, within } = requirement else {
+        let Requirement::SignOff { roles, within, .. } = requirement else {
             continue;
         };
         let of_this: Vec<&str> = roles

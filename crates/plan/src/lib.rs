@@ -18,6 +18,7 @@ mod schema;
 mod section;
 mod shape;
 mod show;
+mod sign_off;
 mod sink;
 mod source;
 mod suggest;

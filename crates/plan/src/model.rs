@@ -201,6 +201,12 @@ pub enum Requirement {
         roles: Vec<String>,
         /// Longest wait for all of them.
         within: Millis,
+        /// Whether whoever asked for the release is not among those who may agree.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        not_by_author: bool,
+        /// What each of them has to confirm as done; possibly nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<String>,
     },
 }
 

@@ -175,17 +175,32 @@ fn needs_canary(requirement: &Requirement) -> bool {
 
 fn requirement(requirement: &Requirement) -> Phase {
     let (what, decided_by, time) = match requirement {
-        Requirement::Check { name, timeout, .. } => (name.clone(), "the check's answer", *timeout),
-        Requirement::SignOff { roles, within } => (
-            format!("sign-off by {}", roles.join(", ")),
-            "people",
-            *within,
-        ),
+        Requirement::Check { name, timeout, .. } => {
+            (name.clone(), "the check's answer".to_owned(), *timeout)
+        }
+        Requirement::SignOff {
+            roles,
+            within,
+            not_by_author,
+            items,
+        } => {
+            let who = if *not_by_author {
+                "people, not the author"
+            } else {
+                "people"
+            };
+            let who = match items.len() {
+                0 => who.to_owned(),
+                1 => format!("{who}, with 1 item to confirm"),
+                many => format!("{who}, with {many} items to confirm"),
+            };
+            (format!("sign-off by {}", roles.join(", ")), who, *within)
+        }
     };
     Phase {
         kind: PhaseKind::Requires,
         what,
-        decided_by: decided_by.to_owned(),
+        decided_by,
         at_least: Millis::ZERO,
         at_most: Some(time),
     }

@@ -122,6 +122,10 @@ pub struct Requested {
     pub salt: Salt,
     /// The version that serves now; absent on a first deployment.
     pub stable: Option<VersionRef>,
+    /// The person behind whoever asked, where that is known; who asked stands in the
+    /// envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
 }
 
 /// Why a person asked for something, where they said it. Absent in what was recorded
@@ -151,6 +155,20 @@ pub struct SignOff {
     pub role: String,
     /// Their words, possibly empty.
     pub comment: String,
+    /// The plan's checklist, each item confirmed as done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemDone>,
+}
+
+/// An item of a checklist that somebody says is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemDone {
+    /// The item, in the plan's words.
+    pub item: String,
+    /// Theirs, possibly empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// What a decision rests on: the judge's words and numbers at that moment.

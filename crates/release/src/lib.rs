@@ -12,7 +12,7 @@ mod service;
 mod task;
 
 pub use event::{
-    Because, DialEvidence, Event, Evidence, Requested, ReturnCause, Returned, SignOff,
+    Because, DialEvidence, Event, Evidence, ItemDone, Requested, ReturnCause, Returned, SignOff,
 };
 pub use phase::Phase;
 pub use release::{

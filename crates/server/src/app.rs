@@ -1,9 +1,11 @@
 //! The control plane as one value: what the API, the command line and tests speak to.
 
 use crate::actor::{ActorHandle, AskedCommand, Message, ServiceActor, fold, queue_key, read_all};
+use crate::auth::{Keys, Spent};
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
+use crate::links::Links;
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
@@ -11,7 +13,7 @@ use esclusa_model::{
     Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, Timestamp, VersionName,
 };
 use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
-use esclusa_release::Release;
+use esclusa_release::{ItemDone, Release};
 use esclusa_store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,12 @@ pub(crate) struct Shared {
     pub catalog: Catalog,
     pub data_dir: PathBuf,
     pub drivers: Drivers,
+    /// Signs sessions and links.
+    pub keys: Keys,
+    /// What may happen once only, and did.
+    pub spent: Arc<Spent>,
+    /// Gives and reads links.
+    pub links: Links,
     notices: broadcast::Sender<ServiceName>,
 }
 
@@ -75,6 +83,9 @@ pub(crate) struct StartRequest {
     /// When it was asked for; zero in a line that an earlier program left.
     #[serde(default)]
     pub asked_at: Timestamp,
+    /// The person behind who asked, where that is known.
+    #[serde(default)]
+    pub person: Option<String>,
 }
 
 /// What is needed to ask for a release.
@@ -92,6 +103,8 @@ pub struct AskStart {
     pub on_conflict: Option<OnConflict>,
     /// Who asks.
     pub actor: Actor,
+    /// The person behind who asks, where that is known.
+    pub person: Option<String>,
 }
 
 /// What may be asked of a release.
@@ -133,6 +146,10 @@ pub enum Ask {
         role: String,
         /// Words, possibly empty.
         comment: String,
+        /// The items of the plan's checklist that are done.
+        items: Vec<ItemDone>,
+        /// Everybody who has a hand in it, by name.
+        hands: Vec<String>,
     },
 }
 
@@ -156,7 +173,12 @@ impl App {
         data_dir: PathBuf,
         drivers: Drivers,
     ) -> Result<Arc<Self>, ApiError> {
+        let keys = Keys::of(&store).await?;
+        let spent = Spent::of(&store).await?;
         let shared = Arc::new(Shared {
+            links: Links::new(keys.clone()),
+            keys,
+            spent,
             store,
             dataplane,
             catalog: esclusa_drivers::catalog(),
@@ -282,6 +304,7 @@ impl App {
             version: ask.version,
             base_dir: ask.base_dir,
             actor: ask.actor,
+            person: ask.person,
             on_conflict: ask.on_conflict,
             asked_at: clock::now(),
         };
@@ -304,9 +327,17 @@ impl App {
             Ask::Skip { reason } => because(Command::Skip, reason),
             Ask::Promote { reason } => because(Command::Promote, reason),
             Ask::Abort { reason } => AskedCommand::Plain(Command::Abort { reason }),
-            Ask::SignOff { role, comment } => {
-                AskedCommand::Plain(Command::SignOff { role, comment })
-            }
+            Ask::SignOff {
+                role,
+                comment,
+                items,
+                hands,
+            } => AskedCommand::Plain(Command::SignOff {
+                role,
+                comment,
+                items,
+                hands,
+            }),
             Ask::Rollback { reason } => AskedCommand::Rollback { reason },
         };
         let (reply, answer) = oneshot::channel();

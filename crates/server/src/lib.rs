@@ -15,6 +15,7 @@ mod error;
 mod holder;
 mod judging;
 mod kill;
+mod links;
 mod listen;
 mod live;
 mod page;
@@ -35,5 +36,6 @@ pub use listen::socket_path;
 pub use live::VersionTraffic;
 pub use serve::{ServeConfig, ServeError, serve};
 pub use view::{
-    InstanceView, ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView,
+    InstanceView, ItemView, ReleaseView, ServiceView, SignOffView, StageView, TaskView,
+    VersionView, WarmView,
 };

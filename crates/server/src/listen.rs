@@ -2,11 +2,12 @@
 
 use crate::api::{ApiState, Door, router};
 use crate::app::App;
+use crate::links::Front;
 use crate::serve::ServeError;
 use esclusa_proxy::client::ControlClient;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(crate) struct ListenConfig {
     pub listen: SocketAddr,
     /// Loopback only, nobody has to log in.
     pub dev: bool,
+    /// Where browsers reach it, where that was said.
+    pub front: Option<Front>,
 }
 
 /// The Unix socket of a data folder.
@@ -57,6 +60,9 @@ pub(crate) async fn listen(
     let address = tcp
         .local_addr()
         .map_err(|error| ServeError::Listen(error.to_string()))?;
+    let front = config.front.clone();
+    let front = front.unwrap_or_else(|| Front::listening(address));
+    app.shared.links.stand_behind(front);
     let socket = socket_path(&config.data);
     let unix = bind_private(&socket)?;
 
@@ -102,12 +108,27 @@ pub(crate) async fn listen(
 }
 
 /// Opens a socket that nobody but the owner can use. A socket that is there is left
-/// over: the data folder is ours, or we would not have come this far.
+/// over: the data folder is ours, or we would not have come this far. It gets its mode in a
+/// folder of its own before it stands where it is looked for, so that there is no moment
+/// in which others could open it, whatever the umask.
 fn bind_private(path: &Path) -> Result<UnixListener, ServeError> {
     remove(path)?;
     let fail = |error: std::io::Error| ServeError::Listen(format!("{}: {error}", path.display()));
-    let listener = UnixListener::bind(path).map_err(fail)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+    // A socket's path has a hundred bytes: no longer than the one it gets.
+    let folder = path.with_file_name(".door");
+    let bound = folder.join("sock");
+    remove(&bound)?;
+    let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+    if let Err(error) = made
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(fail(error));
+    }
+    let listener = UnixListener::bind(&bound).map_err(fail)?;
+    std::fs::set_permissions(&bound, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+    std::fs::rename(&bound, path).map_err(fail)?;
+    // An empty folder that stays hurts nobody.
+    let _ = std::fs::remove_dir(&folder);
     Ok(listener)
 }
 

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::ApiError;
+use crate::links::Front;
 use crate::proxy_keeper::{Look, ProxyKeeper};
 use crate::service_manager;
 use crate::world::Drivers;
@@ -28,6 +29,8 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Loopback only, nobody has to log in.
     pub dev: bool,
+    /// Under which address browsers reach it, such as `https://esclusa.example`.
+    pub public_url: Option<String>,
     /// Program and first arguments that start a proxy.
     pub proxy: Vec<String>,
     /// Whether somebody else starts the proxy, such as a unit of its own.
@@ -68,6 +71,8 @@ pub async fn serve(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let data = std::path::absolute(&config.data)
         .map_err(|error| ServeError::Config(format!("{}: {error}", config.data.display())))?;
+    let front = config.public_url.as_deref().map(Front::public).transpose();
+    let front = front.map_err(|why| ServeError::Config(format!("--public-url: {why}")))?;
     let shim = service_manager::place(shim_command(&config.shim)?).await;
     let store = Store::open(&data, clock::now()).await?;
     crate::proof::begin(&store).await;
@@ -81,6 +86,7 @@ pub async fn serve(
         data,
         listen: config.listen,
         dev: config.dev,
+        front,
     };
     crate::listen::listen(begun, listen, shutdown).await
 }

@@ -2,9 +2,11 @@
 
 use crate::app::StartRequest;
 use crate::live::{Live, VersionTraffic};
-use esclusa_model::{BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef};
-use esclusa_plan::{Audience, HoldThen, Plan, Requirement, Stage};
-use esclusa_release::{HoldState, Phase, Release, Service, StageRecord};
+use esclusa_model::{
+    Actor, BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef,
+};
+use esclusa_plan::{Audience, HoldThen, Plan, Stage};
+use esclusa_release::{HoldState, Phase, Release, Service, SignOff, StageRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -100,6 +102,9 @@ pub struct ReleaseView {
     pub stable: Option<VersionView>,
     /// Who asked.
     pub requested_by: String,
+    /// The person behind them, where that is known.
+    #[serde(default)]
+    pub requested_person: Option<String>,
     /// When, microseconds since 1970.
     pub requested_at_us: i64,
     /// Digest of the text of the plan that it follows.
@@ -118,6 +123,12 @@ pub struct ReleaseView {
     pub tasks: Vec<TaskView>,
     /// Roles that have not signed off yet.
     pub missing_sign_offs: Vec<String>,
+    /// Every role that has to sign off, and what became of it.
+    #[serde(default)]
+    pub sign_offs: Vec<SignOffView>,
+    /// Whether a person has to let it go on, by `resume`.
+    #[serde(default)]
+    pub can_resume: bool,
     /// Who paused it.
     pub paused_by: Option<String>,
     /// Why, where that was said.
@@ -143,6 +154,34 @@ pub struct ReleaseView {
     pub reason: Option<String>,
     /// When it ended, microseconds since 1970.
     pub ended_at_us: Option<i64>,
+}
+
+/// A role that has to sign off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignOffView {
+    /// The role.
+    pub role: String,
+    /// Who signed off in it; absent while nobody has.
+    pub by: Option<String>,
+    /// When, microseconds since 1970.
+    pub at_us: Option<i64>,
+    /// In which words.
+    pub comment: String,
+    /// Whether whoever asked for the release may not be the one.
+    pub not_by_author: bool,
+    /// What has to be confirmed with it, in the plan's order.
+    pub items: Vec<ItemView>,
+}
+
+/// An item of a sign-off's checklist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ItemView {
+    /// The item, in the plan's words.
+    pub item: String,
+    /// Whether it was confirmed as done.
+    pub done: bool,
+    /// The words of who confirmed it.
+    pub note: String,
 }
 
 /// One stage of a release.
@@ -232,6 +271,7 @@ impl ReleaseView {
                 .map(|version| version.digest.to_string()),
             stable: asked.stable.as_ref().map(Into::into),
             requested_by: release.requested_by.to_string(),
+            requested_person: asked.person.clone(),
             requested_at_us: release.requested_at.0,
             plan_digest: asked.plan_digest.to_string(),
             phase: release.phase.to_string(),
@@ -243,6 +283,8 @@ impl ReleaseView {
             missing_sign_offs: missing_sign_offs(&asked.plan, |role| {
                 release.sign_offs.contains_key(role)
             }),
+            sign_offs: sign_offs(&asked.plan, |role| release.sign_offs.get(role)),
+            can_resume: release.paused.is_some() || release.returned_by_proxy.is_some(),
             paused_by: release.paused.as_ref().map(|pause| pause.by.to_string()),
             paused_because: release
                 .paused
@@ -283,6 +325,7 @@ impl ReleaseView {
             digest: None,
             stable: None,
             requested_by: asked.actor.to_string(),
+            requested_person: asked.person.clone(),
             requested_at_us: asked.asked_at.0,
             plan_digest: asked.plan_digest.to_string(),
             phase: "queued".to_owned(),
@@ -292,6 +335,8 @@ impl ReleaseView {
             stages: stages(&asked.plan, &[]),
             tasks: Vec::new(),
             missing_sign_offs: missing_sign_offs(&asked.plan, |_| false),
+            sign_offs: sign_offs(&asked.plan, |_| None),
+            can_resume: false,
             paused_by: None,
             paused_because: None,
             hold: None,
@@ -391,14 +436,37 @@ fn tasks(release: &Release) -> Vec<TaskView> {
 }
 
 fn missing_sign_offs(plan: &Plan, given: impl Fn(&str) -> bool) -> Vec<String> {
-    plan.requires
-        .iter()
-        .filter_map(|requirement| match requirement {
-            Requirement::SignOff { roles, .. } => Some(roles),
-            Requirement::Check { .. } => None,
-        })
-        .flatten()
+    let roles = plan.sign_off_roles().into_iter();
+    roles
         .filter(|role| !given(role))
-        .cloned()
+        .map(str::to_owned)
         .collect()
+}
+
+fn sign_offs<'a>(
+    plan: &Plan,
+    given: impl Fn(&str) -> Option<&'a (SignOff, Actor, Timestamp)>,
+) -> Vec<SignOffView> {
+    let one = |role: &str| {
+        let agreed = given(role);
+        let done = |item: &str| {
+            let items = agreed.map(|(agreed, ..)| agreed.items.as_slice());
+            let mut items = items.unwrap_or_default().iter();
+            items.find(|done| done.item == item)
+        };
+        let items = plan.items_of(role).into_iter().map(|item| ItemView {
+            item: item.to_owned(),
+            done: done(item).is_some(),
+            note: done(item).map_or_else(String::new, |done| done.note.clone()),
+        });
+        SignOffView {
+            role: role.to_owned(),
+            by: agreed.map(|(_, by, _)| by.to_string()),
+            at_us: agreed.map(|(.., at)| at.0),
+            comment: agreed.map_or_else(String::new, |(agreed, ..)| agreed.comment.clone()),
+            not_by_author: plan.not_by_author(role),
+            items: items.collect(),
+        }
+    };
+    plan.sign_off_roles().into_iter().map(one).collect()
 }

@@ -97,6 +97,8 @@ fn plan(dice: &mut Dice) -> Plan {
         plan.requires.push(Requirement::SignOff {
             roles: vec!["tech-lead".into()],
             within: Millis(60 * MINUTE),
+            not_by_author: false,
+            items: Vec::new(),
         });
     }
     if dice.percent(50) {
@@ -290,6 +292,8 @@ impl Drawn {
             _ => Verb::Plain(Command::SignOff {
                 role: "tech-lead".into(),
                 comment: String::new(),
+                items: Vec::new(),
+                hands: Vec::new(),
             }),
         };
         let when = self.moment(dice);

@@ -1,4 +1,5 @@
-//! What esclusa keeps on disk: event streams, slices, tokens, settings.
+//! What esclusa keeps on disk: event streams, slices, tokens, settings,
+//! and what may happen only once.
 //!
 //! A data folder has one owner at a time. [`Store::open`] takes an exclusive lock on
 //! it, which is the controller's lease, and counts the [`Epoch`](esclusa_model::Epoch)
@@ -20,6 +21,7 @@ mod schema;
 mod segment;
 mod settings;
 mod slices;
+mod spent;
 mod sqlite;
 mod store;
 mod tokens;
@@ -31,6 +33,6 @@ pub use events::{MAX_APPEND_EVENTS, MAX_PAYLOAD_BYTES, NewEvent};
 pub use restored::{Restored, Settled};
 pub use slices::{SliceGap, SlicesStored};
 pub use store::Store;
-pub use tokens::{Revocation, TokenRecord};
+pub use tokens::{NewToken, Revocation, TokenRecord};
 pub use upkeep::{SliceRetention, SliceUpkeep};
 pub use verify::{Verification, verify_folder};

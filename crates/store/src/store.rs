@@ -238,6 +238,12 @@ mod tests {
         );
     }
 
+    /// As the first build had it.
+    const FIRST: Schema = Schema {
+        log: &[schema::LOG[0]],
+        ..schema::PRESENT
+    };
+
     const SECOND: Schema = Schema {
         log: &[
             schema::LOG[0],
@@ -256,7 +262,8 @@ mod tests {
     }
 
     async fn one_event(dir: &Path) {
-        let store = Store::open(dir, Timestamp(1)).await.expect("opens");
+        let store = Store::open_as(dir, Timestamp(1), FIRST).await;
+        let store = store.expect("opens");
         let stream = StreamId::new("s").expect("valid");
         let appended = store.append(&stream, 0, Timestamp(1), &[event(10)]).await;
         appended.expect("appended");
@@ -299,7 +306,8 @@ mod tests {
         let before = dir.path().join("before");
         std::fs::create_dir(&before).expect("a folder");
         std::fs::rename(&copy, before.join(LOG_FILE)).expect("moved");
-        let old = Store::open(&before, Timestamp(3)).await.expect("opens");
+        let old = Store::open_as(&before, Timestamp(3), FIRST).await;
+        let old = old.expect("opens");
         let found = old.verify().await.expect("verified");
         assert_eq!((found.events, found.broken), (1, Vec::new()));
     }

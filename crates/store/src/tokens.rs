@@ -19,6 +19,27 @@ pub struct TokenRecord {
     pub created: Timestamp,
     /// When it was revoked; absent while it is live.
     pub revoked: Option<Timestamp>,
+    /// Whose it is, where that was said: several tokens may be one person's.
+    pub person: Option<String>,
+    /// From when on it is worthless by itself; absent for one that lasts.
+    pub expires: Option<Timestamp>,
+    /// When it was used last, as far as that was noted.
+    pub used: Option<Timestamp>,
+}
+
+/// A token to store.
+#[derive(Debug, Clone, Copy)]
+pub struct NewToken<'a> {
+    /// Its name, which is the actor of what it does.
+    pub name: &'a Actor,
+    /// What it may do.
+    pub roles: &'a [String],
+    /// The hash of its secret.
+    pub hash: &'a Digest,
+    /// Whose it is, where that is said.
+    pub person: Option<&'a str>,
+    /// From when on it is worthless by itself.
+    pub expires: Option<Timestamp>,
 }
 
 /// What revoking found.
@@ -33,45 +54,43 @@ pub enum Revocation {
 }
 
 impl Store {
-    /// Stores a token. The name of a revoked one may be given again.
+    /// Stores a token. The name of one that is revoked or has expired may be given again.
     ///
     /// # Errors
     /// [`TokenError::NameTaken`] when a live token has this name.
-    pub async fn put_token(
-        &self,
-        name: &Actor,
-        roles: &[String],
-        hash: &Digest,
-        at: Timestamp,
-    ) -> Result<(), TokenError> {
+    pub async fn put_token(&self, token: &NewToken<'_>, at: Timestamp) -> Result<(), TokenError> {
         let mut tx = self.begin().await?;
-        let roles = serde_json::Value::from(roles.to_vec()).to_string();
+        let roles = serde_json::Value::from(token.roles.to_vec()).to_string();
         let stored = sqlx::query(
-            "insert into tokens (name, roles, hash, created, revoked) \
-             values ($1, $2, $3, $4, null) on conflict (name) do update \
+            "insert into tokens (name, roles, hash, created, revoked, person, expires, used) \
+             values ($1, $2, $3, $4, null, $5, $6, null) on conflict (name) do update \
              set roles = excluded.roles, hash = excluded.hash, created = excluded.created, \
-             revoked = null where tokens.revoked is not null",
+             person = excluded.person, expires = excluded.expires, used = null, \
+             revoked = null where tokens.revoked is not null or tokens.expires <= $4",
         )
-        .bind(name.as_str())
+        .bind(token.name.as_str())
         .bind(roles)
-        .bind(hash.hex())
+        .bind(token.hash.hex())
         .bind(at.0)
+        .bind(token.person)
+        .bind(token.expires.map(|at| at.0))
         .execute(&mut *tx)
         .await?;
         if stored.rows_affected() == 0 {
-            return Err(TokenError::NameTaken(name.to_string()));
+            return Err(TokenError::NameTaken(token.name.to_string()));
         }
         tx.commit().await?;
         Ok(())
     }
 
-    /// The live token with this hash. A revoked one is not found.
+    /// The token with this hash. A revoked one is not found; one that has expired is, with
+    /// the time at which it did.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn find_token(&self, hash: &Digest) -> Result<Option<TokenRecord>, StoreError> {
         sqlx::query(
-            "select name, roles, hash, created, revoked from tokens \
+            "select name, roles, hash, created, revoked, person, expires, used from tokens \
              where hash = $1 and revoked is null",
         )
         .bind(hash.hex())
@@ -87,9 +106,11 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
-        let rows = sqlx::query("select name, roles, hash, created, revoked from tokens")
-            .fetch_all(self.inner.log.readers())
-            .await?;
+        let rows = sqlx::query(
+            "select name, roles, hash, created, revoked, person, expires, used from tokens",
+        )
+        .fetch_all(self.inner.log.readers())
+        .await?;
         let mut tokens = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
         tokens.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tokens)
@@ -123,17 +144,43 @@ impl Store {
             (0, _) => Revocation::Unknown,
         })
     }
+
+    /// Notes when tokens were used last. For people who look at the list: nothing rests on
+    /// it, and a time that is older than the one that is noted changes nothing.
+    ///
+    /// # Errors
+    /// When the store failed; none of them is noted then.
+    pub async fn note_token_uses(&self, uses: &[(Digest, Timestamp)]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for (hash, at) in uses {
+            sqlx::query(
+                "update tokens set used = $2 where hash = $1 and (used is null or used < $2)",
+            )
+            .bind(hash.hex())
+            .bind(at.0)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
 fn record(row: &Row) -> Result<TokenRecord, StoreError> {
     let damaged = |_| StoreError::corrupt("a token has no valid name");
-    let revoked: Option<i64> = row.try_get("revoked")?;
+    let time = |column| -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<i64> = row.try_get(column)?;
+        Ok(at.map(Timestamp))
+    };
     Ok(TokenRecord {
         name: Actor::new(row.try_get::<String, _>("name")?).map_err(damaged)?,
         roles: serde_json::from_str(row.try_get("roles")?)
             .map_err(|_| StoreError::corrupt("a token has no valid roles"))?,
         hash: crate::events::digest(row, "hash")?,
         created: Timestamp(row.try_get("created")?),
-        revoked: revoked.map(Timestamp),
+        revoked: time("revoked")?,
+        person: row.try_get("person")?,
+        expires: time("expires")?,
+        used: time("used")?,
     })
 }

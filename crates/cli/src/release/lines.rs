@@ -263,6 +263,23 @@ fn remarks(release: &ReleaseView, now_us: i64, colour: Colour) -> Vec<String> {
                 "  sign-off missing: {}",
                 release.missing_sign_offs.join(", ")
             ));
+            let missing = release.sign_offs.iter().filter(|one| one.by.is_none());
+            for one in missing {
+                if one.not_by_author {
+                    lines.push(format!(
+                        "    {}: not by {}, who asked for the release",
+                        one.role, release.requested_by
+                    ));
+                }
+                for (index, item) in one.items.iter().enumerate() {
+                    lines.push(format!(
+                        "    {}: [ ] {}. {}",
+                        one.role,
+                        index + 1,
+                        one_line(&item.item)
+                    ));
+                }
+            }
         }
     }
     lines

@@ -3,6 +3,7 @@
 mod ask;
 mod follow;
 mod lines;
+mod link;
 mod look;
 mod pick;
 mod start;
@@ -34,5 +35,6 @@ pub(crate) async fn run(
         ReleaseVerb::Abort(asked) => ask::because(&client, &asked, "abort", output).await,
         ReleaseVerb::Rollback(asked) => ask::because(&client, &asked, "rollback", output).await,
         ReleaseVerb::SignOff(asked) => ask::sign_off(&client, asked, output).await,
+        ReleaseVerb::Link { verb } => link::link(&client, verb, output).await,
     }
 }

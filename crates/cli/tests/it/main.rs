@@ -13,6 +13,7 @@
 )]
 
 mod aborts;
+mod access;
 mod bad_days;
 mod care;
 mod dials;

@@ -60,7 +60,9 @@ fn asked() -> impl Strategy<Value = Command> {
         Just(Command::Supersede { by: "3".into() }),
         Just(Command::SignOff {
             role: "tech-lead".into(),
-            comment: text()
+            comment: text(),
+            items: Vec::new(),
+            hands: vec!["ana".into()]
         }),
     ]
 }

@@ -16,6 +16,7 @@ mod outcomes;
 mod pauses;
 mod plans;
 mod script;
+mod sign_offs;
 mod stages;
 mod undos;
 mod words;

@@ -331,6 +331,8 @@ fn the_wait_for_people_is_longer_than_a_hold() {
     let agreed = |role: &str| Command::SignOff {
         role: role.into(),
         comment: "ok".into(),
+        items: Vec::new(),
+        hands: vec!["ana".into()],
     };
     assert!(world.ask(&agreed("cto")).is_err());
     assert_eq!(world.ask(&agreed("dba")), Ok(1));

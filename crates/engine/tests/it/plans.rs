@@ -63,6 +63,8 @@ pub(crate) fn sign_off(roles: &[&str], within: Millis) -> Requirement {
     Requirement::SignOff {
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         within,
+        not_by_author: false,
+        items: Vec::new(),
     }
 }
 
@@ -160,5 +162,6 @@ pub(crate) fn requested(plan: Plan) -> Requested {
         base_dir: "/srv/checkout".into(),
         salt: name::<Salt>("r-1"),
         stable: Some(version("2.4.0")),
+        person: None,
     }
 }

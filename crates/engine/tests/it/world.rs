@@ -124,6 +124,8 @@ impl World {
             let agreed = Command::SignOff {
                 role: "tech-lead".into(),
                 comment: "fine".into(),
+                items: Vec::new(),
+                hands: vec!["ana".into()],
             };
             self.ask(&agreed).expect("the role is asked for");
         }

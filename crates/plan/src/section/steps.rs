@@ -11,6 +11,10 @@ use esclusa_model::Millis;
 use std::collections::BTreeSet;
 
 const SIGN_OFF: &str = "sign-off";
+/// Most items of one checklist: more are not read, only ticked.
+const MAX_ITEMS: usize = 50;
+/// Longest item in characters.
+const MAX_ITEM: usize = 200;
 
 /// The shape of a list of steps.
 pub(crate) fn shape(scope: Scope) -> Shape {
@@ -71,6 +75,18 @@ pub(crate) fn requires(catalog: &Catalog) -> Shape {
         .required()
         .example("[tech-lead]"),
         Key::new("within", Shape::Duration, "Longest wait for all of them.").default("24h"),
+        Key::new(
+            "not-by-author",
+            Shape::Switch,
+            "Whether whoever asked for the release may not be one of them.",
+        )
+        .default("false"),
+        Key::new(
+            "items",
+            Shape::list(Shape::Text),
+            "A checklist: each of them confirms every item as done.",
+        )
+        .example("[the restore was rehearsed]"),
     ]);
     let mut one_of = vec![SIGN_OFF.to_owned()];
     keys.push(Key::new(
@@ -279,5 +295,39 @@ fn sign_off(item: &Fields, block: &Fields, sink: &mut Sink<'_>) -> Option<Requir
     Some(Requirement::SignOff {
         roles,
         within: block.duration("within").unwrap_or(Millis::ZERO),
+        not_by_author: block.switch("not-by-author").unwrap_or(false),
+        items: items_to_confirm(block, sink),
     })
+}
+
+/// The checklist of a sign-off: every item can be told from the others and read at a glance.
+fn items_to_confirm(block: &Fields, sink: &mut Sink<'_>) -> Vec<String> {
+    let Some(items) = block.texts("items") else {
+        return Vec::new();
+    };
+    let items: Vec<String> = items.iter().map(|item| item.trim().to_owned()).collect();
+    let unique: BTreeSet<&String> = items.iter().collect();
+    let too_long = items.iter().any(|item| item.chars().count() > MAX_ITEM);
+    let found = if items.is_empty() {
+        Some((code::EMPTY, "this checklist has no items".to_owned()))
+    } else if unique.len() < items.len() {
+        let message = "an item stands twice in this checklist";
+        Some((code::DUPLICATE_NAME, message.to_owned()))
+    } else if items.len() > MAX_ITEMS || too_long {
+        let message = format!(
+            "a checklist has at most {MAX_ITEMS} items of at most {MAX_ITEM} characters each"
+        );
+        Some((code::OUT_OF_BOUNDS, message))
+    } else {
+        None
+    };
+    if let Some((code, message)) = found {
+        sink.error(
+            code,
+            &block.at("items"),
+            message,
+            "write each item once and short, or remove `items`".to_owned(),
+        );
+    }
+    items
 }

@@ -10,8 +10,8 @@ use esclusa_plan::{
     Step, Undo, WarmUp,
 };
 use esclusa_release::{
-    Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, Phase,
-    Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
+    Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, ItemDone,
+    Phase, Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
 };
 use std::collections::BTreeMap;
 
@@ -78,6 +78,8 @@ pub(crate) fn plan() -> Plan {
             Requirement::SignOff {
                 roles: vec!["tech-lead".into()],
                 within: Millis(3_600_000),
+                not_by_author: false,
+                items: Vec::new(),
             },
         ],
         before: vec![Step {
@@ -122,6 +124,7 @@ pub(crate) fn requested() -> Requested {
         base_dir: "/srv/checkout".into(),
         salt: name("r-1"),
         stable: Some(version("2.4.0")),
+        person: None,
     }
 }
 
@@ -194,6 +197,21 @@ pub(crate) fn events() -> Vec<Event> {
         Event::SignedOff(SignOff {
             role: "tech-lead".into(),
             comment: "fine".into(),
+            items: Vec::new(),
+        }),
+        Event::SignedOff(SignOff {
+            role: "dba".into(),
+            comment: String::new(),
+            items: vec![
+                ItemDone {
+                    item: "the restore was rehearsed".into(),
+                    note: "in 4 minutes".into(),
+                },
+                ItemDone {
+                    item: "the on-call person knows".into(),
+                    note: String::new(),
+                },
+            ],
         }),
         Event::Advanced {
             to: Phase::Stage(2),

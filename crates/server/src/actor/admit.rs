@@ -231,6 +231,7 @@ impl ServiceActor {
                 .stable
                 .as_ref()
                 .map(|stable| stable.version.clone()),
+            person: request.person.clone(),
         })
     }
 

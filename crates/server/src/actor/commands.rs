@@ -5,7 +5,7 @@ use super::journal::entries_of;
 use super::observe::system;
 use super::{AskedCommand, ServiceActor};
 use crate::error::{ApiError, ErrorKind};
-use esclusa_engine::{Command, command};
+use esclusa_engine::{Command, Refusal, command};
 use esclusa_model::{Actor, Outcome, ReleaseId};
 use esclusa_release::{Event, ServiceEvent};
 
@@ -93,12 +93,12 @@ impl ServiceActor {
             }
         };
         let events = command(&run.release, &asked).map_err(|refused| {
-            ApiError::new(
-                ErrorKind::Conflict,
-                "ESC-0303",
-                refused.message,
-                refused.help,
-            )
+            let (kind, code) = match refused.kind {
+                Refusal::State => (ErrorKind::Conflict, "ESC-0303"),
+                Refusal::Author => (ErrorKind::Forbidden, "ESC-0432"),
+                Refusal::Items => (ErrorKind::BadInput, "ESC-0433"),
+            };
+            ApiError::new(kind, code, refused.message, refused.help)
         })?;
         let events = events.into_iter().map(|event| event.because(because));
         Ok(events.collect())

@@ -66,6 +66,7 @@ async fn requested() -> Envelope {
         base_dir: "/".into(),
         on_conflict: None,
         actor: by(),
+        person: None,
     };
     let id = app.start_release(ask).await.expect("begins");
     let events = store.read(&StreamId::release(&id), 0, 1).await;
@@ -163,6 +164,7 @@ async fn a_release_from_the_line_begins_where_it_was_left() {
         actor: by(),
         on_conflict: None,
         asked_at: clock::now(),
+        person: None,
     };
     let stored = store
         .put_setting(&queue_key(&id), &request, clock::now())

@@ -11,8 +11,13 @@ use serde::de::DeserializeOwned;
 
 /// Largest body of a request in bytes; a plan has a few thousand.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
-/// After how many seconds a refused client may ask again.
+/// After how many seconds an address with too many wrong tokens may try again.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("60");
+/// After how many seconds somebody who asks too often has requests again.
+const RETRY_SOON_S: HeaderValue = HeaderValue::from_static("1");
+
+/// The code of a caller who asks too often.
+pub(super) const TOO_OFTEN: &str = "ESC-0431";
 
 impl ApiError {
     /// The HTTP status of this kind of error.
@@ -35,9 +40,11 @@ impl IntoResponse for ApiError {
         let status = self.status();
         let mut response = (status, Json(&self)).into_response();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, RETRY_AFTER_S);
+            let after = match self.code.as_str() {
+                TOO_OFTEN => RETRY_SOON_S,
+                _ => RETRY_AFTER_S,
+            };
+            response.headers_mut().insert(header::RETRY_AFTER, after);
         }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");

@@ -8,6 +8,7 @@ use crate::error::ApiError;
 use axum::extract::State;
 use axum::{Extension, Json};
 use esclusa_model::ReleaseId;
+use esclusa_release::ItemDone;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -33,6 +34,22 @@ pub struct SignOffRequest {
     /// call it.
     #[serde(default, alias = "reason")]
     pub comment: String,
+    /// The plan's checklist for that role, every item of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemRequest>,
+}
+
+/// An item of a checklist.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemRequest {
+    /// The item, in the plan's words.
+    pub item: String,
+    /// Whether it is done. One that is not stands against the sign-off.
+    pub done: bool,
+    /// Words to it; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// What was asked is recorded or in force.
@@ -113,19 +130,33 @@ command!(
     params(("id" = String, Path, description = "The release's id")),
     responses(
         (status = 200, body = Asked),
+        (status = 400, description = "An item of the checklist is not done", body = ApiError),
         (status = 404, body = ApiError),
-        (status = 409, description = "The plan does not ask for it, or it was given", body = ApiError),
+        (status = 409, description = "The plan does not ask for it", body = ApiError),
     )
 )]
 pub(super) async fn sign_off(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Named(id): Named<ReleaseId>,
-    Body(SignOffRequest { role, comment }): Body<SignOffRequest>,
+    Body(asked): Body<SignOffRequest>,
 ) -> Result<Json<Asked>, ApiError> {
-    check_words(&comment)?;
-    caller.may_sign_off(&role)?;
-    ask(&state, &id, Ask::SignOff { role, comment }, &caller).await
+    check_words(&asked.comment)?;
+    for item in &asked.items {
+        check_words(&item.note)?;
+    }
+    caller.may_sign_off(&asked.role)?;
+    // What is not done is missing, and refused by its name.
+    let done = asked.items.into_iter().filter(|item| item.done);
+    let agreed = Ask::SignOff {
+        role: asked.role,
+        comment: asked.comment,
+        items: done
+            .map(|ItemRequest { item, note, .. }| ItemDone { item, note })
+            .collect(),
+        hands: caller.hands(),
+    };
+    ask(&state, &id, agreed, &caller).await
 }
 
 async fn ask(

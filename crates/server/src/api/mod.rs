@@ -2,17 +2,19 @@
 //!
 //! Handlers translate and nothing else; what may be done is decided by the engine. Who
 //! may do it stands in one table ([`scopes`]): an endpoint that is not in it answers
-//! nobody. Deliberately absent: cookies and CORS, so that no other page can act for
-//! somebody who is logged in here.
+//! nobody. A browser is known by a cookie that goes to this site alone, and asks for more than
+//! looking only with what this site's page knows. Deliberately absent: CORS.
 
 mod answer;
 mod audit;
 mod backup;
+mod browser;
 mod commands;
 mod count;
 mod door;
 mod events;
 mod kill;
+mod links;
 mod openapi;
 mod page;
 mod plans;
@@ -24,6 +26,7 @@ mod reports;
 mod routes;
 mod scopes;
 mod services;
+mod sessions;
 mod state;
 mod stream;
 mod tokens;
@@ -35,14 +38,17 @@ mod tests;
 pub mod body {
     pub use super::audit::{AuditView, DamageView};
     pub use super::backup::{BackUpState, BackedUp};
-    pub use super::commands::{Asked, Reason, SignOffRequest};
+    pub use super::commands::{Asked, ItemRequest, Reason, SignOffRequest};
     pub use super::events::EventView;
+    pub use super::links::{CreateLink, CreatedLink};
     pub use super::plans::{CheckPlan, CheckedPlan};
     pub use super::releases::{Conflict, StartRelease, Started};
     pub use super::services::{CanReturn, Me};
+    pub use super::sessions::Login;
     pub use super::stream::{EndView, TrafficView};
     pub use super::tokens::{CreateToken, CreatedToken, TokenView};
     pub use crate::kill::Killed;
+    pub use crate::links::LinkAction;
 }
 
 pub use audit::verify_folder;

@@ -4,7 +4,7 @@ use super::events::EventView;
 use super::routes::endpoints;
 use super::scopes::scope_of;
 use super::stream::{EndView, TrafficView};
-use crate::auth::Scope;
+use crate::auth::{COOKIE, Scope};
 use crate::error::ApiError;
 use axum::Json;
 use serde_json::{Value, json};
@@ -18,7 +18,9 @@ use utoipa::openapi::OpenApi as Description;
         title = "esclusa",
         description = "Releases, services and their record. Errors are JSON with a code, a \
                        sentence and the next step; codes are explained in docs/errors. Send a \
-                       token as `Authorization: Bearer`; the Unix socket needs none.",
+                       token as `Authorization: Bearer`; the Unix socket needs none. A browser is \
+                       known by the cookie of `/api/v1/login` and sends `x-esclusa-csrf` with \
+                       every method but GET and HEAD.",
     ),
     components(schemas(ApiError, EndView, EventView, TrafficView))
 )]
@@ -42,7 +44,8 @@ fn build() -> Value {
     whole.merge(streams.to_openapi());
     let mut whole = serde_json::to_value(&whole).unwrap_or_default();
     whole["components"]["securitySchemes"] = json!({
-        "token": { "type": "http", "scheme": "bearer", "bearerFormat": "esclusa_<name>_<64 hex>" }
+        "token": { "type": "http", "scheme": "bearer", "bearerFormat": "esclusa_<name>_<64 hex>" },
+        "session": { "type": "apiKey", "in": "cookie", "name": COOKIE }
     });
     let paths = whole["paths"].as_object_mut().into_iter().flatten();
     for (path, item) in paths {
@@ -62,14 +65,15 @@ fn declare(operation: &mut Value, scope: Scope) {
         operation["security"] = json!([]);
         return;
     }
-    operation["security"] = json!([{ "token": [] }]);
+    operation["security"] = json!([{ "token": [] }, { "session": [] }]);
     let refusal = |description: &str| {
         json!({
             "description": description,
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/ApiError" } } }
         })
     };
-    operation["responses"]["401"] = refusal("No valid token");
+    operation["responses"]["401"] = refusal("No valid token or session");
+    operation["responses"]["429"] = refusal("Asked too often; a way back never is");
     operation["responses"]["default"] = refusal("Whatever else went wrong, with the next step");
     if scope != Scope::AnyToken {
         let needed = match scope {

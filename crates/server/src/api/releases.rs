@@ -106,6 +106,7 @@ pub(super) async fn start(
         base_dir: asked.base_dir,
         on_conflict: asked.on_conflict.map(Into::into),
         actor: caller.actor,
+        person: caller.person,
     });
     let id = Box::pin(start).await?;
     let queued = state.app.release_view(&id).await?.place_in_line.is_some();

@@ -1,8 +1,8 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, backup, commands, events, kill, openapi, page, plans, probes};
-use super::{releases, reports, scopes, services, stream, tokens};
+use super::{ApiState, audit, backup, commands, events, kill, links, openapi, page, plans};
+use super::{probes, releases, reports, scopes, services, sessions, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -24,6 +24,8 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(probes::ready))
         .routes(routes!(probes::metrics))
         .routes(routes!(services::me))
+        .routes(routes!(sessions::login))
+        .routes(routes!(sessions::logout))
         .routes(routes!(services::list))
         .routes(routes!(services::get))
         .routes(routes!(services::can_return))
@@ -41,6 +43,7 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(commands::abort))
         .routes(routes!(commands::rollback))
         .routes(routes!(commands::sign_off))
+        .routes(routes!(links::create))
         .routes(routes!(plans::check))
         .routes(routes!(plans::schema))
         .routes(routes!(tokens::create, tokens::list))
@@ -59,6 +62,7 @@ pub(crate) fn router(state: ApiState) -> Router {
     let quick = Router::from(quick)
         .route("/", get(page::index))
         .route("/openapi.json", get(openapi::serve))
+        .route("/l/{link}", get(links::show).post(links::act))
         .route_layer(from_fn(in_time));
     quick
         .merge(Router::from(streams))

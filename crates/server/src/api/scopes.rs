@@ -4,15 +4,19 @@
 //! the words from here, and a test walks that description with tokens too small.
 
 use super::ApiState;
-use crate::auth::{Access, Caller, Scope};
+use super::answer::TOO_OFTEN;
+use super::browser::{Peer, meant};
+use super::sessions::BySession;
+use crate::auth::{Access, COOKIE, Caller, Scope, Session, Who, unauthorized};
+use crate::clock;
 use crate::error::{ApiError, ErrorKind};
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::{IpAddr, SocketAddr};
 
 const VIEW: Scope = Scope::Needs(Access::Viewer);
+const DECIDE: Scope = Scope::Needs(Access::Approver);
 const OPERATE: Scope = Scope::Needs(Access::Operator);
 const ADMIN: Scope = Scope::Needs(Access::Admin);
 
@@ -23,6 +27,10 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/readyz", Scope::Public),
     ("get", "/metrics", VIEW),
     ("get", "/openapi.json", Scope::Public),
+    ("get", "/l/{link}", Scope::Public),
+    ("post", "/l/{link}", Scope::Public),
+    ("post", "/api/v1/login", Scope::Public),
+    ("post", "/api/v1/logout", Scope::AnyToken),
     ("get", "/api/v1/me", Scope::AnyToken),
     ("get", "/api/v1/services", VIEW),
     ("get", "/api/v1/services/{name}", VIEW),
@@ -38,12 +46,13 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/api/v1/releases/{id}/report", VIEW),
     ("get", "/api/v1/releases/{id}/report.md", VIEW),
     ("post", "/api/v1/releases/{id}/pause", OPERATE),
-    ("post", "/api/v1/releases/{id}/resume", OPERATE),
+    ("post", "/api/v1/releases/{id}/resume", DECIDE),
     ("post", "/api/v1/releases/{id}/skip", OPERATE),
     ("post", "/api/v1/releases/{id}/promote", OPERATE),
-    ("post", "/api/v1/releases/{id}/abort", OPERATE),
+    ("post", "/api/v1/releases/{id}/abort", DECIDE),
     ("post", "/api/v1/releases/{id}/rollback", OPERATE),
     ("post", "/api/v1/releases/{id}/sign-offs", Scope::SignOff),
+    ("post", "/api/v1/releases/{id}/links", OPERATE),
     ("post", "/api/v1/plans/check", VIEW),
     ("get", "/api/v1/plans/schema", VIEW),
     ("get", "/api/v1/tokens", ADMIN),
@@ -67,6 +76,16 @@ pub(super) fn scope_of(method: &str, path: &str) -> Option<Scope> {
         .map(|(_, _, scope)| *scope)
 }
 
+/// What takes users back is never asked too often; a link counts by itself, once it is
+/// known what it is for.
+const NOT_COUNTED: [&str; 5] = [
+    "/api/v1/releases/{id}/abort",
+    "/api/v1/releases/{id}/rollback",
+    "/api/v1/services/{name}/kill",
+    "/api/v1/kill",
+    "/l/{link}",
+];
+
 /// Lets a request through to its endpoint, or says why not; and counts the answer.
 pub(super) async fn guard(
     State(state): State<ApiState>,
@@ -78,12 +97,13 @@ pub(super) async fn guard(
         .get::<MatchedPath>()
         .map_or_else(String::new, |path| path.as_str().to_owned());
     let method = request.method().clone();
-    let token = bearer(request.headers()).map(str::to_owned);
-    let from = peer(&request);
-    let response = match caller(&state, &method, &path, token.as_deref(), from).await {
-        Ok(caller) => {
-            if let Some(caller) = caller {
+    let peer = Peer::of(request.extensions(), request.headers());
+    let known = caller(&state, &method, &path, request.headers(), &peer).await;
+    let response = match known {
+        Ok(known) => {
+            if let Some((caller, session)) = known {
                 request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(BySession(session));
             }
             next.run(request).await
         }
@@ -97,9 +117,9 @@ async fn caller(
     state: &ApiState,
     method: &Method,
     path: &str,
-    token: Option<&str>,
-    from: Option<IpAddr>,
-) -> Result<Option<Caller>, ApiError> {
+    headers: &HeaderMap,
+    peer: &Peer,
+) -> Result<Option<(Caller, Option<Session>)>, ApiError> {
     let Some(scope) = scope_of(method.as_str(), path) else {
         return Err(ApiError::new(
             ErrorKind::Forbidden,
@@ -108,13 +128,68 @@ async fn caller(
             "report this: the endpoint has no scope",
         ));
     };
-    let caller = match state.door.caller()? {
-        Some(owner) => owner,
-        None if scope == Scope::Public => return Ok(None),
-        None => state.auth.caller(token, from).await?,
+    let count = |who: Who| {
+        if NOT_COUNTED.contains(&path) || state.auth.rate.take(who, clock::now().0) {
+            Ok(())
+        } else {
+            Err(too_often())
+        }
+    };
+    let owner = state.door.caller()?;
+    if owner.is_none() && scope == Scope::Public {
+        count(Who::Address(peer.address))?;
+        return Ok(None);
+    }
+    let (caller, session) = match owner {
+        // Nobody else comes in by that door.
+        Some(owner) => (owner, None),
+        None => {
+            let known = match recognise(state, method, headers, peer).await {
+                Ok(known) => known,
+                Err(refused) => {
+                    count(Who::Address(peer.address))?;
+                    return Err(refused);
+                }
+            };
+            count(Who::Caller(known.0.actor.to_string()))?;
+            known
+        }
     };
     caller.may(scope)?;
-    Ok(Some(caller))
+    Ok(Some((caller, session)))
+}
+
+/// Whoever shows a token or a session. A token comes first: a program that sends one means
+/// that one.
+async fn recognise(
+    state: &ApiState,
+    method: &Method,
+    headers: &HeaderMap,
+    peer: &Peer,
+) -> Result<(Caller, Option<Session>), ApiError> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        let token = bearer(headers).unwrap_or_default();
+        let caller = state.auth.caller(token, peer.address).await?;
+        return Ok((caller, None));
+    }
+    let Some(cookie) = cookie(headers) else {
+        return Err(unauthorized("no token was sent"));
+    };
+    let (caller, session) = state.auth.by_session(cookie).await?;
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        meant(state, &session, peer, headers)?;
+    }
+    Ok((caller, Some(session)))
+}
+
+/// Somebody asks too often.
+pub(super) fn too_often() -> ApiError {
+    ApiError::new(
+        ErrorKind::TooMany,
+        TOO_OFTEN,
+        "more requests came than are answered at this rate",
+        "wait a second; follow a stream in place of asking again and again",
+    )
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -126,9 +201,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn peer(request: &Request) -> Option<IpAddr> {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|ConnectInfo(address)| address.ip())
+/// The session's text among a browser's cookies.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::COOKIE).iter();
+    all.filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE).then_some(value))
 }

@@ -2,6 +2,7 @@
 
 use super::ApiState;
 use super::answer::Named;
+use super::sessions::BySession;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::view::{ServiceView, VersionView};
@@ -16,8 +17,26 @@ use utoipa::ToSchema;
 pub struct Me {
     /// The name that is recorded with what they do.
     pub actor: String,
+    /// The person behind them, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// What they may do; `*` stands for every role of a plan.
     pub roles: Vec<String>,
+    /// What a page sends as `x-esclusa-csrf` with everything that is more than looking;
+    /// absent for whoever sends a token, or needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<String>,
+}
+
+impl Me {
+    pub(super) fn of(caller: &Caller, csrf: Option<String>) -> Self {
+        Self {
+            actor: caller.actor.to_string(),
+            person: caller.person.clone(),
+            roles: caller.roles(),
+            csrf,
+        }
+    }
 }
 
 /// Whether going back is possible.
@@ -31,13 +50,15 @@ pub struct CanReturn {
     pub to: Option<VersionView>,
 }
 
-/// Who the sent token is
+/// Who the caller is
 #[utoipa::path(get, path = "/api/v1/me", tag = "tokens", responses((status = 200, body = Me)))]
-pub(super) async fn me(Extension(caller): Extension<Caller>) -> Json<Me> {
-    Json(Me {
-        actor: caller.actor.to_string(),
-        roles: caller.roles(),
-    })
+pub(super) async fn me(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Extension(BySession(session)): Extension<BySession>,
+) -> Json<Me> {
+    let csrf = session.map(|session| state.auth.csrf(&session));
+    Json(Me::of(&caller, csrf))
 }
 
 /// All services, each with its running or last release and its traffic

@@ -34,7 +34,13 @@ impl ApiState {
         proxy: ControlClient,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        let auth = Arc::new(Auth::new(app.shared.store.clone()));
+        let shared = &app.shared;
+        let auth = Auth::new(
+            shared.store.clone(),
+            shared.keys.clone(),
+            Arc::clone(&shared.spent),
+        );
+        let auth = Arc::new(auth);
         let streams = Arc::new(Semaphore::new(STREAMS));
         Self {
             app,

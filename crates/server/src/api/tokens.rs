@@ -2,10 +2,12 @@
 
 use super::ApiState;
 use super::answer::{Body, Named};
+use crate::auth::TokenAsk;
 use crate::error::ApiError;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use esclusa_model::Millis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,8 +17,17 @@ use utoipa::ToSchema;
 pub struct CreateToken {
     /// Its name, recorded with everything that it does.
     pub name: String,
-    /// `viewer`, `operator` or `admin`, and roles of plans in which it may sign off.
+    /// `viewer`, `approver`, `operator` or `admin`, and roles of plans in which it may sign
+    /// off.
     pub roles: Vec<String>,
+    /// Whose it is. Several tokens may be one person's, who counts once where a plan wants
+    /// somebody else than who asked for a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// After how many seconds it is worthless by itself; it lasts when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 316_224_000)]
+    pub expires_in_s: Option<u64>,
 }
 
 /// A token just made. Its text is shown this once.
@@ -39,6 +50,16 @@ pub struct TokenView {
     pub created_at_us: i64,
     /// When it was revoked; absent while it is live.
     pub revoked_at_us: Option<i64>,
+    /// Whose it is, where that was said.
+    #[serde(default)]
+    pub person: Option<String>,
+    /// From when on it is worthless by itself; absent for one that lasts.
+    #[serde(default)]
+    pub expires_at_us: Option<i64>,
+    /// When it was used last, to the minute; absent for one that was not, or not since this
+    /// is noted.
+    #[serde(default)]
+    pub last_used_at_us: Option<i64>,
 }
 
 /// Makes a token
@@ -54,9 +75,17 @@ pub(super) async fn create(
     State(state): State<ApiState>,
     Body(asked): Body<CreateToken>,
 ) -> Result<(StatusCode, Json<CreatedToken>), ApiError> {
-    let token = state.auth.create(&asked.name, &asked.roles).await?;
-    let created = CreatedToken {
+    let ask = TokenAsk {
         name: asked.name,
+        roles: asked.roles,
+        person: asked.person,
+        lasts: asked
+            .expires_in_s
+            .map(|seconds| Millis(seconds.saturating_mul(1_000))),
+    };
+    let token = state.auth.create(&ask).await?;
+    let created = CreatedToken {
+        name: ask.name,
         token: token.reveal().to_owned(),
     };
     Ok((StatusCode::CREATED, Json(created)))
@@ -74,6 +103,9 @@ pub(super) async fn list(State(state): State<ApiState>) -> Result<Json<Vec<Token
         roles: token.roles,
         created_at_us: token.created.0,
         revoked_at_us: token.revoked.map(|at| at.0),
+        person: token.person,
+        expires_at_us: token.expires.map(|at| at.0),
+        last_used_at_us: token.used.map(|at| at.0),
     });
     Ok(Json(view.collect()))
 }

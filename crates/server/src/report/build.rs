@@ -6,7 +6,7 @@ use super::{
     REPORT_VERSION, Record, Report, ReportVersion, SignOffReport, StageReport, Status, TaskReport,
     TrafficReport, Verdict,
 };
-use crate::view::ReleaseView;
+use crate::view::{ReleaseView, SignOffView};
 use esclusa_model::{Envelope, Outcome, Timestamp};
 use esclusa_release::Release;
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ pub fn build(release: &Release, events: &[Envelope], traffic: TrafficReport) -> 
         stages,
         decisions: decisions(events, &to),
         tasks: tasks(&view),
-        sign_offs: sign_offs(release, &view),
+        sign_offs: sign_offs(&view),
         actors: actors(events),
         traffic,
         record: Record {
@@ -138,23 +138,18 @@ fn tasks(view: &ReleaseView) -> Vec<TaskReport> {
 }
 
 /// Agreements that were given, then those that are missing.
-fn sign_offs(release: &Release, view: &ReleaseView) -> Vec<SignOffReport> {
-    let given = release
-        .sign_offs
-        .iter()
-        .map(|(role, (agreed, by, at))| SignOffReport {
-            role: role.clone(),
-            by: Some(by.to_string()),
-            at: Some(rfc3339(*at)),
-            comment: agreed.comment.clone(),
-        });
-    let missing = view.missing_sign_offs.iter().map(|role| SignOffReport {
-        role: role.clone(),
-        by: None,
-        at: None,
-        comment: String::new(),
-    });
-    given.chain(missing).collect()
+fn sign_offs(view: &ReleaseView) -> Vec<SignOffReport> {
+    let one = |sign_off: &SignOffView| SignOffReport {
+        role: sign_off.role.clone(),
+        by: sign_off.by.clone(),
+        at: sign_off.at_us.map(|at| rfc3339(Timestamp(at))),
+        comment: sign_off.comment.clone(),
+        items: sign_off.items.clone(),
+    };
+    let mut all: Vec<&SignOffView> = view.sign_offs.iter().collect();
+    // Those that are missing stay in the plan's order.
+    all.sort_by_key(|one| (one.by.is_none(), one.by.as_ref().map(|_| one.role.clone())));
+    all.into_iter().map(one).collect()
 }
 
 fn actors(events: &[Envelope]) -> Vec<String> {

@@ -167,6 +167,20 @@ fn sign_offs(out: &mut String, report: &Report) {
             ],
         );
     }
+    for agreed in report.sign_offs.iter().filter(|one| !one.items.is_empty()) {
+        line(out, "");
+        line(out, &format!("Checklist of {}:", text(&agreed.role)));
+        line(out, "");
+        for item in &agreed.items {
+            let mark = if item.done { "x" } else { " " };
+            let note = if item.note.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", text(&item.note))
+            };
+            line(out, &format!("- [{mark}] {}{note}", text(&item.item)));
+        }
+    }
 }
 
 fn tasks(out: &mut String, report: &Report) {

@@ -177,6 +177,9 @@ pub struct SignOffReport {
     pub at: Option<String>,
     /// Their words.
     pub comment: String,
+    /// The plan's checklist for the role, and what of it was confirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<crate::view::ItemView>,
 }
 
 /// Traffic that was counted while the release ran.

@@ -83,6 +83,7 @@ impl Told {
             Event::SignedOff(SignOff {
                 role: role.into(),
                 comment: comment.into(),
+                items: Vec::new(),
             })
         };
         told.then(
@@ -144,6 +145,7 @@ fn requested(plan: Plan) -> Requested {
         base_dir: "/srv/shop".into(),
         salt: "0191-1".parse().expect("valid"),
         stable: Some(version("2.4.0")),
+        person: None,
     }
 }
 

@@ -200,6 +200,7 @@ impl Controller {
                 .or_else(|| Salt::new(id.as_str()).ok())
                 .unwrap_or_else(|| crate::plans::literal("salt")),
             stable: self.service.stable.as_ref().map(|s| s.version.clone()),
+            person: None,
         }
     }
 

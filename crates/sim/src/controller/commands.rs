@@ -1,12 +1,12 @@
 //! What people ask of a release.
 
-use super::Controller;
+use super::{Controller, Run};
 use crate::fact::Fact;
 use crate::outside::{Died, Outside};
 use crate::words::say_command;
 use esclusa_engine::{Command, command};
 use esclusa_model::Actor;
-use esclusa_release::{Phase, ServiceEvent};
+use esclusa_release::{ItemDone, Phase, ServiceEvent};
 
 impl Controller {
     /// Carries out a command and says what came of it.
@@ -34,6 +34,7 @@ impl Controller {
         let Some(run) = &self.run else {
             return Ok(Err("no release is under way".into()));
         };
+        let asked = &agreed_by(run, asked, by);
         let events = match command(&run.release, asked) {
             Ok(events) => events,
             Err(refused) => return Ok(Err(refused.message)),
@@ -83,5 +84,24 @@ impl Controller {
             )),
             Some(_) => Ok(()),
         }
+    }
+}
+
+/// A sign-off as people here give it: each confirms the whole checklist. All other
+/// commands as they are.
+fn agreed_by(run: &Run, asked: &Command, by: &Actor) -> Command {
+    let Command::SignOff { role, comment, .. } = asked else {
+        return asked.clone();
+    };
+    let items = run.release.requested.plan.items_of(role);
+    let items = items.into_iter().map(|item| ItemDone {
+        item: item.to_owned(),
+        note: String::new(),
+    });
+    Command::SignOff {
+        role: role.clone(),
+        comment: comment.clone(),
+        items: items.collect(),
+        hands: vec![by.to_string()],
     }
 }

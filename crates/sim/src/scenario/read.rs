@@ -220,6 +220,8 @@ fn set(plan: &mut Plan, said: &[&str]) -> Result<(), String> {
         ["sign-off-by", role, "within", time] => plan.requires.push(Requirement::SignOff {
             roles: vec![(*role).to_owned()],
             within: duration(time)?,
+            not_by_author: false,
+            items: Vec::new(),
         }),
         ["early"] => {
             for stage in &mut plan.stages {

@@ -21,6 +21,12 @@ pub(super) const fn verb_help() -> &'static str {
 
 /// The action that these words name.
 pub(super) fn action(said: &[&str]) -> Result<Action, String> {
+    // A plan may want that somebody else agrees than who asked.
+    if let ["sign-off", "--role", role, "--by", who] = said {
+        let verb = verb(&["sign-off", "--role", role])?;
+        let verb = verb.ok_or_else(|| "sign-off is not complete".to_owned())?;
+        return Ok(Action::Person((*who).to_owned(), verb));
+    }
     if let Some(verb) = verb(said)? {
         return Ok(Action::Person("ana".into(), verb));
     }
@@ -76,6 +82,8 @@ fn verb(said: &[&str]) -> Result<Option<Verb>, String> {
         ["sign-off", "--role", role] => Verb::Plain(Command::SignOff {
             role: (*role).to_owned(),
             comment: String::new(),
+            items: Vec::new(),
+            hands: Vec::new(),
         }),
         _ => return Ok(None),
     }))

@@ -3,7 +3,7 @@
 use crate::world::{NOW, actor, event, folder, open, stream, tamper};
 use esclusa_model::{Digest, Epoch};
 use esclusa_store::backup::{BackupError, Content, Existing, Made, Put, Wanted, make, restore};
-use esclusa_store::{Store, StoreError};
+use esclusa_store::{NewToken, Store, StoreError};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -28,11 +28,14 @@ async fn filled(dir: &Path) -> Store {
     let events = [event(1), event(2)];
     let appended = store.append(&stream("release/a"), 0, NOW, &events).await;
     appended.expect("appended");
-    let roles = ["admin".to_owned()];
-    store
-        .put_token(&actor("ana"), &roles, &Digest::of(b"secret"), NOW)
-        .await
-        .expect("stored");
+    let ana = NewToken {
+        name: &actor("ana"),
+        roles: &["admin".to_owned()],
+        hash: &Digest::of(b"secret"),
+        person: None,
+        expires: None,
+    };
+    store.put_token(&ana, NOW).await.expect("stored");
     let put = store.put_setting("cookie-key/shop", &"k", NOW).await;
     put.expect("stored");
     let version = dir.join("versions/abc");

@@ -1,8 +1,18 @@
-//! Tokens and settings.
+//! Tokens, settings, and what is spent.
 
 use crate::world::{NOW, actor, folder, open};
-use esclusa_model::{Digest, Timestamp};
-use esclusa_store::{Revocation, StoreError, TokenError, TokenRecord};
+use esclusa_model::{Actor, Digest, Timestamp};
+use esclusa_store::{NewToken, Revocation, StoreError, TokenError, TokenRecord};
+
+fn token<'a>(name: &'a Actor, roles: &'a [String], hash: &'a Digest) -> NewToken<'a> {
+    NewToken {
+        name,
+        roles,
+        hash,
+        person: None,
+        expires: None,
+    }
+}
 
 fn roles(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -14,7 +24,7 @@ async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
     let store = open(dir.path()).await;
     let (ci, hash) = (actor("ci"), Digest::of(b"secret"));
     store
-        .put_token(&ci, &roles(&["deploy"]), &hash, NOW)
+        .put_token(&token(&ci, &roles(&["deploy"]), &hash), NOW)
         .await
         .expect("stored");
     let expected = TokenRecord {
@@ -23,6 +33,9 @@ async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
         hash,
         created: NOW,
         revoked: None,
+        person: None,
+        expires: None,
+        used: None,
     };
     assert_eq!(store.find_token(&hash).await.expect("read"), Some(expected));
     let other = Digest::of(b"other");
@@ -45,11 +58,11 @@ async fn a_live_name_is_not_given_twice() {
     let store = open(dir.path()).await;
     let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
     store
-        .put_token(&actor("ci"), &roles(&["a"]), &one, NOW)
+        .put_token(&token(&actor("ci"), &roles(&["a"]), &one), NOW)
         .await
         .expect("stored");
     let taken = store
-        .put_token(&actor("ci"), &roles(&["b"]), &two, NOW)
+        .put_token(&token(&actor("ci"), &roles(&["b"]), &two), NOW)
         .await;
     assert!(matches!(taken, Err(TokenError::NameTaken(_))), "{taken:?}");
     assert!(store.find_token(&one).await.expect("read").is_some());
@@ -59,12 +72,76 @@ async fn a_live_name_is_not_given_twice() {
         .await
         .expect("revoked");
     store
-        .put_token(&actor("ci"), &roles(&["b"]), &two, NOW)
+        .put_token(&token(&actor("ci"), &roles(&["b"]), &two), NOW)
         .await
         .expect("stored");
     assert!(store.find_token(&one).await.expect("read").is_none());
     let now_live = store.find_token(&two).await.expect("read").expect("live");
     assert_eq!(now_live.roles, roles(&["b"]));
+}
+
+// SEC-15
+#[tokio::test]
+async fn a_token_has_a_person_an_end_and_a_last_use() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    let (name, hash, ends) = (actor("ana-ci"), Digest::of(b"1"), Timestamp(NOW.0 + 50));
+    let may = roles(&["viewer"]);
+    let made = NewToken {
+        person: Some("ana"),
+        expires: Some(ends),
+        ..token(&name, &may, &hash)
+    };
+    store.put_token(&made, NOW).await.expect("stored");
+    for (at, noted) in [(20, 20), (10, 20), (30, 30)] {
+        let used = Timestamp(NOW.0 + at);
+        let unknown = (Digest::of(b"nobody"), used);
+        let uses = [(hash, used), unknown];
+        store.note_token_uses(&uses).await.expect("noted");
+        let found = store.find_token(&hash).await.expect("read").expect("live");
+        assert_eq!(found.used, Some(Timestamp(NOW.0 + noted)));
+        assert_eq!(
+            (found.person.as_deref(), found.expires),
+            (Some("ana"), Some(ends))
+        );
+    }
+    let other = Digest::of(b"2");
+    let again = token(&name, &may, &other);
+    let taken = store.put_token(&again, NOW).await;
+    assert!(matches!(taken, Err(TokenError::NameTaken(_))), "{taken:?}");
+    store.put_token(&again, ends).await.expect("it has expired");
+    assert_eq!(store.find_token(&hash).await.expect("read"), None);
+    let found = store.find_token(&other).await.expect("read").expect("live");
+    assert_eq!(
+        (found.person, found.expires, found.used),
+        (None, None, None)
+    );
+}
+
+// SEC-15: what was used once is used up, also after a restart.
+#[tokio::test]
+async fn what_is_spent_is_spent_once() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    let (soon, late) = (Timestamp(NOW.0 + 10), Timestamp(NOW.0 + 100));
+    let spend = async |store: &esclusa_store::Store, id: &str, until, at| {
+        store.spend(id, until, at).await.expect("stored")
+    };
+    assert!(spend(&store, "link/a", late, NOW).await);
+    assert!(!spend(&store, "link/a", late, NOW).await);
+    assert!(spend(&store, "link/b", soon, NOW).await);
+    store.close().await;
+    let store = open(dir.path()).await;
+    assert!(!spend(&store, "link/a", late, NOW).await);
+    assert_eq!(store.spent(NOW).await.expect("read").len(), 2);
+    store.give_back("link/a").await.expect("forgotten");
+    assert!(spend(&store, "link/a", late, NOW).await);
+    let after = Timestamp(soon.0 + 1);
+    let left = vec![("link/a".to_owned(), late)];
+    assert_eq!(store.spent(after).await.expect("read"), left);
+    // Forgotten with the next one.
+    assert!(spend(&store, "link/c", late, after).await);
+    assert_eq!(store.spent(NOW).await.expect("read").len(), 2);
 }
 
 #[tokio::test]
