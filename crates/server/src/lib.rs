@@ -17,6 +17,7 @@ mod judging;
 mod kill;
 mod listen;
 mod live;
+mod notify;
 mod page;
 mod proof;
 mod proxy_keeper;
@@ -33,6 +34,7 @@ pub use error::{ApiError, ErrorKind};
 pub use kill::proxy_socket_path;
 pub use listen::socket_path;
 pub use live::VersionTraffic;
+pub use notify::check as check_notify;
 pub use serve::{ServeConfig, ServeError, serve};
 pub use view::{
     InstanceView, ReleaseView, ServiceView, StageView, TaskView, VersionView, WarmView,

@@ -21,10 +21,16 @@ pub(crate) struct Step {
 }
 
 /// The steps of the event log's file.
-pub(crate) const LOG: &[Step] = &[Step {
-    number: 1,
-    sql: include_str!("../migrations/sqlite/log/0001_log.sql"),
-}];
+pub(crate) const LOG: &[Step] = &[
+    Step {
+        number: 1,
+        sql: include_str!("../migrations/sqlite/log/0001_log.sql"),
+    },
+    Step {
+        number: 2,
+        sql: include_str!("../migrations/sqlite/log/0002_notices.sql"),
+    },
+];
 
 /// The steps of the slices' file.
 pub(crate) const SLICES: &[Step] = &[Step {

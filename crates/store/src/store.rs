@@ -238,11 +238,12 @@ mod tests {
         );
     }
 
-    const SECOND: Schema = Schema {
+    const NEXT: Schema = Schema {
         log: &[
             schema::LOG[0],
+            schema::LOG[1],
             schema::Step {
-                number: 2,
+                number: 3,
                 sql: "create table later (a text); insert into later values ('x')",
             },
         ],
@@ -271,11 +272,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         one_event(dir.path()).await;
         // What a copy that was cut off leaves behind is no obstacle.
-        let copy = dir.path().join("esclusa.db.before-step-2");
-        let partial = dir.path().join("esclusa.db.before-step-2.partial");
+        let copy = dir.path().join("esclusa.db.before-step-3");
+        let partial = dir.path().join("esclusa.db.before-step-3.partial");
         std::fs::write(&partial, "half").expect("written");
         for round in 0..2 {
-            let store = Store::open_as(dir.path(), Timestamp(2), SECOND).await;
+            let store = Store::open_as(dir.path(), Timestamp(2), NEXT).await;
             let store = store.expect("migrated");
             let kept = if round == 0 {
                 vec![copy.clone()]
@@ -311,12 +312,12 @@ mod tests {
         one_event(dir.path()).await;
         let cramped = Schema {
             room: |_| Ok(2_000),
-            ..SECOND
+            ..NEXT
         };
         let refused = Store::open_as(dir.path(), Timestamp(2), cramped).await;
         let refused = refused.expect_err("no room");
         assert!(
-            matches!(&refused, StoreError::NoRoom { step: 2, free: 2_000, needs, .. } if *needs > 2_000),
+            matches!(&refused, StoreError::NoRoom { step: 3, free: 2_000, needs, .. } if *needs > 2_000),
             "{refused:?}"
         );
         assert_eq!(refused.code(), "ESC-0905");
@@ -325,7 +326,7 @@ mod tests {
             "{}",
             refused.next_step()
         );
-        assert!(!dir.path().join("esclusa.db.before-step-2").exists());
+        assert!(!dir.path().join("esclusa.db.before-step-3").exists());
         let log = dir.path().join(LOG_FILE);
         assert!(ask(&log, "select count(*) from later").await.is_err());
         // The version before still runs on it.
@@ -349,8 +350,8 @@ mod tests {
     async fn a_copy_that_cannot_be_named_keeps_the_step_from_being_taken() {
         let dir = tempfile::tempdir().expect("a folder");
         one_event(dir.path()).await;
-        std::fs::create_dir(dir.path().join("esclusa.db.before-step-2")).expect("in the way");
-        let refused = Store::open_as(dir.path(), Timestamp(2), SECOND).await;
+        std::fs::create_dir(dir.path().join("esclusa.db.before-step-3")).expect("in the way");
+        let refused = Store::open_as(dir.path(), Timestamp(2), NEXT).await;
         assert!(
             matches!(&refused, Err(StoreError::File { .. })),
             "{refused:?}"

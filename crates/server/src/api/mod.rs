@@ -12,7 +12,9 @@ mod commands;
 mod count;
 mod door;
 mod events;
+mod inbox;
 mod kill;
+mod notifications;
 mod openapi;
 mod page;
 mod plans;
@@ -35,6 +37,10 @@ pub mod body {
     pub use super::backup::{BackUpState, BackedUp};
     pub use super::commands::{Asked, Reason, SignOffRequest};
     pub use super::events::EventView;
+    pub use super::inbox::{InboxEntryView, InboxView};
+    pub use super::notifications::{
+        ChannelView, DeadLetterView, NotificationsView, TestNotification, Tested,
+    };
     pub use super::plans::{CheckPlan, CheckedPlan};
     pub use super::releases::{Conflict, StartRelease, Started};
     pub use super::services::{CanReturn, Me};

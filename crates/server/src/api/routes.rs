@@ -1,7 +1,8 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, backup, commands, events, kill, openapi, page, plans, probes};
+use super::{ApiState, audit, backup, commands, events, inbox, kill, notifications, openapi};
+use super::{page, plans, probes};
 use super::{releases, reports, scopes, services, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
@@ -45,7 +46,14 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(plans::schema))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))
-        .routes(routes!(audit::verify));
+        .routes(routes!(audit::verify))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::read_all))
+        .routes(routes!(inbox::read))
+        .routes(routes!(inbox::remove))
+        .routes(routes!(notifications::status))
+        .routes(routes!(notifications::test))
+        .routes(routes!(notifications::retry));
     let streams = OpenApiRouter::new()
         .routes(routes!(backup::make_one))
         .routes(routes!(stream::services))
