@@ -61,6 +61,14 @@ async fn status(plane: &ControlPlane) -> Value {
     body
 }
 
+/// Starts a release and waits until it waits for a sign-off.
+async fn waiting_for_people(plane: &ControlPlane, version: &str) -> String {
+    let release = plane.release(SIGNED_OFF, version).await;
+    let held = |view: &Value| view["hold"].is_string();
+    plane.until(&release, LONG, held).await;
+    release
+}
+
 /// Waits until the only channel looks as wanted.
 async fn channel_until(plane: &ControlPlane, wanted: impl Fn(&Value) -> bool) -> Value {
     let found = wait_until("a channel", LONG, async || {
@@ -213,7 +221,7 @@ async fn a_webhook_is_verified_by_others_and_refused_when_a_byte_is_changed() {
         "['file:DATA/old-secret', 'file:DATA/secret']",
     );
     let plane = plane(&both);
-    let release = plane.release(SIGNED_OFF, "2.4.1").await;
+    let release = waiting_for_people(&plane, "2.4.1").await;
     ask(&plane, &release, "abort").await;
     let got = sink.until(|got| got.len() == 3).await;
     for line in &got {
@@ -318,7 +326,7 @@ async fn a_channel_that_was_down_gets_everything_once_and_in_order() {
     let plane = plane(&hook(port, ""));
     let mut expected = Vec::new();
     for version in ["1", "2", "3"] {
-        let release = plane.release(SIGNED_OFF, version).await;
+        let release = waiting_for_people(&plane, version).await;
         ask(&plane, &release, "abort").await;
         ends(&plane, &release, "aborted").await;
         let kinds = ["requested", "sign-off-wanted", "aborted"];
@@ -328,14 +336,14 @@ async fn a_channel_that_was_down_gets_everything_once_and_in_order() {
     let waits = |channel: &Value| channel["waiting"] == 9 && channel["last_error"].is_string();
     channel_until(&plane, waits).await;
     let sink = Peer::start("webhook.mjs", &[&port.to_string(), SECRET]).await;
-    sink.answer(json!({ "status": 500 })).await;
+    sink.answer(r#"{ "status": 500 }"#).await;
     let tries = |mode: Value, least: usize| {
         move |got: &[Value]| got.iter().filter(|line| line["answered"] == mode).count() >= least
     };
     sink.until(tries(json!(500), 2)).await;
-    sink.answer(json!({ "hang": true })).await;
+    sink.answer(r#"{ "hang": true }"#).await;
     sink.until(tries(Value::Null, 2)).await;
-    sink.answer(json!({ "status": 200 })).await;
+    sink.answer(r#"{ "status": 200 }"#).await;
     let channel = channel_until(&plane, |channel| channel["waiting"] == 0).await;
     assert_eq!(
         (&channel["delivered"], &channel["dead"]),
@@ -362,14 +370,14 @@ async fn a_channel_that_was_down_gets_everything_once_and_in_order() {
 #[tokio::test]
 async fn a_server_that_is_killed_while_it_sends_loses_none_and_repeats_ids() {
     let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
-    sink.answer(json!({ "hang": true })).await;
+    sink.answer(r#"{ "hang": true }"#).await;
     let mut plane = plane(&hook(sink.port, "").replace("700ms", "30s"));
     let release = plane.release(SIGNED_OFF, "2.4.1").await;
     // It has the first one, and nobody was told that it has.
     sink.until(|got| got.len() == 1).await;
     channel_until(&plane, |channel| channel["waiting"] == 2).await;
     plane.kill();
-    sink.answer(json!({ "status": 200 })).await;
+    sink.answer(r#"{ "status": 200 }"#).await;
     plane.restart();
     ask(&plane, &release, "abort").await;
     ends(&plane, &release, "aborted").await;
@@ -393,7 +401,7 @@ async fn a_server_that_is_killed_while_it_sends_loses_none_and_repeats_ids() {
 #[tokio::test]
 async fn a_channel_that_hangs_delays_no_release() {
     let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
-    sink.answer(json!({ "hang": true })).await;
+    sink.answer(r#"{ "hang": true }"#).await;
     let plane = plane(&hook(sink.port, "").replace("700ms", "60s"));
     let shop = Shop::new("shop");
     for name in ["v1", "v2"] {
@@ -416,11 +424,11 @@ async fn a_channel_that_hangs_delays_no_release() {
 #[tokio::test]
 async fn a_dead_letter_holds_up_nothing_and_is_sent_again() {
     let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
-    sink.answer(json!({ "status": 400 })).await;
+    sink.answer(r#"{ "status": 400 }"#).await;
     let plane = plane(&hook(sink.port, ""));
     let release = plane.release(SIGNED_OFF, "2.4.1").await;
     channel_until(&plane, |channel| channel["dead"] == 2).await;
-    sink.answer(json!({ "status": 200 })).await;
+    sink.answer(r#"{ "status": 200 }"#).await;
     ask(&plane, &release, "abort").await;
     channel_until(&plane, |channel| channel["delivered"] == 1).await;
     let (code, data, talk) = notify(&plane, &["status"]);

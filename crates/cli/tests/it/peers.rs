@@ -4,6 +4,7 @@ use super::world::LONG;
 use esclusa_testkit::wait_until;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -78,11 +79,11 @@ impl Peer {
     }
 
     /// Changes how a receiver of webhooks answers.
-    pub(crate) async fn answer(&self, mode: Value) {
-        let url = format!("http://127.0.0.1:{}/__mode", self.port);
-        let client = reqwest::Client::builder().no_proxy().build();
-        let answer = client.expect("a client").post(url).body(mode.to_string());
-        assert_eq!(answer.send().await.expect("an answer").status(), 204);
+    pub(crate) async fn answer(&self, mode: &'static str) {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let request = http::Request::post("/__mode").body(mode);
+        let answer = esclusa_testkit::fetch(address, request.expect("a request")).await;
+        assert_eq!(answer.expect("an answer").status, 204);
     }
 }
 

@@ -19,10 +19,12 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long something must be wrong before people are told: a restart is no alarm.
 const LASTING: Duration = Duration::from_secs(10);
+/// Longest wait for the store, before an alarm is told past it.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it must be well before it is over.
 const CALM: Duration = Duration::from_secs(30);
 /// How often an instance must have been lost within [`OFTEN_WITHIN`].
-const OFTEN: u32 = 3;
+const OFTEN: usize = 3;
 const OFTEN_WITHIN: Duration = Duration::from_secs(600);
 
 /// Something that is wrong now.
@@ -132,7 +134,7 @@ impl Watch {
                 }
                 lost.retain(|at| now.since(*at).as_std() < OFTEN_WITHIN);
                 lost.truncate(1_000);
-                let often = lost.len() >= OFTEN as usize;
+                let often = lost.len() >= OFTEN;
                 let down = matches!(one.state.as_str(), "down" | "starting");
                 let shaky = lost.last().is_some_and(|at| now.since(*at).as_std() < CALM);
                 if !(down || often && shaky) {
@@ -232,17 +234,23 @@ async fn raise(notifier: &Notifier, one: &Wrong, condition: &mut Condition, now:
     if condition.past_store {
         addressed.channels.clear();
     }
-    let noted = notifier
+    let noting = notifier
         .store
-        .note_own(OWN, &addressed, &IncidentStep::None, now)
-        .await;
+        .note_own(OWN, &addressed, &IncidentStep::None, now);
+    let noted = match tokio::time::timeout(STORE_PATIENCE, noting).await {
+        Ok(noted) => noted.map_err(|error| error.to_string()),
+        Err(_) => Err("the store does not answer".to_owned()),
+    };
     match noted {
         Ok(()) => {
             condition.told = one.times;
             notifier.poke();
         }
         Err(error) if !condition.past_store => {
-            tracing::warn!(%error, "An alarm cannot be recorded and is told all the same");
+            tracing::warn!(
+                error,
+                "An alarm cannot be recorded and is told all the same"
+            );
             condition.past_store = true;
             let urgent = lock(&notifier.urgent).clone();
             for channel in channels {

@@ -379,7 +379,7 @@ pub(super) async fn give_up_over(
         given_up += sqlx::query(
             "update outbox set state = $3, changed = $4, error = $5 where id in \
              (select id from outbox where channel = $1 and state = $2 order by number desc \
-             limit -1 offset $6)",
+             limit $7 offset $6)",
         )
         .bind(channel)
         .bind(WAITING)
@@ -387,6 +387,7 @@ pub(super) async fn give_up_over(
         .bind(now.0)
         .bind(format!("more than {most} messages waited for this channel"))
         .bind(most)
+        .bind(i64::MAX)
         .execute(&mut *connection)
         .await?
         .rows_affected();
