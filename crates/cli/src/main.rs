@@ -20,6 +20,8 @@ mod output;
 mod place;
 mod plan;
 mod proxy;
+#[cfg(test)]
+mod reference;
 mod release;
 mod serve;
 mod sim;

@@ -238,9 +238,16 @@ fn passed_checks(release: &Release) -> String {
             matches!(task, Task::Check(_)) && state.end.as_ref().is_some_and(|e| e.is_done())
         })
         .count();
-    match done {
-        0 => "no checks were asked for".into(),
-        n => format!("{} passed", count(n, "check")),
+    let agreed = release.sign_offs.len();
+    match (done, agreed) {
+        (0, 0) => "no checks were asked for".into(),
+        (0, agreed) => format!("{} given", count(agreed, "sign-off")),
+        (done, 0) => format!("{} passed", count(done, "check")),
+        (done, agreed) => format!(
+            "{} passed, {} given",
+            count(done, "check"),
+            count(agreed, "sign-off")
+        ),
     }
 }
 
@@ -264,6 +271,11 @@ fn promoted(release: &Release) -> Vec<Event> {
         (
             Outcome::PromotedEarly,
             "reached all users; a person passed at least one gate",
+        )
+    } else if release.requested.stable.is_none() {
+        (
+            Outcome::Promoted,
+            "reached all users; as the first version it had nothing to be compared with",
         )
     } else {
         (Outcome::Promoted, "reached all users through all gates")

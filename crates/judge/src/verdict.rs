@@ -183,6 +183,7 @@ impl fmt::Display for Reason {
                     odds(*log_m)
                 )
             }
+            Self::NoTraffic { for_s: 0 } => f.write_str("no user has reached the canary yet"),
             Self::NoTraffic { for_s } => write!(f, "no user reached the canary for {for_s} s"),
             Self::NoBaseline { for_s } => write!(
                 f,

@@ -4,7 +4,7 @@
 //! ends the wait otherwise is that only a person can move the release, or the
 //! command's own deadline; the release goes on in both cases.
 
-use super::lines::{Shown, change_line, live_lines, without_numbers};
+use super::lines::{Shown, Told, live_lines, told, without_numbers};
 use super::look::now_us;
 use super::pick;
 use crate::args::Wait;
@@ -106,8 +106,8 @@ struct Follower<'a> {
     position: u64,
     /// Lines that stand on the terminal.
     drawn: usize,
-    /// The last line that was printed, without its numbers.
-    told: Option<String>,
+    /// The last lines that were printed; of the second, without its numbers.
+    told: Told,
 }
 
 /// One message of JSON output.
@@ -126,7 +126,10 @@ impl<'a> Follower<'a> {
             shown: None,
             position: 0,
             drawn: 0,
-            told: None,
+            told: Told {
+                standing: None,
+                meanwhile: None,
+            },
         }
     }
 
@@ -266,18 +269,28 @@ impl<'a> Follower<'a> {
                 self.redraw(&lines);
             }
             Show::Lines | Show::Talk => {
-                let line = change_line(&shown.release);
+                let new = told(&shown.release);
+                let moved = new.standing.is_some() && new.standing != self.told.standing;
+                if let Some(standing) = new.standing.filter(|_| moved) {
+                    self.print(&standing);
+                    (self.told.standing, self.told.meanwhile) = (Some(standing), None);
+                }
                 // The judge's numbers move every second; a line is for what they mean.
-                let words = without_numbers(&line);
-                if self.told.as_ref() != Some(&words) {
-                    if self.show == Show::Talk {
-                        self.output.say(&line);
-                    } else {
-                        self.output.line(&line);
-                    }
-                    self.told = Some(words);
+                let words = new.meanwhile.as_deref().map(without_numbers);
+                if let Some(meanwhile) = new.meanwhile.filter(|_| words != self.told.meanwhile) {
+                    self.print(&meanwhile);
+                    self.told.meanwhile = words;
                 }
             }
+        }
+    }
+
+    /// Prints a line where lines go.
+    fn print(&self, line: &str) {
+        if self.show == Show::Talk {
+            self.output.say(line);
+        } else {
+            self.output.line(line);
         }
     }
 

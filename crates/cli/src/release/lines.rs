@@ -35,7 +35,7 @@ pub(super) fn status_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<St
         release.release, release.requested_by
     ));
     for stage in &release.stages {
-        lines.push(stage_line(stage));
+        lines.push(stage_line(stage, release));
     }
     for task in release.tasks.iter().filter(|task| !task.done) {
         let result = task.result.as_deref().unwrap_or("runs");
@@ -46,32 +46,55 @@ pub(super) fn status_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<St
     lines
 }
 
-/// One line for logs; a new one is printed when it changes. Without counts and times,
-/// which change all the time.
-pub(super) fn change_line(release: &ReleaseView) -> String {
-    let mut line = format!(
-        "{} {} {}",
-        release.service,
-        release.version,
-        standing(release)
-    );
-    for (word, words) in [("judge", &release.judged), ("waits", &waits(release))] {
-        if let Some(words) = words {
-            line.push_str(&format!("; {word}: {}", one_line(words)));
-        }
+/// What a log says of a release: a line when it is new, not each time it is so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Where it stands; absent while it is only on its way there, and at its end, which
+    /// whoever follows it tells.
+    pub standing: Option<String>,
+    /// What the judge or a wait says meanwhile, without counts and times that change all
+    /// the time when compared by [`without_numbers`].
+    pub meanwhile: Option<String>,
+}
+
+/// The lines for logs. A share that is being set is told once it is read back, and a
+/// record that the store has not taken yet only by `status` and live lines: both pass
+/// within a moment, or are told as what keeps the release.
+pub(super) fn told(release: &ReleaseView) -> Told {
+    let name = format!("{} {}", release.service, release.version);
+    let over = release.outcome.is_some();
+    let on_its_way = !over
+        && release.place_in_line.is_none()
+        && release.returning_because.is_none()
+        && !release.share_confirmed
+        && release.hold.is_none();
+    let judges = release.phase.starts_with("stage ") && release.returning_because.is_none();
+    let said = [
+        ("judge", release.judged.clone().filter(|_| judges)),
+        ("waits", waits(release)),
+    ];
+    let judged = said[0].1.clone().unwrap_or_default();
+    let words: Vec<String> = said
+        .into_iter()
+        .filter_map(|(word, words)| Some((word, words?)))
+        // What it waits for is often the judge's own word.
+        .filter(|(word, words)| *word == "judge" || !judged.contains(words.as_str()))
+        .map(|(word, words)| format!("{word}: {}", one_line(&words)))
+        .collect();
+    let quiet = over || on_its_way || words.is_empty();
+    Told {
+        standing: (!on_its_way && !over)
+            .then(|| format!("{name}: {}", standing(release, Detail::Log))),
+        meanwhile: (!quiet).then(|| format!("  {}", words.join("; "))),
     }
-    line
 }
 
 /// A line with every number as one mark: two lines that differ in numbers alone say the
-/// same. Shares and stages are told apart: they are what changes.
+/// same.
 pub(super) fn without_numbers(line: &str) -> String {
-    let Some((standing, said)) = line.split_once("; ") else {
-        return line.to_owned();
-    };
-    let mut out = format!("{standing}; ");
+    let mut out = String::with_capacity(line.len());
     let mut in_number = false;
-    for c in said.chars() {
+    for c in line.chars() {
         let part = c.is_ascii_digit() || (in_number && matches!(c, '.' | ','));
         if !part {
             out.push(c);
@@ -83,6 +106,15 @@ pub(super) fn without_numbers(line: &str) -> String {
     out
 }
 
+/// How much is said of where a release stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// All of it.
+    Now,
+    /// What a log keeps.
+    Log,
+}
+
 fn headline(release: &ReleaseView, now_us: i64, colour: Colour) -> String {
     let tone = match release.outcome.as_deref() {
         Some("promoted" | "promoted_early") => Tone::Good,
@@ -90,7 +122,7 @@ fn headline(release: &ReleaseView, now_us: i64, colour: Colour) -> String {
         None => Tone::Strong,
     };
     let name = colour.paint(tone, &format!("{} {}", release.service, release.version));
-    let mut line = format!("{name}  {}", standing(release));
+    let mut line = format!("{name}  {}", standing(release, Detail::Now));
     if let Some(left) = countdown(release, now_us) {
         line.push_str(&format!(", {left}"));
     }
@@ -98,7 +130,7 @@ fn headline(release: &ReleaseView, now_us: i64, colour: Colour) -> String {
 }
 
 /// Phase and share, or the end, in words.
-fn standing(release: &ReleaseView) -> String {
+fn standing(release: &ReleaseView, detail: Detail) -> String {
     if let Some(outcome) = &release.outcome {
         let reason = release.reason.as_deref().unwrap_or("no reason is recorded");
         return format!("{outcome}: {}", one_line(reason));
@@ -106,19 +138,26 @@ fn standing(release: &ReleaseView) -> String {
     if let Some(place) = release.place_in_line {
         return format!("{}, place {place} in line", release.phase);
     }
-    let being_set = if release.share_confirmed {
+    let being_set = if release.share_confirmed || detail == Detail::Log {
         ""
     } else {
         " (being set)"
     };
+    let of = if release.phase.starts_with("stage ") {
+        format!(" of {}", release.stages.len())
+    } else {
+        String::new()
+    };
     let mut words = format!(
-        "{}, users on it: {}{being_set}",
+        "{}{of}, users on it: {}{being_set}",
         release.phase, release.share
     );
     if let Some(because) = &release.returning_because {
         words.push_str(&format!(", going back: {}", one_line(because)));
     }
-    if let Some(because) = &release.not_recorded_because {
+    if detail == Detail::Now
+        && let Some(because) = &release.not_recorded_because
+    {
         words.push_str(&format!(", not recorded yet: {}", one_line(because)));
     }
     if let Some(by) = &release.paused_by {
@@ -233,10 +272,13 @@ fn waits(release: &ReleaseView) -> Option<String> {
     release.hold.clone().filter(|_| release.outcome.is_none())
 }
 
-fn stage_line(stage: &StageView) -> String {
+fn stage_line(stage: &StageView, release: &ReleaseView) -> String {
     let (mark, words) = match (stage.entered_at_us, stage.left_at_us) {
         (_, Some(_)) => ("x", stage.left_because.as_deref().unwrap_or("left")),
         (Some(_), None) => (">", "now"),
+        (None, None) if release.stable.is_none() => {
+            (" ", "passed over: nothing to compare a first version with")
+        }
         (None, None) => (" ", "not reached"),
     };
     format!(
@@ -334,40 +376,61 @@ mod tests {
             v["place_in_line"] = json!(2);
             v["judged"] = json!(null);
         });
-        let line = change_line(&release);
-        assert_eq!(line, "checkout 2.4.1 queued, place 2 in line");
-        assert_ne!(line, without_numbers(&line.replace('2', "1")));
+        let line = told(&release);
+        assert_eq!(
+            line.standing.as_deref(),
+            Some("checkout 2.4.1: queued, place 2 in line")
+        );
+        assert_eq!(line.meanwhile, None);
     }
 
     #[test]
     fn numbers_alone_are_no_change() {
-        let at = |share: &str, judged: &str| {
-            without_numbers(&change_line(&view(|v| {
-                v["share"] = json!(share);
-                v["judged"] = json!(judged);
-            })))
+        let at = |judged: &str| {
+            let told = told(&view(|v| v["judged"] = json!(judged)));
+            without_numbers(&told.meanwhile.expect("the judge spoke"))
         };
-        let before = at(
-            "25%",
-            "no sign of harm after 4,120 requests, 0.5% worse at most",
-        );
-        let after = at(
-            "25%",
-            "no sign of harm after 98 requests, 12% worse at most",
-        );
+        let before = at("no sign of harm after 4,120 requests, 0.5% worse at most");
+        let after = at("no sign of harm after 98 requests, 12% worse at most");
         assert_eq!(before, after);
-        assert_ne!(
-            before,
-            at(
-                "50%",
-                "no sign of harm after 98 requests, 12% worse at most"
-            )
-        );
-        assert_ne!(before, at("25%", "suspicious after 4,120 requests"));
+        assert_ne!(before, at("suspicious after 4,120 requests"));
     }
 
     #[test]
-    fn a_change_is_one_line_without_counts() {
-        insta::assert_snapshot!(change_line(&view(|_| {})));
+    fn a_log_tells_what_is_so_and_not_what_passes() {
+        let all = |release: &ReleaseView| {
+            let Told {
+                standing,
+                meanwhile,
+            } = told(release);
+            [standing, meanwhile]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        let being_set = view(|v| v["share_confirmed"] = json!(false));
+        assert_eq!(all(&being_set), "");
+        let stuck = view(|v| {
+            v["share_confirmed"] = json!(false);
+            v["hold"] = json!("the dial does not answer");
+        });
+        let waits_for_the_judge = view(|v| {
+            v["judged"] = json!("HOLD: p99 is not yet proved harmless; 0 of 41");
+            v["hold"] = json!("p99 is not yet proved harmless");
+        });
+        let returning = view(|v| {
+            v["phase"] = json!("returning users");
+            v["share"] = json!("0%");
+            v["share_confirmed"] = json!(false);
+            v["returning_because"] = json!("errors 4.1% against 0.1%");
+            v["not_recorded_because"] = json!("the store has not answered yet");
+        });
+        let over = view(|v| {
+            v["outcome"] = json!("promoted");
+            v["reason"] = json!("reached all users through all gates");
+        });
+        let lines = [view(|_| {}), stuck, waits_for_the_judge, returning, over];
+        insta::assert_snapshot!(lines.each_ref().map(all).join("\n\n"));
     }
 }

@@ -19,6 +19,8 @@ mod openapi;
 mod page;
 mod plans;
 mod probes;
+#[cfg(test)]
+mod reference;
 mod releases;
 mod reports;
 mod routes;
