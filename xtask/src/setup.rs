@@ -12,6 +12,10 @@ use std::process::{Command, ExitCode, Stdio};
 /// What the dashboard's build tool asks for.
 const NODE_AT_LEAST: Version = Version(20, 19);
 
+/// Folders whose locked Node packages the gate needs: programs of others that tests send
+/// messages to.
+const NODE_PACKAGES: &[&str] = &["crates/cli/tests/peers"];
+
 /// Major and minor number of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32);
@@ -39,24 +43,57 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
         .filter(|entry| !shell::is_on_path(&entry.program))
         .collect();
     install(&missing)?;
+    for folder in NODE_PACKAGES {
+        install_node_packages(&root.join(folder))?;
+    }
     println!("setup: ok");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Node builds the dashboard and nothing else, so it is required once there is one.
+/// Node builds the dashboard, and runs programs of others that tests speak to.
 fn check_node(root: &Path) -> Result<()> {
     let found = version_of(Command::new("node").arg("--version"));
     println!("setup: node {}", shown(found));
     let good = found.is_some_and(|version| version >= NODE_AT_LEAST);
-    if good || !root.join("ui/package.json").is_file() {
+    let mut needed = ["ui"].iter().chain(NODE_PACKAGES);
+    if good || !needed.any(|folder| root.join(folder).join("package.json").is_file()) {
         return Ok(());
     }
     bail!(
-        "the dashboard needs Node {}.{} or newer on the PATH; found {}",
+        "the dashboard and the tests need Node {}.{} or newer on the PATH; found {}",
         NODE_AT_LEAST.0,
         NODE_AT_LEAST.1,
         shown(found)
     )
+}
+
+/// Installs exactly what the lock file says, where that has not been done since it changed.
+fn install_node_packages(folder: &Path) -> Result<()> {
+    if are_installed(folder)? {
+        return Ok(());
+    }
+    println!("setup: npm ci in {}", folder.display());
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    let status = shell::status(&mut npm).context("npm comes with Node; is it on the PATH?")?;
+    if !status.success() {
+        bail!(
+            "npm ci failed in {}: is the registry reachable? Run it there by hand to see more",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// Whether npm has installed what the lock file says now. It writes down what it installed.
+fn are_installed(folder: &Path) -> Result<bool> {
+    let lock = folder.join("package-lock.json");
+    let changed = |path: &Path| std::fs::metadata(path)?.modified();
+    let locked = changed(&lock).with_context(|| format!("failed to read {}", lock.display()))?;
+    let installed = changed(&folder.join("node_modules/.package-lock.json"));
+    Ok(installed.is_ok_and(|installed| installed >= locked))
 }
 
 fn install(missing: &[SystemPackage]) -> Result<()> {
@@ -172,6 +209,33 @@ mod tests {
         );
         assert_eq!(parse_version("not found"), None);
         assert!(Version(20, 9) < NODE_AT_LEAST && Version(22, 0) > NODE_AT_LEAST);
+    }
+
+    #[test]
+    fn what_npm_has_to_install_is_noticed() {
+        use std::fs::File;
+        use std::time::{Duration, SystemTime};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        assert!(are_installed(path).is_err(), "no lock file is a fault");
+        let lock = path.join("package-lock.json");
+        std::fs::write(&lock, "{}").expect("written");
+        assert!(!are_installed(path).expect("read"), "nothing is installed");
+        std::fs::create_dir(path.join("node_modules")).expect("created");
+        let record = path.join("node_modules/.package-lock.json");
+        std::fs::write(record, "{}").expect("written");
+        let at = |file: &std::path::Path, seconds| {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let file = File::options().append(true).open(file).expect("opens");
+            file.set_modified(time).expect("set");
+        };
+        at(&lock, 10);
+        assert!(are_installed(path).expect("read"));
+        at(&path.join("node_modules/.package-lock.json"), 5);
+        assert!(
+            !are_installed(path).expect("read"),
+            "the lock file is newer"
+        );
     }
 
     #[test]

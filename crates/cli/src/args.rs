@@ -68,6 +68,11 @@ pub(crate) enum Command {
     /// that was not reached or not read back; 2 when there is no such service; 1 when nobody
     /// answers.
     Kill(Kill),
+    /// Messages to people: check the file, send a test, see how deliveries go
+    Notify {
+        #[command(subcommand)]
+        verb: NotifyVerb,
+    },
     /// Give and take tokens
     Token {
         #[command(subcommand)]
@@ -122,6 +127,10 @@ pub(crate) struct Serve {
     /// folder is `proxy` in the data folder
     #[arg(long)]
     pub external_proxy: bool,
+    /// File that says who is told what [default: notify.yaml in the data folder, where there
+    /// is one]. It is read again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub notify: Option<PathBuf>,
     #[command(flatten)]
     pub log: Log,
 }
@@ -390,6 +399,30 @@ pub(crate) struct Link {
 pub(crate) struct Report {
     #[command(flatten)]
     pub which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotifyVerb {
+    /// Say all that is wrong with a file that says who is told what; exits 2 on errors
+    Lint {
+        /// The file
+        #[arg(value_name = "FILE", default_value = "notify.yaml")]
+        file: PathBuf,
+    },
+    /// Send a test message through the server; exits 1 when one is not taken
+    Test {
+        /// The channel [default: all that are turned on]
+        #[arg(value_name = "CHANNEL")]
+        channel: Option<String>,
+    },
+    /// Show what waits, was delivered and was given up, by channel
+    Status,
+    /// Send a message again that was given up
+    Retry {
+        /// Its id, as `notify status` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -143,6 +143,13 @@ impl Client {
         .await
     }
 
+    /// Asks for something that has no answer but that it is done.
+    pub(crate) async fn post_for_nothing(&self, path: &str) -> Result<(), Failure> {
+        self.send(self.request(Method::POST, path)?.timeout(PATIENCE))
+            .await
+            .map(drop)
+    }
+
     /// Removes something.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, path)?.timeout(PATIENCE))

@@ -14,6 +14,7 @@ mod init;
 mod kill;
 mod logfile;
 mod logthread;
+mod notifications;
 mod notify;
 mod output;
 mod place;
@@ -62,6 +63,9 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
         Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
+        Command::Notify { verb } => {
+            one_thread()?.block_on(notifications::run(verb, &global, output))
+        }
         Command::Token { verb } => one_thread()?.block_on(token::run(verb, &global, output)),
         Command::BackupState(asked) => {
             one_thread()?.block_on(state::back_up(asked, &global, output))

@@ -38,6 +38,7 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
         proxy: words(&["proxy", "--id", "local", "--workers", &workers]),
         external_proxy: asked.external_proxy,
         shim: words(&["shim"]),
+        notify: asked.notify.clone(),
     };
     runtime()?.block_on(async {
         let told = told_to_end()?;

@@ -102,7 +102,8 @@ pub(crate) async fn get(ask: &Ask) -> Result<Answer, NoAnswer> {
     }
 }
 
-fn classify(error: reqwest::Error) -> NoAnswer {
+/// Sorts what went wrong; the text never holds the URL.
+pub(crate) fn classify(error: reqwest::Error) -> NoAnswer {
     let error = error.without_url();
     if error.is_timeout() {
         return NoAnswer::TimedOut;
@@ -166,19 +167,21 @@ async fn client(url: &Url, ask: &Ask) -> Result<Client, String> {
     client.clone()
 }
 
-async fn authority(file: &Path) -> Result<Vec<Certificate>, String> {
+pub(crate) async fn authority(file: &Path) -> Result<Vec<Certificate>, String> {
     let told = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let pem = tokio::fs::read(file).await.map_err(|e| told(&e))?;
     Certificate::from_pem_bundle(&pem).map_err(|e| told(&e))
 }
 
-enum Trust {
+/// Whose certificates are believed.
+pub(crate) enum Trust {
     Nobody,
     System,
     Also(Vec<Certificate>),
 }
 
-fn build(trust: Trust, redirects: Redirects) -> Result<Client, String> {
+/// A client that follows redirects as told.
+pub(crate) fn build(trust: Trust, redirects: Redirects) -> Result<Client, String> {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Another part of the program may have installed one already: as good.

@@ -1,4 +1,4 @@
-//! The outside world: what runs versions, turns traffic and answers checks.
+//! The outside world: what runs versions, turns traffic, answers checks and tells people.
 //!
 //! One folder a kind, each with its trait, its registry and its part of the
 //! [`Catalog`]; a new adapter is one file and one line there. Drivers do what they are
@@ -13,9 +13,11 @@ mod fields;
 mod http;
 mod lasting;
 mod mask;
+pub mod notify;
 mod probe;
 mod proc;
 pub mod run;
+mod secret;
 mod step;
 mod template;
 pub mod traffic;

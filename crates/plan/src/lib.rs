@@ -16,6 +16,7 @@ mod read;
 mod scalar;
 mod schema;
 mod section;
+mod settings;
 mod shape;
 mod show;
 mod sign_off;
@@ -36,6 +37,7 @@ pub use model::{
 pub use parse::{Parsed, parse, parse_judge};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
 pub use schema::json_schema;
+pub use settings::{Settings, read_settings};
 pub use show::{Overview, Part, Phase, PhaseKind, Returning, overview, show};
 pub use source::{SourceFile, Span};
 pub use templates::Template;

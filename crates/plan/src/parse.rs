@@ -57,7 +57,11 @@ pub fn parse_judge(source: &SourceFile) -> Result<JudgeConfig, Vec<Diagnostic>> 
 }
 
 /// The top block of a text, checked against its table.
-fn fields_of(text: &str, block: Block, sink: &mut Sink<'_>) -> Option<crate::fields::Fields> {
+pub(crate) fn fields_of(
+    text: &str,
+    block: Block,
+    sink: &mut Sink<'_>,
+) -> Option<crate::fields::Fields> {
     let (node, problems) = yaml::load(text);
     for problem in problems {
         sink.error_at(

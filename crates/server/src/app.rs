@@ -6,6 +6,7 @@ use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
 use crate::links::Links;
+use crate::notify::Notifier;
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
@@ -156,6 +157,7 @@ pub enum Ask {
 /// The control plane.
 pub struct App {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) notifier: Arc<Notifier>,
     actors: std::sync::Mutex<BTreeMap<ServiceName, ActorHandle>>,
     damaged: std::sync::Mutex<BTreeSet<ServiceName>>,
     /// Held while a service's actor begins.
@@ -187,6 +189,7 @@ impl App {
             notices: broadcast::channel(1_024).0,
         });
         let app = Arc::new(Self {
+            notifier: Notifier::new(shared.store.clone()),
             shared,
             actors: std::sync::Mutex::default(),
             damaged: std::sync::Mutex::default(),

@@ -54,6 +54,12 @@ pub(crate) fn new_secret() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
+/// A number drawn evenly, for pauses that must not fall together.
+#[must_use]
+pub(crate) fn entropy() -> u64 {
+    rand::random()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What the reason of an abort begins with that came by this way, so that the record tells
+/// it from any other.
+const MARK: &str = "kill";
+/// What stands before a person's own words in a recorded reason.
+const BY_A_PERSON: &str = "aborted by a person";
+
+fn marked(reason: &str) -> String {
+    match reason {
+        "" => MARK.to_owned(),
+        said => format!("{MARK}: {said}"),
+    }
+}
+
+/// Whether a recorded reason is that of a kill.
+pub(crate) fn is_marked(recorded: &str) -> bool {
+    let words = recorded
+        .strip_prefix(BY_A_PERSON)
+        .and_then(|rest| rest.strip_prefix(": "));
+    words.is_some_and(|words| words == MARK || words.starts_with("kill: "))
+}
+
+/// A recorded reason without what every kill says.
+pub(crate) fn without_mark(recorded: &str) -> &str {
+    if !is_marked(recorded) {
+        return recorded;
+    }
+    recorded
+        .split_once("kill: ")
+        .map_or(recorded, |(_, said)| said)
+}
+
 /// What became of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Killed {
@@ -114,6 +145,7 @@ impl App {
                 return (Standing::OnTheWay, Some(error.to_string()));
             }
         };
+        let reason = marked(&reason);
         let asked = self.ask(&id, Ask::Abort { reason }, by).await;
         loop {
             let now = match self.service(&service).await {
@@ -208,6 +240,24 @@ mod tests {
             "ended_at_us": null,
         }))
         .expect("a view")
+    }
+
+    // RBK-14: the record tells a kill from an abort.
+    #[test]
+    fn a_kill_is_told_from_an_abort() {
+        for (said, shown) in [("", "aborted by a person: kill"), ("it hurts", "it hurts")] {
+            let recorded = format!("aborted by a person: {}", marked(said));
+            assert!(is_marked(&recorded), "{recorded}");
+            assert_eq!(without_mark(&recorded), shown);
+        }
+        for other in [
+            "aborted by a person",
+            "aborted by a person: killer whale",
+            "kill",
+        ] {
+            assert!(!is_marked(other), "{other}");
+            assert_eq!(without_mark(other), other);
+        }
     }
 
     // RBK-14: nothing counts as back that was not read back.

@@ -18,6 +18,7 @@ mod kill;
 mod links;
 mod listen;
 mod live;
+mod notify;
 mod page;
 mod proof;
 mod proxy_keeper;
@@ -34,6 +35,7 @@ pub use error::{ApiError, ErrorKind};
 pub use kill::proxy_socket_path;
 pub use listen::socket_path;
 pub use live::VersionTraffic;
+pub use notify::check as check_notify;
 pub use serve::{ServeConfig, ServeError, serve};
 pub use view::{
     InstanceView, ItemView, ReleaseView, ServiceView, SignOffView, StageView, TaskView,

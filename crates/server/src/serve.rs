@@ -37,6 +37,9 @@ pub struct ServeConfig {
     pub external_proxy: bool,
     /// Program and first arguments that start a shim.
     pub shim: Vec<String>,
+    /// The file that says who is told what; else `notify.yaml` in the data folder is read,
+    /// where there is one.
+    pub notify: Option<PathBuf>,
 }
 
 /// Why the control plane cannot run.
@@ -82,6 +85,8 @@ pub async fn serve(
         begun = begin(keeper, store, data.clone(), shim) => begun?,
         () = &mut shutdown => return Ok(()),
     };
+    let notifier = Arc::clone(&begun.notifier);
+    tokio::spawn(notifier.run(Arc::clone(&begun), config.notify));
     let listen = crate::listen::ListenConfig {
         data,
         listen: config.listen,

@@ -1,5 +1,5 @@
-//! What esclusa keeps on disk: event streams, slices, tokens, settings,
-//! and what may happen only once.
+//! What esclusa keeps on disk: event streams, slices, tokens, settings, what may happen
+//! only once, and what people are told.
 //!
 //! A data folder has one owner at a time. [`Store::open`] takes an exclusive lock on
 //! it, which is the controller's lease, and counts the [`Epoch`](esclusa_model::Epoch)
@@ -16,6 +16,7 @@ mod copy;
 mod error;
 mod events;
 mod lock;
+mod notices;
 mod restored;
 mod schema;
 mod segment;
@@ -30,6 +31,10 @@ mod verify;
 
 pub use error::{AppendError, StoreError, TokenError};
 pub use events::{MAX_APPEND_EVENTS, MAX_PAYLOAD_BYTES, NewEvent};
+pub use notices::{
+    Behind, ChannelState, DeadLetter, Inbox, InboxEntry, Incident, IncidentKey, IncidentStep,
+    Looked, NewNotice, NoticeRetention, NoticeUpkeep, Retried, Waiting,
+};
 pub use restored::{Restored, Settled};
 pub use slices::{SliceGap, SlicesStored};
 pub use store::Store;

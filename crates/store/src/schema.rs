@@ -30,6 +30,10 @@ pub(crate) const LOG: &[Step] = &[
         number: 2,
         sql: include_str!("../migrations/sqlite/log/0002_access.sql"),
     },
+    Step {
+        number: 3,
+        sql: include_str!("../migrations/sqlite/log/0003_notices.sql"),
+    },
 ];
 
 /// The steps of the slices' file.

@@ -244,7 +244,7 @@ mod tests {
         ..schema::PRESENT
     };
 
-    const SECOND: Schema = Schema {
+    const NEXT: Schema = Schema {
         log: &[
             schema::LOG[0],
             schema::Step {
@@ -282,7 +282,7 @@ mod tests {
         let partial = dir.path().join("esclusa.db.before-step-2.partial");
         std::fs::write(&partial, "half").expect("written");
         for round in 0..2 {
-            let store = Store::open_as(dir.path(), Timestamp(2), SECOND).await;
+            let store = Store::open_as(dir.path(), Timestamp(2), NEXT).await;
             let store = store.expect("migrated");
             let kept = if round == 0 {
                 vec![copy.clone()]
@@ -319,12 +319,12 @@ mod tests {
         one_event(dir.path()).await;
         let cramped = Schema {
             room: |_| Ok(2_000),
-            ..SECOND
+            ..NEXT
         };
         let refused = Store::open_as(dir.path(), Timestamp(2), cramped).await;
         let refused = refused.expect_err("no room");
         assert!(
-            matches!(&refused, StoreError::NoRoom { step: 2, free: 2_000, needs, .. } if *needs > 2_000),
+            matches!(&refused, StoreError::NoRoom { step: 3, free: 2_000, needs, .. } if *needs > 2_000),
             "{refused:?}"
         );
         assert_eq!(refused.code(), "ESC-0905");
@@ -358,7 +358,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         one_event(dir.path()).await;
         std::fs::create_dir(dir.path().join("esclusa.db.before-step-2")).expect("in the way");
-        let refused = Store::open_as(dir.path(), Timestamp(2), SECOND).await;
+        let refused = Store::open_as(dir.path(), Timestamp(2), NEXT).await;
         assert!(
             matches!(&refused, Err(StoreError::File { .. })),
             "{refused:?}"

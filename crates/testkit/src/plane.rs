@@ -163,6 +163,16 @@ impl ControlPlane {
         }
     }
 
+    /// Tells the control plane to read its settings again.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn hang_up(&self) {
+        let child = self.child.as_ref().expect("it runs");
+        let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("it hears");
+    }
+
     /// Ends the control plane, its proxy, every supervisor and every version at once, as a
     /// power failure does.
     ///

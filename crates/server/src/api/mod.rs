@@ -13,8 +13,10 @@ mod commands;
 mod count;
 mod door;
 mod events;
+mod inbox;
 mod kill;
 mod links;
+mod notifications;
 mod openapi;
 mod page;
 mod plans;
@@ -40,7 +42,11 @@ pub mod body {
     pub use super::backup::{BackUpState, BackedUp};
     pub use super::commands::{Asked, ItemRequest, Reason, SignOffRequest};
     pub use super::events::EventView;
+    pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};
+    pub use super::notifications::{
+        ChannelView, DeadLetterView, NotificationsView, TestNotification, Tested,
+    };
     pub use super::plans::{CheckPlan, CheckedPlan};
     pub use super::releases::{Conflict, StartRelease, Started};
     pub use super::services::{CanReturn, Me};

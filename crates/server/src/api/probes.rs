@@ -97,7 +97,7 @@ pub(super) async fn ready(State(state): State<ApiState>) -> impl IntoResponse {
         proxy_last_end: contact.care.last_end,
         proxy_trouble: trouble,
         instances_down: down(&services),
-        warnings: crate::service_manager::warnings().to_vec(),
+        warnings: warnings(&state),
     };
     (status, Json(body))
 }
@@ -182,6 +182,7 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         help,
         usize::from(proxy.is_ok()),
     );
+    state.app.notifier.metrics(&mut out).await;
     state.count.write(&mut out);
     if let Ok(proxy) = proxy {
         out.push_str(&proxy);
@@ -199,6 +200,18 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
 async fn answers(store: &Store) -> Result<(), StoreError> {
     store.check_in_place()?;
     store.setting::<serde_json::Value>("ready").await.map(drop)
+}
+
+fn warnings(state: &ApiState) -> Vec<String> {
+    let mut all = crate::service_manager::warnings().to_vec();
+    if state.app.notifier.loaded().trouble.is_some() {
+        all.push(
+            "the file that says who is told what is wrong and not in force (ESC-0704): run \
+             `esclusa notify status`"
+                .to_owned(),
+        );
+    }
+    all
 }
 
 /// What the newest look at the record found.

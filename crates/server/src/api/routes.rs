@@ -1,8 +1,9 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, backup, commands, events, kill, links, openapi, page, plans};
-use super::{probes, releases, reports, scopes, services, sessions, stream, tokens};
+use super::{ApiState, audit, backup, commands, events, inbox, kill, links, notifications};
+use super::{openapi, page, plans, probes, releases, reports, scopes, services, sessions};
+use super::{stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -48,7 +49,14 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(plans::schema))
         .routes(routes!(tokens::create, tokens::list))
         .routes(routes!(tokens::revoke))
-        .routes(routes!(audit::verify));
+        .routes(routes!(audit::verify))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::read_all))
+        .routes(routes!(inbox::read))
+        .routes(routes!(inbox::remove))
+        .routes(routes!(notifications::status))
+        .routes(routes!(notifications::test))
+        .routes(routes!(notifications::retry));
     let streams = OpenApiRouter::new()
         .routes(routes!(backup::make_one))
         .routes(routes!(stream::services))

@@ -60,6 +60,13 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("delete", "/api/v1/tokens/{name}", ADMIN),
     ("get", "/api/v1/audit/verify", VIEW),
     ("post", "/api/v1/state/backup", ADMIN),
+    ("get", "/api/v1/inbox", VIEW),
+    ("post", "/api/v1/inbox/read", VIEW),
+    ("post", "/api/v1/inbox/{id}/read", VIEW),
+    ("delete", "/api/v1/inbox/{id}", VIEW),
+    ("get", "/api/v1/notifications", VIEW),
+    ("post", "/api/v1/notifications/test", OPERATE),
+    ("post", "/api/v1/notifications/{id}/retry", OPERATE),
 ];
 
 /// What an endpoint asks of its caller; none for one that is not in the table.

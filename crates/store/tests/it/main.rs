@@ -9,6 +9,7 @@ mod backup;
 mod crash;
 mod events;
 mod golden;
+mod notices;
 mod owner;
 mod slices;
 mod tokens;

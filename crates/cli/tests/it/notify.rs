@@ -1,0 +1,498 @@
+//! Messages to people, by the real program, to programs of others: a mail server, and a
+//! receiver of webhooks that checks signatures with the library of the standard.
+
+use super::peers::Peer;
+use super::world::{BY_HAND, FIRST, LONG, Shop, ask, ends, esclusa, phase, version};
+use super::{run, told};
+use esclusa_testkit::plane::ControlPlane;
+use esclusa_testkit::{ports, wait_until};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OLD_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// Waits for a person before anybody is exposed: no proxy, no version has to run.
+const SIGNED_OFF: &str = "
+esclusa: 1
+service: shop
+route: { listen: 127.0.0.1:0 }
+address: { url: 'http://127.0.0.1:9/${version}' }
+requires:
+  - sign-off: { roles: [security], within: 1h }
+stages: [ { to: 50%, for: 10m }, { to: 100%, watch: 10m } ]
+";
+
+/// A control plane whose data folder holds this file, and `secret` with [`SECRET`].
+fn plane(file: &str) -> ControlPlane {
+    let prepare = |data: &Path| -> std::io::Result<()> {
+        std::fs::create_dir_all(data)?;
+        let here = |name: &str| data.join(name);
+        std::fs::write(here("secret"), format!("{SECRET}\n"))?;
+        std::fs::write(here("old-secret"), OLD_SECRET)?;
+        std::fs::write(here("password"), "correct horse\n")?;
+        let file = file.replace("DATA", &data.display().to_string());
+        std::fs::write(here("notify.yaml"), file)
+    };
+    ControlPlane::start_on(esclusa(), prepare)
+        .expect("prepared")
+        .0
+}
+
+/// One webhook that is told everything, with short pauses.
+fn hook(port: u16, more: &str) -> String {
+    format!(
+        "channels:
+  - name: hook
+    timeout: 700ms
+    webhook: {{ url: 'http://127.0.0.1:{port}/hook', secrets: ['file:DATA/secret'] }}
+rules: [ {{ channels: [hook] }} ]
+retry: {{ first: 20ms, most: 200ms }}
+{more}"
+    )
+}
+
+async fn status(plane: &ControlPlane) -> Value {
+    let (status, body) = plane.get("/api/v1/notifications").await;
+    assert_eq!(status, 200, "{body:#}");
+    body
+}
+
+/// Starts a release and waits until it waits for a sign-off.
+async fn waiting_for_people(plane: &ControlPlane, version: &str) -> String {
+    let release = plane.release(SIGNED_OFF, version).await;
+    let held = |view: &Value| view["hold"].is_string();
+    plane.until(&release, LONG, held).await;
+    release
+}
+
+/// Waits until the only channel looks as wanted.
+async fn channel_until(plane: &ControlPlane, wanted: impl Fn(&Value) -> bool) -> Value {
+    let found = wait_until("a channel", LONG, async || {
+        let channel = status(plane).await["channels"][0].clone();
+        wanted(&channel).then_some(channel)
+    });
+    match found.await {
+        Ok(channel) => channel,
+        Err(_) => panic!("{:#}\n{}", status(plane).await, plane.log()),
+    }
+}
+
+/// The kinds of events of what was answered with 200, in order.
+fn taken(got: &[Value]) -> Vec<String> {
+    let taken = got.iter().filter(|line| line["answered"] == 200);
+    taken
+        .map(|line| line["event"]["type"].as_str().expect("a type").to_owned())
+        .collect()
+}
+
+fn ids(got: &[Value]) -> Vec<String> {
+    let id = |line: &Value| line["id"].as_str().expect("an id").to_owned();
+    got.iter().map(id).collect()
+}
+
+fn notify(plane: &ControlPlane, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(esclusa());
+    command
+        .arg("notify")
+        .args(args)
+        .arg("--data")
+        .arg(plane.data());
+    told(&command.output().expect("runs"))
+}
+
+/// A private authority, and a server's certificate by it: paths of both and of the key.
+fn certificates(folder: &Path) -> [String; 3] {
+    let key = || KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "an authority for tests");
+    let authority = CertifiedIssuer::self_signed(params, key()).expect("an authority");
+    let server_key = key();
+    let server = CertificateParams::new(vec!["localhost".to_owned()])
+        .and_then(|params| params.signed_by(&server_key, &authority))
+        .expect("a certificate");
+    let files = [
+        ("ca.pem", authority.pem()),
+        ("server.pem", server.pem()),
+        ("server.key", server_key.serialize_pem()),
+    ];
+    files.map(|(name, pem)| {
+        let path = folder.join(name);
+        std::fs::write(&path, pem).expect("written");
+        path.display().to_string()
+    })
+}
+
+// NOT-03, NOT-09: a real mail server takes mail, in the open on this machine and behind
+// STARTTLS and a login.
+#[tokio::test]
+async fn mail_arrives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [ca, cert, key] = certificates(folder.path());
+    let others = folder.path().join("others");
+    std::fs::create_dir(&others).expect("created");
+    let [other_ca, ..] = certificates(&others);
+    let plain = Peer::start("mail.mjs", &["0"]).await;
+    let login = ["0", &key, &cert, "esclusa", "correct horse"];
+    let secured = Peer::start("mail.mjs", &login).await;
+    let plane = plane(&format!(
+        "channels:
+  - name: local
+    smtp: {{ host: 127.0.0.1, port: {}, security: none, from: 'esclusa <esclusa@example.com>', to: [ops@example.com, 'Ana <ana@example.com>'] }}
+  - name: secured
+    language: es
+    smtp: {{ host: localhost, port: {}, ca-file: {ca}, user: esclusa, password: 'file:DATA/password', from: esclusa@example.com, to: [ops@example.com] }}
+  - name: stranger
+    smtp: {{ host: localhost, port: {}, ca-file: {other_ca}, user: esclusa, password: 'file:DATA/password', from: esclusa@example.com, to: [ops@example.com] }}
+rules: [ {{ channels: [local, secured] }} ]
+",
+        plain.port, secured.port, secured.port
+    ));
+    let (code, data, talk) = notify(&plane, &["test"]);
+    assert_eq!(code, 1, "{data}{talk}");
+    assert!(
+        data.contains("local: delivered") && data.contains("secured: delivered"),
+        "{data}"
+    );
+    assert!(data.contains("stranger: not delivered"), "{data}");
+    assert!(!data.contains("correct horse"), "{data}");
+    assert_eq!(notify(&plane, &["test", "local"]).0, 0);
+
+    let release = plane.release(SIGNED_OFF, "2.4.1").await;
+    let mails = plain.until(|got| got.len() == 4).await;
+    let mail = mails
+        .iter()
+        .find(|mail| mail["subject"] == "[WARNING] shop 2.4.1 waits for a sign-off")
+        .unwrap_or_else(|| panic!("{mails:#?}"));
+    assert_eq!(
+        mail["from"], "\"esclusa\" <esclusa@example.com>",
+        "{mail:#}"
+    );
+    assert_eq!(
+        mail["envelope"],
+        json!(["ops@example.com", "ana@example.com"])
+    );
+    assert_eq!(mail["auto_submitted"], "auto-generated");
+    assert_eq!(
+        mail["list_id"],
+        "shop on esclusa <shop.esclusa.example.com>"
+    );
+    assert_eq!(
+        mail["references"],
+        format!("<release-{release}@example.com>")
+    );
+    let text = mail["text"].as_str().expect("text");
+    assert!(
+        text.contains("these roles have agreed: security."),
+        "{text}"
+    );
+    let html = mail["html"].as_str().expect("HTML");
+    assert!(html.contains("<h2") && html.contains(&release), "{html}");
+    let unique: BTreeSet<&str> = mails
+        .iter()
+        .filter_map(|m| m["message_id"].as_str())
+        .collect();
+    assert_eq!(unique.len(), 4, "{unique:?}");
+    let mails = secured.until(|got| got.len() == 3).await;
+    assert!(
+        mails
+            .iter()
+            .all(|mail| mail["secure"] == true && mail["user"] == "esclusa")
+    );
+    let subjects: Vec<&str> = mails.iter().filter_map(|m| m["subject"].as_str()).collect();
+    assert!(
+        subjects.contains(&"[WARNING] shop 2.4.1 espera una aprobación"),
+        "{subjects:?}"
+    );
+}
+
+// NOT-06: an independent library verifies what is signed, and nothing else.
+#[tokio::test]
+async fn a_webhook_is_verified_by_others_and_refused_when_a_byte_is_changed() {
+    let sink = Peer::start("webhook.mjs", &["0", SECRET, OLD_SECRET]).await;
+    let both = hook(sink.port, "").replace(
+        "['file:DATA/secret']",
+        "['file:DATA/old-secret', 'file:DATA/secret']",
+    );
+    let plane = plane(&both);
+    let release = waiting_for_people(&plane, "2.4.1").await;
+    ask(&plane, &release, "abort").await;
+    let got = sink.until(|got| got.len() == 3).await;
+    for line in &got {
+        // Whoever has either key believes it: keys can be changed without a gap.
+        assert_eq!(line["verified"], json!([true, true]), "{line:#}");
+        assert_eq!(line["changed_verified"], json!([false, false]), "{line:#}");
+        let event = &line["event"];
+        assert_eq!(
+            line["content_type"],
+            "application/cloudevents+json; charset=utf-8"
+        );
+        assert_eq!(
+            (&event["specversion"], &event["id"]),
+            (&json!("1.0"), &line["id"])
+        );
+        assert_eq!(event["subject"], format!("shop/{release}"));
+    }
+    let kinds = ["requested", "sign-off-wanted", "aborted"];
+    let kinds = kinds.map(|kind| format!("dev.esclusa.release.{kind}"));
+    assert_eq!(taken(&got), kinds);
+
+    channel_until(&plane, |channel| channel["delivered"] == 3).await;
+
+    // NOT-08: the same is in the inbox.
+    let (_, inbox) = plane.get("/api/v1/inbox?limit=2").await;
+    assert_eq!(inbox["unread"], 3, "{inbox:#}");
+    assert_eq!(inbox["entries"][0]["event"], "release.aborted", "{inbox:#}");
+    let id = inbox["entries"][0]["id"].as_u64().expect("an id");
+    let read = format!("/api/v1/inbox/{id}/read");
+    assert_eq!(plane.post(&read, json!({})).await.0, 204);
+    assert_eq!(plane.post("/api/v1/inbox/999/read", json!({})).await.0, 404);
+    let (_, inbox) = plane.get("/api/v1/inbox?unread=true&lang=es").await;
+    assert_eq!(inbox["unread"], 2, "{inbox:#}");
+    assert_eq!(
+        inbox["entries"][0]["title"],
+        "shop 2.4.1 espera una aprobación"
+    );
+    assert_eq!(plane.post("/api/v1/inbox/read", json!({})).await.0, 204);
+    let (_, inbox) = plane.get("/api/v1/inbox").await;
+    assert_eq!(inbox["unread"], 0, "{inbox:#}");
+
+    let (_, metrics) = plane.get("/metrics").await;
+    let metrics = metrics.as_str().expect("text");
+    let line = "esclusa_notifications_total{channel=\"hook\",result=\"delivered\"} 3";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(
+        metrics.contains("esclusa_notifications_waiting{channel=\"hook\"} 0"),
+        "{metrics}"
+    );
+}
+
+// ALR-11: 200 identical alarms are one incident: one message, one count, one end.
+#[tokio::test]
+async fn two_hundred_identical_alarms_are_one_incident() {
+    let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
+    let more = "incidents: { over-after: 30s }\n";
+    let file =
+        hook(sink.port, more).replace("{ channels:", "{ events: [release.refused], channels:");
+    let plane = plane(&file);
+    let closed = ports::free_port().expect("a port");
+    let plan = format!(
+        "esclusa: 1
+service: shop
+route: {{ listen: 127.0.0.1:0 }}
+address: {{ url: 'http://127.0.0.1:9/${{version}}' }}
+requires: [ {{ tcp: {{ address: '127.0.0.1:{closed}' }}, timeout: 100ms }} ]
+stages: [ {{ to: 100%, watch: 1s }} ]
+on-conflict: queue
+"
+    );
+    for _ in 0..200 {
+        let release = plane.release(&plan, "2.4.1").await;
+        ends(&plane, &release, "refused").await;
+    }
+    let counted = wait_until("all alarms", LONG, async || {
+        let (_, inbox) = plane.get("/api/v1/inbox?limit=200").await;
+        let entries = inbox["entries"].as_array()?.clone();
+        let refused = |entry: &&Value| entry["event"] == "release.refused";
+        let all: Vec<Value> = entries.iter().filter(refused).cloned().collect();
+        (all.first()?["count"] == 200).then_some(all)
+    });
+    let entries = counted.await.expect("200 alarms are counted");
+    assert_eq!(entries.len(), 1, "{entries:#?}");
+    // One that tells of it, one that tells of its end.
+    let got = sink.until(|got| got.len() == 2).await;
+    let titles: Vec<&str> = got
+        .iter()
+        .filter_map(|l| l["event"]["data"]["title"].as_str())
+        .collect();
+    assert_eq!(
+        titles,
+        ["shop 2.4.1 was refused", "Over: shop 2.4.1 was refused"]
+    );
+    let text = got[1]["event"]["data"]["text"].as_str().expect("text");
+    assert!(text.contains("It was seen 200 times"), "{text}");
+}
+
+// NOT-06: a channel that was down gets everything once it is up, once and in order.
+#[tokio::test]
+async fn a_channel_that_was_down_gets_everything_once_and_in_order() {
+    let port = ports::free_port().expect("a port");
+    let plane = plane(&hook(port, ""));
+    let mut expected = Vec::new();
+    for version in ["1", "2", "3"] {
+        let release = waiting_for_people(&plane, version).await;
+        ask(&plane, &release, "abort").await;
+        ends(&plane, &release, "aborted").await;
+        let kinds = ["requested", "sign-off-wanted", "aborted"];
+        expected.extend(kinds.map(|kind| format!("dev.esclusa.release.{kind}")));
+    }
+    // Nobody listens, then somebody who is ill, then one who says nothing.
+    let waits = |channel: &Value| channel["waiting"] == 9 && channel["last_error"].is_string();
+    channel_until(&plane, waits).await;
+    let sink = Peer::start("webhook.mjs", &[&port.to_string(), SECRET]).await;
+    sink.answer(r#"{ "status": 500 }"#).await;
+    let tries = |mode: Value, least: usize| {
+        move |got: &[Value]| got.iter().filter(|line| line["answered"] == mode).count() >= least
+    };
+    sink.until(tries(json!(500), 2)).await;
+    sink.answer(r#"{ "hang": true }"#).await;
+    sink.until(tries(Value::Null, 2)).await;
+    sink.answer(r#"{ "status": 200 }"#).await;
+    let channel = channel_until(&plane, |channel| channel["waiting"] == 0).await;
+    assert_eq!(
+        (&channel["delivered"], &channel["dead"]),
+        (&json!(9), &json!(0))
+    );
+    let got = sink.until(|got| taken(got).len() == 9).await;
+    assert_eq!(taken(&got), expected);
+    // All tries before were of the first, under one id.
+    let before: BTreeSet<String> = ids(&got)
+        .into_iter()
+        .take_while(|id| *id == ids(&got)[0])
+        .collect();
+    assert_eq!(before.len(), 1);
+    let accepted: Vec<Value> = got
+        .iter()
+        .filter(|l| l["answered"] == 200)
+        .cloned()
+        .collect();
+    let unique: BTreeSet<String> = ids(&accepted).into_iter().collect();
+    assert_eq!(unique.len(), 9, "each once");
+}
+
+// A server that dies between the sending and its mark sends again, under the same id.
+#[tokio::test]
+async fn a_server_that_is_killed_while_it_sends_loses_none_and_repeats_ids() {
+    let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
+    sink.answer(r#"{ "hang": true }"#).await;
+    let mut plane = plane(&hook(sink.port, "").replace("700ms", "30s"));
+    let release = plane.release(SIGNED_OFF, "2.4.1").await;
+    // It has the first one, and nobody was told that it has.
+    sink.until(|got| got.len() == 1).await;
+    channel_until(&plane, |channel| channel["waiting"] == 2).await;
+    plane.kill();
+    sink.answer(r#"{ "status": 200 }"#).await;
+    plane.restart();
+    ask(&plane, &release, "abort").await;
+    ends(&plane, &release, "aborted").await;
+    channel_until(&plane, |channel| channel["delivered"] == 3).await;
+    let got = sink.got();
+    assert_eq!(got.len(), 4, "{got:#?}");
+    let all = ids(&got);
+    assert_eq!(all[0], all[1], "the same message under the same id");
+    let unique: BTreeSet<&String> = all.iter().collect();
+    assert_eq!(unique.len(), 3);
+    // Once more: what is delivered stays delivered.
+    plane.restart();
+    let second = plane.release(SIGNED_OFF, "2.4.2").await;
+    let got = sink.until(|got| got.len() >= 6).await;
+    assert_eq!(got.len(), 6, "{got:#?}");
+    let of_second = |line: &&Value| line["event"]["data"]["release"] == second.as_str();
+    assert_eq!(got.iter().filter(of_second).count(), 2);
+}
+
+// Nobody waits for a notifier: neither what raises nor what lowers.
+#[tokio::test]
+async fn a_channel_that_hangs_delays_no_release() {
+    let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
+    sink.answer(r#"{ "hang": true }"#).await;
+    let plane = plane(&hook(sink.port, "").replace("700ms", "60s"));
+    let shop = Shop::new("shop");
+    for name in ["v1", "v2"] {
+        version(&plane, name, "");
+    }
+    let first = plane.release(&shop.plan(FIRST), "v1").await;
+    ends(&plane, &first, "promoted").await;
+    let second = plane.release(&shop.plan(BY_HAND), "v2").await;
+    phase(&plane, &second, "stage 1").await;
+    ask(&plane, &second, "abort").await;
+    ends(&plane, &second, "aborted").await;
+    // All the while one try was under way and nothing was delivered.
+    let channel = channel_until(&plane, |channel| channel["waiting"].as_u64() >= Some(7)).await;
+    assert_eq!(channel["delivered"], 0, "{channel:#}");
+    let unique: BTreeSet<String> = ids(&sink.got()).into_iter().collect();
+    assert_eq!(unique.len(), 1, "one at a time: {unique:?}");
+}
+
+// NOT-09: what cannot be delivered is set aside, holds up nothing, and can be sent again.
+#[tokio::test]
+async fn a_dead_letter_holds_up_nothing_and_is_sent_again() {
+    let sink = Peer::start("webhook.mjs", &["0", SECRET]).await;
+    sink.answer(r#"{ "status": 400 }"#).await;
+    let plane = plane(&hook(sink.port, ""));
+    let release = plane.release(SIGNED_OFF, "2.4.1").await;
+    channel_until(&plane, |channel| channel["dead"] == 2).await;
+    sink.answer(r#"{ "status": 200 }"#).await;
+    ask(&plane, &release, "abort").await;
+    channel_until(&plane, |channel| channel["delivered"] == 1).await;
+    let (code, data, talk) = notify(&plane, &["status"]);
+    assert_eq!(code, 0, "{talk}");
+    assert!(
+        data.contains("it answered 400: said by the receiver"),
+        "{data}"
+    );
+    assert!(data.contains("33 %"), "{data}");
+    let dead = status(&plane).await["dead"].clone();
+    let id = dead[1]["id"].as_str().expect("an id");
+    let (code, _, talk) = notify(&plane, &["retry", id]);
+    assert_eq!(code, 0, "{talk}");
+    channel_until(&plane, |channel| channel["delivered"] == 2).await;
+    let got = sink.got();
+    assert_eq!(
+        taken(&got),
+        [
+            "dev.esclusa.release.aborted",
+            "dev.esclusa.release.requested"
+        ]
+    );
+    assert_eq!(ids(&got)[0], id, "the same id as before");
+    let (code, _, talk) = notify(&plane, &["retry", id]);
+    assert!(code == 2 && talk.contains("ESC-0708"), "{talk}");
+    let (code, _, talk) = notify(&plane, &["test", "nobody"]);
+    assert!(code == 2 && talk.contains("ESC-0706"), "{talk}");
+
+    // A file that is wrong is told of and changes nothing; one that is right is taken.
+    let place = plane.data().join("notify.yaml");
+    let good = std::fs::read_to_string(&place).expect("read");
+    std::fs::write(&place, "channels: [ { nam: x } ]\n").expect("written");
+    plane.hang_up();
+    let told = wait_until("the trouble", LONG, async || {
+        let found = status(&plane).await;
+        found["trouble"].as_str().map(str::to_owned)
+    });
+    let told = told.await.expect("told");
+    assert!(told.contains("did you mean `name`?"), "{told}");
+    assert_eq!(notify(&plane, &["test"]).0, 0, "the one before is in force");
+    let renamed = good.replace("hook", "renamed");
+    std::fs::write(&place, renamed).expect("written");
+    plane.hang_up();
+    channel_until(&plane, |channel| channel["channel"] == "renamed").await;
+    assert_eq!(status(&plane).await["trouble"], Value::Null);
+}
+
+#[test]
+fn the_example_is_accepted_and_a_wrong_file_is_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/notify.yaml");
+    let example = example.display().to_string();
+    let (code, _, talk) = run(dir.path(), &["notify", "lint", &example]);
+    assert_eq!(code, 0, "{talk}");
+    assert!(talk.contains("accepted"), "{talk}");
+    let bad = dir.path().join("bad.yaml");
+    std::fs::write(&bad, "channels:\n  - { name: a, slak: { url: 'env:A' } }\n").expect("written");
+    let (code, _, talk) = run(dir.path(), &["notify", "lint", "bad.yaml"]);
+    assert_eq!(code, 2, "{talk}");
+    assert!(
+        talk.contains("bad.yaml:2:") && talk.contains("did you mean `slack`?"),
+        "{talk}"
+    );
+    let (code, data, _) = run(dir.path(), &["notify", "lint", "bad.yaml", "--json"]);
+    let found: Value = serde_json::from_str(&data).expect("JSON");
+    assert_eq!((code, &found["accepted"]), (2, &json!(false)), "{data}");
+}
