@@ -199,6 +199,13 @@ pub struct StageView {
     pub left_at_us: Option<i64>,
     /// Why it was left.
     pub left_because: Option<String>,
+    /// The time that it should need at most, in milliseconds; absent where the plan names
+    /// none.
+    #[serde(default)]
+    pub budget_ms: Option<u64>,
+    /// Whether it took longer than that.
+    #[serde(default)]
+    pub over_budget: bool,
 }
 
 /// One piece of work.
@@ -393,9 +400,9 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
         .enumerate()
         .map(|(index, stage)| {
             let record = records.iter().rev().find(|record| record.stage == index);
-            let (to, Millis(for_ms)) = match stage {
-                Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_),
-                Stage::Expose(expose) => (audience(&expose.to), expose.for_),
+            let (to, Millis(for_ms), budget) = match stage {
+                Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_, None),
+                Stage::Expose(expose) => (audience(&expose.to), expose.for_, expose.budget),
             };
             StageView {
                 to,
@@ -404,6 +411,8 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
                 confirmed_at_us: record.and_then(|record| record.confirmed_at).map(micros),
                 left_at_us: record.and_then(|record| record.left_at).map(micros),
                 left_because: record.and_then(|record| record.left_because.clone()),
+                budget_ms: budget.map(|Millis(budget)| budget),
+                over_budget: record.is_some_and(|record| record.over_budget),
             }
         })
         .collect()

@@ -15,6 +15,7 @@
 mod aborts;
 mod access;
 mod bad_days;
+mod browser;
 mod care;
 mod dials;
 mod exposure;
@@ -31,6 +32,7 @@ mod nginx;
 mod notify;
 mod offline;
 mod orphans;
+mod page;
 mod parts;
 mod peers;
 mod pipeline;
