@@ -38,6 +38,7 @@ mod peers;
 mod pipeline;
 mod reboot;
 mod served;
+mod shots;
 mod singletons;
 mod survival;
 mod torture;
