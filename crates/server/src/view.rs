@@ -400,12 +400,13 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
         .enumerate()
         .map(|(index, stage)| {
             let record = records.iter().rev().find(|record| record.stage == index);
-            let (to, Millis(for_ms), budget) = match stage {
-                Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_, None),
-                Stage::Expose(expose) => (audience(&expose.to), expose.for_, expose.budget),
+            let (Millis(for_ms), budget) = match stage {
+                Stage::WarmUp(warm_up) => (warm_up.for_, None),
+                Stage::Expose(expose) => (expose.for_, expose.budget),
+            };
             };
             StageView {
-                to,
+                to: stage_in_words(stage),
                 for_ms,
                 entered_at_us: record.map(|record| micros(record.entered_at)),
                 confirmed_at_us: record.and_then(|record| record.confirmed_at).map(micros),
@@ -416,6 +417,18 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
             }
         })
         .collect()
+}
+
+/// The plan's stages in words, in its order.
+pub(crate) fn stage_words(plan: &Plan) -> Vec<String> {
+    plan.stages.iter().map(stage_in_words).collect()
+}
+
+fn stage_in_words(stage: &Stage) -> String {
+    match stage {
+        Stage::WarmUp(_) => "warm-up".to_owned(),
+        Stage::Expose(expose) => audience(&expose.to),
+    }
 }
 
 fn audience(to: &Audience) -> String {

@@ -16,6 +16,7 @@ mod events;
 mod inbox;
 mod kill;
 mod links;
+mod logs;
 mod notifications;
 mod openapi;
 mod page;
@@ -27,6 +28,7 @@ mod releases;
 mod reports;
 mod routes;
 mod scopes;
+mod series;
 mod services;
 mod sessions;
 mod state;
@@ -44,6 +46,7 @@ pub mod body {
     pub use super::events::EventView;
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};
+    pub use super::logs::{LogKind, LogText, LogView};
     pub use super::notifications::{
         ChannelView, DeadLetterView, NotificationsView, TestNotification, Tested,
     };

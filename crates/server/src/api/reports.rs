@@ -2,23 +2,21 @@
 
 use super::ApiState;
 use super::answer::Named;
+use super::series::release_and_events;
 use crate::clock;
+use crate::counted::each_slice;
 use crate::error::ApiError;
 use crate::report::{self, Report, TrafficReport, VersionTotals};
+use crate::series::Span;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use esclusa_judge::{Histogram, upper_edge};
-use esclusa_model::{Digest, Envelope, ReleaseId};
+use esclusa_model::{Digest, ReleaseId};
 use esclusa_release::Release;
 use esclusa_store::Store;
 use std::collections::BTreeMap;
-
-/// Seconds read at a time: bounds the memory that a long release takes.
-const CHUNK_S: i64 = 3_600;
-/// Longest release whose traffic is summed up here; longer ones belong to a metrics store.
-const MAX_S: i64 = 31 * 86_400;
 
 /// What a release did, as data
 #[utoipa::path(
@@ -51,45 +49,20 @@ pub(super) async fn markdown(
 }
 
 async fn report(state: &ApiState, id: &ReleaseId) -> Result<Report, ApiError> {
-    let release = state.app.release(id).await?;
-    let mut events: Vec<Envelope> = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |event| event.position);
-        let page = state.app.events(id, after).await?;
-        if page.is_empty() {
-            break;
-        }
-        events.extend(page);
-    }
+    let (release, events) = release_and_events(state, id).await?;
     let traffic = traffic(&state.app.shared.store, &release).await;
     Ok(report::build(&release, &events, traffic))
 }
 
 /// What was counted while the release ran. Unreadable counts make the whole unknown.
 async fn traffic(store: &Store, release: &Release) -> TrafficReport {
-    let from = release.requested_at.0.div_euclid(1_000_000);
-    let end = release
-        .ended
-        .as_ref()
-        .map_or_else(clock::now, |ended| ended.at);
-    let to = end.0.div_euclid(1_000_000) + 1;
-    if to - from > MAX_S {
-        let days = MAX_S / 86_400;
-        return unknown(format!("the release took longer than {days} days"));
-    }
+    let span = Span::of(release, clock::now());
     let mut sums = Sums::default();
-    let mut start = from;
-    while start < to {
-        let stop = (start + CHUNK_S).min(to);
-        match store.slices(&release.requested.service, start, stop).await {
-            Ok(slices) => slices
-                .iter()
-                .for_each(|(_, stamped)| sums.add(&stamped.slice)),
-            Err(error) => return unknown(error.to_string()),
-        }
-        start = stop;
+    let service = &release.requested.service;
+    match each_slice(store, service, span, |slice| sums.add(slice)).await {
+        Ok(()) => sums.finish(release),
+        Err(because) => unknown(because),
     }
-    sums.finish(release)
 }
 
 fn unknown(because: String) -> TrafficReport {

@@ -10,6 +10,7 @@ mod markdown;
 mod when;
 
 pub use build::build;
+pub(crate) use decisions::decision_of;
 pub use markdown::markdown;
 pub use when::rfc3339;
 pub(crate) use when::second;
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The version of the report's own shape.
 pub const REPORT_VERSION: u16 = 1;

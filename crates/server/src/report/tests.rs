@@ -23,12 +23,12 @@ stages:
   - { to: 100%, watch: 20m }
 ";
 /// 2026-11-22T10:00:00Z.
-const START_S: i64 = 1_795_341_600;
+pub(crate) const START_S: i64 = 1_795_341_600;
 
 /// A release and its stream, grown event by event.
-struct Told {
-    release: Release,
-    events: Vec<Envelope>,
+pub(crate) struct Told {
+    pub(crate) release: Release,
+    pub(crate) events: Vec<Envelope>,
 }
 
 impl Told {
@@ -72,7 +72,7 @@ impl Told {
     }
 
     /// As far as the first stage, read back.
-    fn exposed() -> Self {
+    pub(crate) fn exposed() -> Self {
         let mut told = Self::begin();
         let on = |to: Phase, why: &str| Event::Advanced {
             to,
