@@ -404,7 +404,6 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
                 Stage::WarmUp(warm_up) => (warm_up.for_, None),
                 Stage::Expose(expose) => (expose.for_, expose.budget),
             };
-            };
             StageView {
                 to: stage_in_words(stage),
                 for_ms,
