@@ -21,6 +21,13 @@ export function App() {
   useTitle();
   const main = useRef<HTMLElement>(null);
   const now = session.value;
+  const at = route.value;
+  const first = useRef(true);
+  useEffect(() => {
+    // Whoever hears the page goes on where its new part begins.
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    first.current = false;
+  }, [at]);
   const skip = (event: Event) => {
     event.preventDefault();
     main.current?.focus();

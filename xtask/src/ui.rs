@@ -100,9 +100,14 @@ mod tests {
         fs::create_dir_all(dist.join("assets")).expect("created");
         let mut page = "<!doctype html><link href=\"/assets/a.css\">".to_owned();
         for (name, size) in scripts {
-            page.push_str(&format!("<script type=\"module\" src=\"/assets/{name}\"></script>"));
-            fs::write(dist.join("assets").join(format!("{name}.gz")), vec![0; *size])
-                .expect("written");
+            page.push_str(&format!(
+                "<script type=\"module\" src=\"/assets/{name}\"></script>"
+            ));
+            fs::write(
+                dist.join("assets").join(format!("{name}.gz")),
+                vec![0; *size],
+            )
+            .expect("written");
         }
         fs::write(dist.join("index.html"), page).expect("written");
         root

@@ -89,7 +89,7 @@ function stageGate(release: ReleaseView, stage: StageView, index: number, state:
     overBudget: stage.over_budget ?? false,
   };
   const watchS = stage.for_ms / 1000;
-  if (watchS > 0) gate.times.push({ key: 'gate.watch', values: { time: span(watchS) } });
+  if (watchS > 0 && state !== 'passed') gate.times.push({ key: 'gate.watch', values: { time: span(watchS) } });
   if (stage.budget_ms != null) {
     gate.times.push({ key: 'gate.budget', values: { time: span(stage.budget_ms / 1000) } });
   }

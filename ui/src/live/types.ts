@@ -17,61 +17,9 @@ export type SignOffView = Schemas['SignOffView'];
 export type StageView = Schemas['StageView'];
 export type TaskView = Schemas['TaskView'];
 export type VersionTraffic = Schemas['VersionTraffic'];
-
-export interface SeriesSide {
-  requests: number;
-  errors: number;
-  error_percent?: number | null;
-  p50_ms?: number | null;
-  p95_ms?: number | null;
-  p99_ms?: number | null;
-}
-
-export interface Bucket {
-  start_ms: number;
-  length_ms: number;
-  counted_s: number;
-  share_percent: number;
-  stable?: SeriesSide | null;
-  canary?: SeriesSide | null;
-}
-
-export interface Mark {
-  at_ms: number;
-  kind: string;
-  what: string;
-  why: string;
-  by: string;
-  position: number;
-}
-
-export interface Series {
-  stable_version?: { name: string } | null;
-  canary_version?: { name: string } | null;
-  from_ms: number;
-  to_ms: number;
-  bucket_ms: number;
-  unknown_because?: string | null;
-  buckets: Bucket[];
-  marks: Mark[];
-  marks_left_out: number;
-}
-
-export interface LogView {
-  log: string;
-  kind: 'step' | 'canary' | 'stable';
-  title: string;
-  attempt?: number | null;
-  component?: string | null;
-  version?: string | null;
-  age: number;
-  size: number;
-}
-
-export interface LogText {
-  log: string;
-  from: number;
-  next: number;
-  size: number;
-  text: string;
-}
+export type Bucket = Schemas['Bucket'];
+export type LogText = Schemas['LogText'];
+export type LogView = Schemas['LogView'];
+export type Mark = Schemas['Mark'];
+export type Series = Schemas['Series'];
+export type SeriesSide = Schemas['Side'];

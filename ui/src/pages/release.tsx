@@ -151,13 +151,13 @@ function Now({ service }: { service: ServiceView }) {
         <FreshBadge fresh={fresh} lost={lost} />
       </div>
       <Share service={service} />
-      <div class="scroll" tabIndex={0} role="region" aria-labelledby="now">
+      <div class="scroll" tabIndex={0} role="region" aria-label={t('release.window')}>
         <table class={old ? 'sides old' : 'sides'} data-test="now">
           <thead>
             <tr>
               <th scope="col">{t('num.version')}</th>
-              <th scope="col">{t('num.share')}</th>
-              <th scope="col">{t('num.rate')}</th>
+              <th scope="col" class="wide">{t('num.share')}</th>
+              <th scope="col" class="wide">{t('num.rate')} /s</th>
               <th scope="col">{t('num.requests')}</th>
               <th scope="col">{t('num.failures')}</th>
               <th scope="col">{t('num.errors')}</th>
@@ -173,8 +173,8 @@ function Now({ service }: { service: ServiceView }) {
             {canary && (
               <tr class="difference">
                 <th scope="row">{t('num.difference')}</th>
-                <td />
-                <td />
+                <td class="wide" />
+                <td class="wide" />
                 <td />
                 <td />
                 <td>{deltaPoints(ours?.error_rate, base?.error_rate, one)}</td>
@@ -208,8 +208,8 @@ function Row({
         <span class={`key ${side}`} aria-hidden="true" />
         {label} <b>{name}</b>
       </th>
-      <td>{percent(share, one)}</td>
-      <td>{decimal(traffic?.requests_per_s, one)}</td>
+      <td class="wide">{percent(share, one)}</td>
+      <td class="wide">{decimal(traffic?.requests_per_s, one)}</td>
       <td>
         <data value={traffic?.requests ?? ''}>{count(traffic?.requests, one)}</data>
       </td>

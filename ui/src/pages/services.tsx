@@ -30,7 +30,10 @@ export function Services() {
       </>
     );
   }
-  const shown = all.filter((one) => one.service.includes(only.trim().toLowerCase()));
+  // What moves comes first.
+  const shown = all
+    .filter((one) => one.service.toLowerCase().includes(only.trim().toLowerCase()))
+    .sort((a, b) => Number(isRunning(b.release)) - Number(isRunning(a.release)));
   return (
     <>
       <div class="head">
@@ -67,10 +70,10 @@ function Tile({ service }: { service: ServiceView }) {
       </header>
       {release ? <Headline release={release} service={service} /> : <p class="soft">{t('services.noRelease')}</p>}
       <Share service={service} />
-      <Numbers service={service} old={old} />
       <div class="row">
         <FreshBadge fresh={fresh} lost={link.value.kind === 'lost'} />
       </div>
+      <Numbers service={service} old={old} />
       {running && release && (
         <footer class="row">
           <a class="button main" href={address({ page: 'release', id: release.release })}>

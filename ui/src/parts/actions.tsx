@@ -12,12 +12,12 @@ export function Actions({ release, service }: { release: ReleaseView; service: S
   const refused = actions.filter((one) => one.no);
   const reasons = [...new Set(refused.map((one) => (one.no ? t(one.no.key, one.no.values) : '')))];
   return (
-    <section class="actions" aria-label={t('act.label')}>
-      <div class="buttons">
+    <>
+      <section class="actions buttons" aria-label={t('act.label')}>
         {actions.map((one) => (
           <ActionButton key={one.verb + (one.role ?? '')} action={one} release={release} service={service} />
         ))}
-      </div>
+      </section>
       {reasons.length > 0 && (
         <ul class="refused">
           {reasons.map((reason) => (
@@ -31,7 +31,7 @@ export function Actions({ release, service }: { release: ReleaseView; service: S
           ))}
         </ul>
       )}
-    </section>
+    </>
   );
 }
 

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import { clock, count, decimal, millis, percent, span } from '../core/format';
+import { UNKNOWN, clock, count, decimal, millis, percent, span } from '../core/format';
 import { type Which, columns, gapSeconds, lines, rows, total } from '../core/series';
 import { type Key, t } from '../i18n/text';
 import { useLoad } from '../live/load';
@@ -75,6 +75,7 @@ function Legend({ release }: { release: ReleaseView }) {
 
 function Chart({ series, which, title, unit }: { series: Series; which: Which; title: string; unit: string }) {
   const box = useRef<HTMLDivElement>(null);
+  const readout = useRef<HTMLSpanElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(series);
   latest.current = series;
@@ -83,7 +84,10 @@ function Chart({ series, which, title, unit }: { series: Series; which: Which; t
   useEffect(() => {
     const at = box.current;
     if (!at) return;
-    const made = new uPlot(options(at, unit, () => latest.current), columns(latest.current, which), at);
+    const tell = (words: string) => {
+      if (readout.current) readout.current.textContent = words;
+    };
+    const made = new uPlot(options(at, unit, () => latest.current, tell), columns(latest.current, which), at);
     plot.current = made;
     const watch = new ResizeObserver(() => made.setSize(size(at)));
     watch.observe(at);
@@ -98,15 +102,22 @@ function Chart({ series, which, title, unit }: { series: Series; which: Which; t
   }, [series, which]);
   return (
     <figure class="chart">
-      <figcaption>{title}</figcaption>
+      <figcaption>
+        {title} <span ref={readout} class="readout" aria-hidden="true" />
+      </figcaption>
       <div ref={box} class="plot" role="img" aria-label={t('chart.image', { title })} />
     </figure>
   );
 }
 
-const size = (at: HTMLElement) => ({ width: Math.max(160, at.clientWidth), height: 170 });
+const size = (at: HTMLElement) => ({ width: Math.max(160, at.clientWidth), height: 160 });
 
-function options(at: HTMLElement, unit: string, series: () => Series): uPlot.Options {
+function options(
+  at: HTMLElement,
+  unit: string,
+  series: () => Series,
+  tell: (words: string) => void,
+): uPlot.Options {
   const styles = getComputedStyle(at);
   const color = (name: string) => styles.getPropertyValue(name).trim();
   const [ink, rule, stable, canary] = [color('--soft'), color('--rule'), color('--stable'), color('--canary')];
@@ -124,6 +135,7 @@ function options(at: HTMLElement, unit: string, series: () => Series): uPlot.Opt
       {
         ...axis,
         grid: { show: false },
+        size: 28,
         space: 70,
         values: (_plot, marks, _axis, _space, step) =>
           marks.map((one) => (step < 60 ? exact : time).format(new Date(one * 1000))),
@@ -140,12 +152,28 @@ function options(at: HTMLElement, unit: string, series: () => Series): uPlot.Opt
       { label: 'stable', stroke: stable, width: 2, points: { show: false } },
       { label: 'canary', stroke: canary, width: 2.5, dash: [6, 3], points: { show: false } },
     ],
-    hooks: { draw: [(plot) => drawLines(plot, series(), rule, ink)] },
+    hooks: {
+      draw: [(plot) => drawLines(plot, series(), rule, ink)],
+      setCursor: [(plot) => tell(under(plot, unit, exact))],
+    },
   };
 }
 
 function label(value: number): string {
   return new Intl.NumberFormat(lang.value, { maximumFractionDigits: 2, notation: 'compact' }).format(value);
+}
+
+/** What both lines say under the pointer. */
+function under(plot: uPlot, unit: string, exact: Intl.DateTimeFormat): string {
+  const index = plot.cursor.idx;
+  const at = index == null ? undefined : plot.data[0][index];
+  if (index == null || at === undefined) return '';
+  const value = (line: number) => {
+    const found = plot.data[line]?.[index];
+    return found == null ? UNKNOWN : `${label(found)} ${unit}`;
+  };
+  const both = `${t('side.stable')} ${value(1)} · ${t('side.canary')} ${value(2)}`;
+  return `${exact.format(new Date(at * 1000))} · ${both}`;
 }
 
 /** Where a stage began, somebody acted, or it went back. */

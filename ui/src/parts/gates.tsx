@@ -78,13 +78,7 @@ function Chamber({ gate, turned }: { gate: Gate; turned: boolean }) {
       <div class="water" style={{ height }}>
         {holds && <Ship turned={turned} />}
       </div>
-      <svg class="leaves" viewBox="0 0 20 100" preserveAspectRatio="none">
-        {gate.state === 'passed' ? (
-          <path d="M4 0v100M16 0v100" />
-        ) : (
-          <path d="M2 0L10 50 2 100M18 0L10 50 18 100" />
-        )}
-      </svg>
+      <div class="leaf" />
     </div>
   );
 }

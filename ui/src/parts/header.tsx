@@ -18,6 +18,7 @@ const NAV = [
 
 export function Header() {
   const who = me.value;
+  const [open, setOpen] = useState(false);
   return (
     <header class="top">
       <a class="brand" href="#/" aria-label={t('nav.home')}>
@@ -27,8 +28,13 @@ export function Header() {
       {who && <Nav />}
       <div class="tools">
         {who && <LinkState />}
-        <Settings />
-        {who && <Account />}
+        <button type="button" class="quiet menu" aria-expanded={open} aria-controls="more" onClick={() => setOpen(!open)}>
+          {t('nav.menu')}
+        </button>
+        <div id="more" class={open ? 'more open' : 'more'}>
+          <Settings />
+          {who && <Account />}
+        </div>
       </div>
     </header>
   );

@@ -224,7 +224,11 @@ async fn everybody_does_what_their_role_says() {
     // What a viewer sees: what it waits for, whom, and its budget of time.
     let gate = browser.text("[data-gate=checks]");
     assert!(gate.contains("Sign-off missing: security, dba"), "{gate}");
-    assert!(browser.text("[data-gate=stage-0]").contains("budget 20 min"));
+    assert!(
+        browser
+            .text("[data-gate=stage-0]")
+            .contains("budget 20 min")
+    );
     browser.is_for_everybody("a release that waits for people");
 
     // The inbox is each reader's own.
@@ -270,7 +274,10 @@ async fn everybody_does_what_their_role_says() {
     // Who has the role agrees, with the checklist; from the keyboard alone.
     login(&mut browser, &approver);
     browser.wait("[data-verb=sign-off]");
-    assert_eq!(browser.count("[data-verb=sign-off][aria-disabled=false]"), 1);
+    assert_eq!(
+        browser.count("[data-verb=sign-off][aria-disabled=false]"),
+        1
+    );
     browser.click("[data-verb=sign-off][aria-disabled=false]");
     browser.wait("dialog.ask[open]");
     browser.is_for_everybody("a checklist");

@@ -1,7 +1,6 @@
-//! Pictures of the page for people to look at; nothing is compared.
-//!
-//! `cargo nextest run -p esclusa-cli --run-ignored only -E 'test(pictures)'` writes them to
-//! `target/shots`.
+//! Every part of the page as it looks on a desk and on a phone, in the light and in the dark:
+//! nobody is shut out, and nothing is wider than the window. The pictures are left in
+//! `target/shots` for people to look at.
 
 use super::browser::Browser;
 use super::world::{ERRORS_ONLY, LONG, Shop, break_version, ends, phase, plane, url, version};
@@ -22,9 +21,8 @@ stages:
   - { to: 100%, watch: 10m }
 ";
 
-#[ignore = "takes pictures for people"]
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_are_taken() {
+async fn every_part_fits_and_shuts_nobody_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/shots");
     std::fs::create_dir_all(&folder).expect("created");
     let plane = plane();
@@ -82,10 +80,13 @@ async fn pictures_are_taken() {
             for theme in THEMES {
                 browser.media(json!({ "colorScheme": theme, "reducedMotion": "reduce" }));
                 tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-                for whole in [false, true] {
-                    let end = if whole { "-whole" } else { "" };
-                    browser.shot(&folder.join(format!("{name}-{window}-{theme}{end}.png")), whole);
-                }
+                let found = browser.axe();
+                assert!(found.is_empty(), "{name}, {window}, {theme}: {found:#?}");
+                let wide = browser.evaluate("document.documentElement.scrollWidth");
+                assert_eq!(wide, width, "{name}, {window}, {theme}");
+                let picture = |end: &str| folder.join(format!("{name}-{window}-{theme}{end}.png"));
+                browser.shot(&picture(""), false);
+                browser.shot(&picture("-whole"), true);
             }
         }
     }
