@@ -13,7 +13,7 @@ const WINDOWS: [(&str, u32, u32); 2] = [("desk", 1280, 900), ("phone", 360, 740)
 
 const STEPS: &str = "
 requires:
-  - command: { run: [sh, -c, "echo 12 tables compared"] }
+  - command: { run: 'echo 12 tables compared' }
 stages:
   - { to: 5%, for: 10m, budget: 20m }
   - { to: 25%, for: 10m, budget: 30m }
