@@ -2,12 +2,15 @@
 
 use esclusa_judge::{Histogram, upper_edge};
 use esclusa_model::BasisPoints;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
 
 /// A length of time in milliseconds, with decimals.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct LatencyMs(f64);
 
@@ -40,7 +43,9 @@ impl fmt::Display for LatencyMs {
 }
 
 /// Parts in a hundred, with decimals.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Percent(f64);
 

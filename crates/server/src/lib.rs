@@ -29,6 +29,7 @@ mod routing;
 mod series;
 mod serve;
 mod service_manager;
+mod source;
 mod view;
 mod world;
 
@@ -42,6 +43,7 @@ pub use live::VersionTraffic;
 pub use notify::check as check_notify;
 pub use series::{Bucket, Mark, MarkKind, Series, Side};
 pub use serve::{ServeConfig, ServeError, serve};
+pub use source::{CommitView, SourceView};
 pub use view::{
     InstanceView, ItemView, ReleaseView, ServiceView, SignOffView, StageView, TaskView,
     VersionView, WarmView,

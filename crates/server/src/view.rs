@@ -2,16 +2,18 @@
 
 use crate::app::StartRequest;
 use crate::live::{Live, VersionTraffic};
+use crate::source::SourceView;
 use esclusa_model::{
     Actor, BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef,
 };
 use esclusa_plan::{Audience, HoldThen, Plan, Stage};
 use esclusa_release::{HoldState, Phase, Release, Service, SignOff, StageRecord};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct VersionView {
     /// People's name for it.
     pub name: String,
@@ -100,6 +102,9 @@ pub struct ReleaseView {
     pub digest: Option<String>,
     /// The version that served when it began.
     pub stable: Option<VersionView>,
+    /// Where the version comes from, where that is known.
+    #[serde(default)]
+    pub source: Option<SourceView>,
     /// Who asked.
     pub requested_by: String,
     /// The person behind them, where that is known.
@@ -174,7 +179,7 @@ pub struct SignOffView {
 }
 
 /// An item of a sign-off's checklist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ItemView {
     /// The item, in the plan's words.
     pub item: String,
@@ -277,6 +282,7 @@ impl ReleaseView {
                 .as_ref()
                 .map(|version| version.digest.to_string()),
             stable: asked.stable.as_ref().map(Into::into),
+            source: asked.source.as_ref().map(Into::into),
             requested_by: release.requested_by.to_string(),
             requested_person: asked.person.clone(),
             requested_at_us: release.requested_at.0,
@@ -331,6 +337,7 @@ impl ReleaseView {
             version: asked.version.to_string(),
             digest: None,
             stable: None,
+            source: asked.source.as_ref().map(Into::into),
             requested_by: asked.actor.to_string(),
             requested_person: asked.person.clone(),
             requested_at_us: asked.asked_at.0,

@@ -1,6 +1,7 @@
 //! The verbs of `release`.
 
 mod ask;
+mod checkout;
 mod follow;
 mod lines;
 mod link;

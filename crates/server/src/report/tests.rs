@@ -1,7 +1,9 @@
 //! Reports of releases that were folded from events, against golden texts.
 // CAN-05, CHK-14, PIP-10
 
-use super::{Report, Status, TrafficReport, Verdict, VersionTotals, build, markdown, second};
+use super::{Report, Status, TrafficReport, Verdict, VersionTotals, markdown, second};
+use crate::figures::{LatencyMs, Percent};
+use crate::series::{Collector, Points, Span};
 use esclusa_model::{
     Actor, BasisPoints, Digest, Envelope, GENESIS_HASH, Outcome, StreamId, Timestamp, VersionRef,
 };
@@ -146,6 +148,7 @@ fn requested(plan: Plan) -> Requested {
         salt: "0191-1".parse().expect("valid"),
         stable: Some(version("2.4.0")),
         person: None,
+        source: None,
     }
 }
 
@@ -189,17 +192,29 @@ fn traffic() -> TrafficReport {
         name: Some(name.into()),
         requests,
         failures,
+        error_percent: Percent::of(failures, requests),
+        p50_ms: None,
         p95_ms,
+        p99_ms: None,
     };
     TrafficReport {
         versions: vec![
-            totals("2.4.0", 9_512, 9, Some(41.5)),
+            totals("2.4.0", 9_512, 9, Some(LatencyMs::from_micros(41_500))),
             totals("2.4.1", 503, 21, None),
         ],
         from: Some(second(START_S)),
         to: Some(second(START_S + 300)),
         unknown_because: None,
     }
+}
+
+fn report(told: &Told, traffic: TrafficReport) -> Report {
+    let now = Timestamp((START_S + 900) * 1_000_000);
+    let span = Span::of(&told.release, now);
+    let points = Points::new(12).expect("in range");
+    let series = Collector::new(&told.release, span, points);
+    let series = series.finish(&told.release, &told.events, None);
+    super::build(&told.release, &told.events, traffic, series)
 }
 
 fn rolled_back() -> Report {
@@ -219,7 +234,7 @@ fn rolled_back() -> Report {
         .then(291, "judge", Event::ReturnDecided(back))
         .then(292, "proxy", confirmed(0))
         .then(300, "engine", ended);
-    build(&told.release, &told.events, traffic())
+    report(&told, traffic())
 }
 
 #[test]
@@ -250,7 +265,7 @@ fn a_release_under_way_says_what_is_not_known() {
         to: None,
         unknown_because: Some("nothing was counted while it ran".into()),
     };
-    let report = build(&told.release, &told.events, unknown);
+    let report = report(&told, unknown);
     assert_eq!(
         (report.status, report.verdict),
         (Status::InProgress, Verdict::Hold)
@@ -262,7 +277,7 @@ fn a_release_under_way_says_what_is_not_known() {
 #[test]
 fn a_missing_sign_off_is_listed() {
     let told = Told::begin();
-    let report = build(&told.release, &told.events, traffic());
+    let report = report(&told, traffic());
     let missing: Vec<_> = report
         .sign_offs
         .iter()

@@ -3,6 +3,7 @@
 use crate::report::decision_of;
 use esclusa_model::Envelope;
 use esclusa_release::{Event, Phase, Release};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 const MOST: usize = 500;
 
 /// What a mark is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkKind {
     /// A stage began.
@@ -34,7 +35,7 @@ pub enum MarkKind {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Mark {
     /// When, milliseconds since 1970.
     pub at_ms: i64,

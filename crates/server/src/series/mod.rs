@@ -13,6 +13,7 @@ use crate::view::VersionView;
 use esclusa_judge::{Histogram, Slice};
 use esclusa_model::{BasisPoints, Digest, Envelope, Timestamp};
 use esclusa_release::{Event, Release};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ use utoipa::ToSchema;
 mod tests;
 
 /// A release's traffic over time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Series {
     /// The version that served when the release began; absent on a first deployment.
     pub stable_version: Option<VersionView>,
@@ -44,7 +45,7 @@ pub struct Series {
 }
 
 /// What was counted in a length of time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Bucket {
     /// Its start, milliseconds since 1970.
     pub start_ms: i64,
@@ -61,7 +62,7 @@ pub struct Bucket {
 }
 
 /// One version's part of a bucket, without synthetic requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Side {
     /// Requests.
     pub requests: u64,
