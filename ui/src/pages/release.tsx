@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import { count, decimal, deltaMillis, deltaPoints, millis, percent, shareWords, span } from '../core/format';
 import { moodOf } from '../core/gates';
 import { freshness } from '../core/staleness';
@@ -12,6 +11,7 @@ import type { ReleaseView, ServiceView, VersionTraffic } from '../live/types';
 import { Actions } from '../parts/actions';
 import { ReturnAnswer } from '../parts/can-return';
 import { Charts } from '../parts/charts';
+import { Commits } from '../parts/commits';
 import { Gates } from '../parts/gates';
 import { HealthPanel } from '../parts/health';
 import { Logs } from '../parts/logs';
@@ -71,6 +71,7 @@ function Shown({ release, service }: { release: ReleaseView; service: ServiceVie
             <h2 id="health">{t('release.health')}</h2>
             <HealthPanel release={release} service={service} />
           </section>
+          <Commits release={release} />
           <Reports release={release} />
         </div>
       </div>
@@ -230,7 +231,7 @@ const REPORTS = [
 ] as const;
 
 function Reports({ release }: { release: ReleaseView }) {
-  const [base] = useState(`/api/v1/releases/${encodeURIComponent(release.release)}`);
+  const base = `/api/v1/releases/${encodeURIComponent(release.release)}`;
   return (
     <section class="card" aria-labelledby="reports">
       <h2 id="reports">{t('release.reports')}</h2>
@@ -243,6 +244,13 @@ function Reports({ release }: { release: ReleaseView }) {
             </a>
           </li>
         ))}
+        {moodOf(release) === 'back' && (
+          <li>
+            <a href={`${base}/post-mortem.md`} download={`${release.service}-${release.version}-post-mortem.md`}>
+              {t('release.postMortem')}
+            </a>
+          </li>
+        )}
       </ul>
       <p class="soft">
         <code class="id">{release.release}</code>

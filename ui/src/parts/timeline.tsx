@@ -51,7 +51,7 @@ function Item({ entry }: { entry: Entry }) {
             <Time us={entry.atUs} /> · {t('timeline.by', { who: entry.by })}
           </span>
         </p>
-        {entry.why && (
+        {entry.why && entry.why !== entry.evidence?.summary && (
           <p class="why">
             <Raw>{entry.why}</Raw>
           </p>

@@ -8,15 +8,16 @@ use super::world::{
     BY_HAND, ERRORS_ONLY, LONG, Shop, break_version, ends, phase, plane, url, version,
 };
 use esclusa_testkit::load::{LoadReport, VersionReport};
+use esclusa_testkit::machine::processes_of;
 use esclusa_testkit::plane::ControlPlane;
 use esclusa_testkit::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long old numbers may look like new ones.
-const STALE_WITHIN_MS: u64 = 10_000;
+const STALE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Longest pause between two looks of the page, in which what it shows may be behind.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -45,14 +46,14 @@ fn confirm(browser: &mut Browser, words: &str) {
     browser.gone("dialog.ask[open]");
 }
 
-/// The processes of a control plane's proxies.
-fn proxies(plane: &ControlPlane) -> Vec<Pid> {
-    let all = plane.processes().into_iter();
+/// A control plane's processes that were started with this word.
+fn processes(plane: &ControlPlane, word: &str) -> Vec<Pid> {
+    let all = processes_of(&plane.data()).into_iter();
     let found: Vec<Pid> = all
-        .filter(|one| one.words.contains(" proxy "))
+        .filter(|one| one.words.contains(&format!(" {word} ")))
         .map(|one| Pid::from_raw(one.pid))
         .collect();
-    assert!(!found.is_empty(), "no proxy runs");
+    assert!(!found.is_empty(), "no {word} runs");
     found
 }
 
@@ -66,7 +67,7 @@ fn signal(processes: &[Pid], signal: Signal) {
 // more, and takes users back.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_what_is_so() {
-    let mut plane = plane();
+    let plane = plane();
     let shop = Shop::new("shop");
     version(&plane, "1.0", "");
     version(&plane, "2.0", "");
@@ -108,27 +109,29 @@ async fn the_page_shows_what_is_so() {
     assert!(browser.count("details[open] tbody tr") > 1);
 
     // Whoever counts stops: the page says so in time, and by itself not again.
-    let proxies = proxies(&plane);
-    let loaded = std::time::Instant::now();
+    let proxies = processes(&plane, "proxy");
+    let stopped = Instant::now();
     signal(&proxies, Signal::SIGSTOP);
     browser.wait(".now [data-fresh=stale]");
-    let took = u64::try_from(loaded.elapsed().as_millis()).expect("fits");
-    assert!(took <= STALE_WITHIN_MS, "{took} ms");
+    assert!(stopped.elapsed() <= STALE_WITHIN, "{:?}", stopped.elapsed());
     assert_eq!(browser.count(".now table.old"), 1);
     let said = browser.text(".now [data-fresh]");
     assert!(said.starts_with("Stale since "), "{said}");
     signal(&proxies, Signal::SIGCONT);
     browser.wait(".now [data-fresh=live]");
 
-    // Whoever tells stops: the same.
-    plane.kill();
-    browser.wait("[data-test=lost]");
+    // Whoever tells stops: the same, and the page finds back by itself.
+    let server = processes(&plane, "serve");
+    let stopped = Instant::now();
+    signal(&server, Signal::SIGSTOP);
     browser.wait(".now [data-fresh=stale]");
-    drop(browser);
-    plane.restart();
+    browser.wait("[data-test=lost]");
+    assert!(stopped.elapsed() <= STALE_WITHIN, "{:?}", stopped.elapsed());
+    signal(&server, Signal::SIGCONT);
+    browser.gone("[data-test=lost]");
+    browser.wait(".now [data-fresh=live]");
 
-    let mut browser = Browser::start();
-    browser.open(plane.url());
+    browser.press(&["g", "s"]);
     browser.wait("[data-service=shop] [data-mood]");
     browser.is_for_everybody("services");
     browser.click("[data-service=shop] footer a.button");
@@ -144,7 +147,10 @@ async fn the_page_shows_what_is_so() {
     assert_eq!(back[0]["actor"], "dev", "{back:#?}");
     browser.wait("[data-phase=ended] .release-top [data-mood=back]");
     browser.wait("[data-test=timeline] :text('Decided to go back')");
-    browser.wait("[data-return]");
+    browser.wait("[data-return=already]");
+    // Who hears the page was told.
+    let said = browser.text("[role=log]");
+    assert!(said.contains("shop 2.0 is over"), "{said}");
     browser.is_for_everybody("a release that was returned");
     browser.kept_to(plane.url(), &[]);
 }
@@ -199,6 +205,20 @@ async fn everybody_does_what_their_role_says() {
     browser.wait("[data-test=login-error]");
     let said = browser.text("[data-test=login-error]");
     assert!(said.contains("not valid"), "{said}");
+    // Whoever guesses is told to wait; a right token is let in all the same.
+    let told = wait_until("the limit", LONG, async || {
+        browser.fill("#token", "esclusa_nobody_1");
+        browser.click("form.login button[type=submit]");
+        let said = browser.text("[data-test=login-error]");
+        said.starts_with("Too many wrong tokens").then_some(())
+    });
+    told.await.expect("the limit");
+    // From the keyboard alone: the first stop leads past the header.
+    browser.reload();
+    browser.wait("#token");
+    browser.press(&["Shift+Tab", "Shift+Tab"]);
+    let seen = "getComputedStyle(document.activeElement).outlineStyle";
+    assert_eq!(browser.evaluate(seen), "solid");
 
     // A viewer sees what there is, and why it is not theirs.
     login(&mut browser, &viewer);
@@ -293,7 +313,7 @@ async fn everybody_does_what_their_role_says() {
     browser.wait("dialog.ask[open]");
     browser.press(&["Escape"]);
     browser.gone("dialog.ask[open]");
-    let refused = ["401", "403"];
+    let refused = ["401", "403", "429"];
     browser.kept_to(&server.url, &refused);
 
     // Or a link away, for whoever has no token.
@@ -317,6 +337,76 @@ async fn everybody_does_what_their_role_says() {
     browser.kept_to(&server.url, &[]);
     let (code, _, talk) = run(server.path(), &["release", "watch", &release]);
     assert!([5, 6].contains(&code), "{code} {talk}");
+}
+
+/// What stands against a figure of the HTML report, where the JSON has `value`.
+fn differs(shown: &str, value: &Value) -> bool {
+    let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
+    match value {
+        Value::String(text) => shown != text,
+        Value::Bool(yes) => shown != if *yes { "yes" } else { "no" },
+        Value::Null => !digits.is_empty(),
+        Value::Number(number) => match number.as_u64() {
+            Some(whole) => {
+                digits != whole.to_string() && shown != esclusa_model::Millis(whole).to_string()
+            }
+            None => {
+                let read: f64 = shown
+                    .split(' ')
+                    .next()
+                    .and_then(|word| word.replace(',', "").parse().ok())
+                    .expect("a number");
+                (read - number.as_f64().expect("a number")).abs() > 0.051
+            }
+        },
+        Value::Array(_) | Value::Object(_) => true,
+    }
+}
+
+// PIP-10: the report that somebody keeps says what the data says, without a server.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_on_disk_has_the_figures_of_the_data() {
+    let plane = plane();
+    let shop = Shop::new("shop");
+    version(&plane, "1.0", "");
+    version(&plane, "2.0", "");
+    shop.first(&plane, "1.0").await;
+    let plan = shop.plan(&format!("{ERRORS_ONLY}{BY_HAND}"));
+    let release = plane.release(&plan, "2.0").await;
+    phase(&plane, &release, "stage 1").await;
+    let load = shop.load(60.0);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    load.stop().await;
+    plane.ask(&release, "abort").await;
+    ends(&plane, &release, "aborted").await;
+
+    let at = |form: &str| format!("/api/v1/releases/{release}/report{form}");
+    let (_, json) = plane.get(&at("")).await;
+    let (status, html) = plane.get(&at(".html")).await;
+    assert_eq!(status, 200);
+    let file = plane.work().join("report.html");
+    std::fs::write(&file, html.as_str().expect("a page")).expect("written");
+    let mut browser = Browser::start();
+    browser.open(&format!("file://{}", file.display()));
+    let figures = browser.evaluate(
+        "[...document.querySelectorAll('[data-path]')].map((one) => \
+         [one.dataset.path, one.textContent])",
+    );
+    let figures: Vec<(String, String)> = serde_json::from_value(figures).expect("pairs");
+    assert!(figures.len() > 20, "{figures:#?}");
+    let mut numbers = 0;
+    for (path, shown) in &figures {
+        let value = json.pointer(path).unwrap_or(&Value::Null);
+        assert!(!differs(shown, value), "{path}: {shown:?}, not {value}");
+        let more = value.as_u64().map(|whole| json!(whole + 1));
+        if let Some(more) = more {
+            numbers += 1;
+            assert!(differs(shown, &more), "the test would notice: {path}");
+        }
+    }
+    assert!(numbers > 5, "{figures:#?}");
+    browser.is_for_everybody("the report");
+    browser.kept_to("file://", &[]);
 }
 
 // The look for barriers finds some where there are some.
