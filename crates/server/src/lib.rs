@@ -12,6 +12,7 @@ mod backoff;
 mod clock;
 mod counted;
 mod dataplane;
+mod dora;
 mod error;
 mod figures;
 mod holder;

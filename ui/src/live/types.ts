@@ -23,22 +23,5 @@ export type LogView = Schemas['LogView'];
 export type Mark = Schemas['Mark'];
 export type Series = Schemas['Series'];
 export type SeriesSide = Schemas['Side'];
-
-export interface DoraFigures {
-  deployments: number;
-  deployments_per_week?: number | null;
-  changes: number;
-  lead_time_ms?: number | null;
-  exposed: number;
-  failed: number;
-  change_failure_percent?: number | null;
-  restored: number;
-  time_to_restore_ms?: number | null;
-}
-
-export interface Dora {
-  days: number;
-  all: DoraFigures;
-  services: Record<string, DoraFigures>;
-  cut_short: boolean;
-}
+export type Dora = Schemas['Dora'];
+export type DoraFigures = Schemas['DoraFigures'];

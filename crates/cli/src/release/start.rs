@@ -2,6 +2,7 @@
 
 use super::checkout;
 use super::follow::{Show, follow, words};
+use super::report;
 use crate::args::{OnConflict, Start};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -82,6 +83,9 @@ pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Res
         output.say(&format!("release {}", started.release));
     }
     let waited = follow(client, &started.release, asked.timeout, show, output).await?;
+    if let Some(folder) = &asked.reports {
+        report::into_folder(client, &waited.release, waited.outcome, folder, output).await?;
+    }
     if !output.json(&waited) {
         output.say(&words(&waited));
     }

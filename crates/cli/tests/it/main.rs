@@ -37,6 +37,7 @@ mod parts;
 mod peers;
 mod pipeline;
 mod reboot;
+mod reports;
 mod served;
 mod shots;
 mod singletons;

@@ -12,6 +12,7 @@ mod browser;
 mod commands;
 mod count;
 mod door;
+mod dora;
 mod events;
 mod inbox;
 mod kill;
@@ -56,6 +57,7 @@ pub mod body {
     pub use super::sessions::Login;
     pub use super::stream::{EndView, TrafficView};
     pub use super::tokens::{CreateToken, CreatedToken, TokenView};
+    pub use crate::dora::{Dora, DoraFigures, PerWeek};
     pub use crate::kill::Killed;
     pub use crate::links::LinkAction;
 }

@@ -1,7 +1,7 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, backup, commands, events, inbox, kill, links, logs};
+use super::{ApiState, audit, backup, commands, dora, events, inbox, kill, links, logs};
 use super::{notifications, openapi, page, plans, probes, releases, reports, scopes, series};
 use super::{services, sessions, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
@@ -30,6 +30,7 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(services::list))
         .routes(routes!(services::get))
         .routes(routes!(services::can_return))
+        .routes(routes!(dora::get))
         .routes(routes!(kill::one))
         .routes(routes!(kill::all))
         .routes(routes!(releases::start, releases::list))

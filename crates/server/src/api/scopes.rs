@@ -36,6 +36,7 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/api/v1/services", VIEW),
     ("get", "/api/v1/services/{name}", VIEW),
     ("get", "/api/v1/services/{name}/can-return", VIEW),
+    ("get", "/api/v1/dora", VIEW),
     ("post", "/api/v1/services/{name}/kill", OPERATE),
     ("post", "/api/v1/kill", OPERATE),
     ("get", "/api/v1/stream", VIEW),

@@ -35,6 +35,8 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 #[cfg(test)]
+mod form_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 /// The version of the report's own shape.

@@ -9,8 +9,8 @@ use esclusa_model::{
 };
 use esclusa_plan::{Plan, SourceFile};
 use esclusa_release::{
-    DialEvidence, Event, Evidence, Phase, Release, Requested, ReturnCause, Returned, SignOff, Task,
-    TaskEnd,
+    Commit, DialEvidence, Event, Evidence, Phase, Release, Requested, ReturnCause, Returned,
+    SignOff, Source, Task, TaskEnd,
 };
 
 const PLAN: &str = "
@@ -21,7 +21,7 @@ address: { url: 'http://shop-${version}.internal' }
 requires:
   - sign-off: { roles: [security, tech-lead], within: 1h }
 stages:
-  - { to: 5%, for: 10m }
+  - { to: 5%, for: 10m, budget: 10m }
   - { to: 100%, watch: 20m }
 ";
 /// 2026-11-22T10:00:00Z.
@@ -34,7 +34,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let plan = esclusa_plan::parse(&SourceFile::new("p", PLAN), &esclusa_drivers::catalog())
             .expect("a plan")
             .plan;
@@ -186,7 +186,7 @@ fn evidence(code: &str, summary: &str) -> Evidence {
     }
 }
 
-fn traffic() -> TrafficReport {
+pub(crate) fn traffic() -> TrafficReport {
     let totals = |name: &str, requests, failures, p95_ms| VersionTotals {
         digest: Digest::of(name.as_bytes()).to_string(),
         name: Some(name.into()),
@@ -208,7 +208,7 @@ fn traffic() -> TrafficReport {
     }
 }
 
-fn report(told: &Told, traffic: TrafficReport) -> Report {
+pub(crate) fn report(told: &Told, traffic: TrafficReport) -> Report {
     let now = Timestamp((START_S + 900) * 1_000_000);
     let span = Span::of(&told.release, now);
     let points = Points::new(12).expect("in range");
@@ -217,7 +217,74 @@ fn report(told: &Told, traffic: TrafficReport) -> Report {
     super::build(&told.release, &told.events, traffic, series)
 }
 
-fn rolled_back() -> Report {
+/// One that reached everybody, with commits and counted traffic in which a second is missing.
+pub(crate) fn full() -> Report {
+    let mut told = Told::exposed();
+    told.release.requested.source = Some(source());
+    let stable = Event::TaskStarted {
+        task: Task::RecordStable,
+        attempt: 1,
+    };
+    told.then(646, "engine", Event::OverBudget { stage: 0 })
+        .then(
+            660,
+            "judge",
+            on(Phase::Stage(1), "no harm above 0.5 points"),
+        )
+        .then(661, "proxy", confirmed(10_000))
+        .then(760, "engine", on(Phase::After, "watched for 20m"))
+        .then(761, "engine", on(Phase::HandOver, "no steps"))
+        .then(762, "engine", stable)
+        .then(763, "engine", done(Task::RecordStable, "recorded"))
+        .then(764, "engine", on(Phase::Promoted, "nothing is left"))
+        .then(
+            765,
+            "engine",
+            Event::Ended {
+                outcome: Outcome::Promoted,
+                reason: "all gates passed".into(),
+            },
+        );
+    let span = Span::of(&told.release, Timestamp(0));
+    let points = Points::new(12).expect("in range");
+    let mut series = Collector::new(&told.release, span, points);
+    for second in (0..760).filter(|second| !(200..330).contains(second)) {
+        series.take(&crate::series::tests::sample(second));
+    }
+    let series = series.finish(&told.release, &told.events, None);
+    super::build(&told.release, &told.events, traffic(), series)
+}
+
+fn source() -> Source {
+    let at = Timestamp((START_S - 3_600) * 1_000_000);
+    let commit = |hash: &str, subject: &str| Commit {
+        hash: hash.into(),
+        subject: subject.into(),
+        author: "Ana".into(),
+        committed_at: at,
+    };
+    Source {
+        commit: "0123456789abcdef0123456789abcdef01234567".into(),
+        committed_at: at,
+        branch: Some("main".into()),
+        since: Some("89abcdef0123456789abcdef0123456789abcdef".into()),
+        commits: vec![
+            commit("0123456", "Show the price | with tax"),
+            commit("1234567", "Round at the end"),
+        ],
+        left_out: 3,
+    }
+}
+
+fn on(to: Phase, why: &str) -> Event {
+    Event::Advanced {
+        to,
+        why: why.into(),
+        evidence: None,
+    }
+}
+
+pub(crate) fn rolled_back() -> Report {
     let mut told = Told::exposed();
     let harm = evidence("harmful", "errors 4.2% against 0.1%, 503 requests");
     let back = Returned {

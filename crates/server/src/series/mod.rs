@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// A release's traffic over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]

@@ -42,6 +42,16 @@ fn slice(after_s: i64, cells: Vec<Cell>) -> Slice {
     }
 }
 
+/// A second of a release's traffic, with both versions once users are exposed.
+pub(crate) fn sample(after_s: i64) -> Slice {
+    let wave = (after_s % 60).unsigned_abs();
+    let mut cells = vec![cell("2.4.0", 90 + wave, wave / 30, 38_000 + wave * 90)];
+    if after_s > 47 {
+        cells.push(cell("2.4.1", 5 + wave / 20, u64::from(wave == 7), 44_000));
+    }
+    slice(after_s, cells)
+}
+
 fn series(told: &Told, points: u16, slices: &[Slice], unknown: Option<&str>) -> Series {
     let now = Timestamp((START_S + 99) * 1_000_000);
     let span = Span::of(&told.release, now);
