@@ -2,7 +2,7 @@
 
 import type { ApiErrorBody, Me } from './types';
 import { clockOffset } from '../core/staleness';
-import { loggedOut, serverOffset } from './state';
+import { loggedOut, serverOffset, session } from './state';
 
 /** The server does not answer at all. */
 export const UNREACHABLE = 0;
@@ -19,6 +19,9 @@ export class ApiError extends Error {
     super(message);
   }
 }
+
+/** What was sent along is not that of the session. */
+const OTHER_SESSION = 'ESC-0430';
 
 let csrf: string | undefined;
 
@@ -49,7 +52,19 @@ export async function ask(path: string, options: RequestInit = {}): Promise<Resp
   if (response.ok) return response;
   const failure = await failed(response);
   if (response.status === 401 && path !== '/api/v1/login') loggedOut(failure);
+  // Another tab logged in as somebody else: whoever looks must see who they are now.
+  if (failure.code === OTHER_SESSION) void lookAgain();
   throw failure;
+}
+
+async function lookAgain(): Promise<void> {
+  try {
+    const me = await get<Me>('/api/v1/me');
+    remember(me);
+    session.value = { kind: 'in', me };
+  } catch {
+    // What was asked has failed already, and says why.
+  }
 }
 
 async function failed(response: Response): Promise<ApiError> {

@@ -351,12 +351,11 @@ fn differs(shown: &str, value: &Value) -> bool {
                 digits != whole.to_string() && shown != esclusa_model::Millis(whole).to_string()
             }
             None => {
-                let read: f64 = shown
-                    .split(' ')
-                    .next()
-                    .and_then(|word| word.replace(',', "").parse().ok())
-                    .expect("a number");
-                (read - number.as_f64().expect("a number")).abs() > 0.051
+                // With a unit behind it.
+                let end = shown.find(|c: char| !c.is_ascii_digit() && c != '.');
+                let read = shown[..end.unwrap_or(shown.len())].parse::<f64>();
+                let value = number.as_f64().expect("a number");
+                read.map_or(true, |read| (read - value).abs() > 0.051)
             }
         },
         Value::Array(_) | Value::Object(_) => true,
