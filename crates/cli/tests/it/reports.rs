@@ -82,7 +82,11 @@ fn sum(report: &Value, side: &str, field: &str) -> u64 {
 async fn every_form_of_a_report_says_the_same() {
     let (plane, shop) = (plane(), Shop::new("shop"));
     let work = plane.work();
-    for (name, more) in [("v1", ""), ("v2", ""), ("v3", "--fail-rate 0.6")] {
+    for (name, more) in [
+        ("v1", ""),
+        ("v2", ""),
+        ("v3", "--behaviour failing --fail-rate 0.6"),
+    ] {
         version(&plane, name, more);
     }
     git(&work, &["init", "--quiet", "--initial-branch=main"]);

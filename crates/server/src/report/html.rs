@@ -50,6 +50,8 @@ enum Unit {
 struct Page {
     json: Value,
     out: String,
+    /// Names of the present table's columns: on a phone they stand beside each cell.
+    head: Vec<String>,
 }
 
 /// The whole page.
@@ -59,6 +61,7 @@ pub fn html(report: &Report) -> String {
         // Our own types are always JSON.
         json: serde_json::to_value(report).unwrap_or_default(),
         out: String::new(),
+        head: Vec::new(),
     };
     page.head(report);
     page.charts(report);
@@ -119,6 +122,8 @@ impl Page {
 
     /// Begins a table; those that begin with `#` are columns of numbers.
     fn table(&mut self, head: &[&str]) {
+        let plain = |name: &&str| name.trim_start_matches('#').to_owned();
+        self.head = head.iter().map(plain).collect();
         self.put("<div class=\"wide\"><table><thead><tr>");
         for name in head {
             match name.strip_prefix('#') {
@@ -135,8 +140,11 @@ impl Page {
 
     fn row(&mut self, cells: &[(&str, String)]) {
         self.put("<tr>");
-        for (class, cell) in cells {
-            let _ = write!(self.out, "<td class=\"{class}\">{cell}</td>");
+        for ((class, cell), name) in cells.iter().zip(&self.head) {
+            let _ = write!(
+                self.out,
+                "<td class=\"{class}\" data-th=\"{name}\">{cell}</td>"
+            );
         }
         self.put("</tr>\n");
     }
