@@ -74,23 +74,30 @@ mod tests {
 
     #[test]
     fn there_is_always_a_page() {
-        let page = File::index();
-        let text = String::from_utf8(page.plain.to_vec()).expect("text");
-        assert_eq!(page.media_type(), "text/html; charset=utf-8");
-        assert!(text.starts_with("<!doctype html>"), "{text}");
-        assert!(index_tag().len() == 34);
-        // Nothing inline: the policy would block it.
-        for inline in ["<style", " style=", " onclick=", "<script>", "javascript:"] {
-            assert!(!text.contains(inline), "{inline}");
+        assert_eq!(index_tag().len(), 34);
+        for page in [File::index(), &missing::PAGE] {
+            let text = String::from_utf8(page.plain.to_vec()).expect("text");
+            assert_eq!(page.media_type(), "text/html; charset=utf-8");
+            assert!(text.starts_with("<!doctype html>"), "{text}");
+            // Nothing inline: the policy would block it.
+            for inline in ["<style", " style=", " onclick=", "<script>", "javascript:"] {
+                assert!(!text.contains(inline), "{inline}");
+            }
+            for outside in ["http://", "https://", "//"] {
+                assert!(!text.contains(&format!("=\"{outside}")), "{outside}");
+            }
+            // What it loads is there.
+            let loads = text.split("/assets/").skip(1);
+            for name in loads.filter_map(|rest| rest.split('"').next()) {
+                assert!(File::asset(name).is_some(), "{name}");
+            }
         }
-        for outside in ["http://", "https://", "//"] {
-            assert!(!text.contains(&format!("=\"{outside}")), "{outside}");
-        }
-        // What it loads is there.
-        let loads = text.split("/assets/").skip(1);
-        for name in loads.filter_map(|rest| rest.split('"').next()) {
-            assert!(File::asset(name).is_some(), "{name}");
-        }
+    }
+
+    #[test]
+    fn without_the_dashboard_the_page_says_how_to_get_it() {
+        let text = std::str::from_utf8(missing::PAGE.plain).expect("text");
+        assert!(text.contains("built without its dashboard") && text.contains("cargo xtask ui"));
     }
 
     #[test]
