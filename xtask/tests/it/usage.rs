@@ -18,7 +18,7 @@ fn an_unknown_step_is_named_with_the_known_ones() {
     let said = said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("\"lint\"") && said.contains("fmt, tidy, clippy"),
+        said.contains("\"lint\"") && said.contains("fmt, tidy, ui, ui-size, ui-tests, clippy"),
         "{said}"
     );
 }
