@@ -54,6 +54,7 @@ fn release() -> Release {
             digest: esclusa_model::Digest::of(b"v"),
             verified: true,
         }),
+        person: None,
     };
     Release::begin(requested, actor("ana"), AT)
 }
