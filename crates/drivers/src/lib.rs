@@ -13,6 +13,7 @@ mod fields;
 mod http;
 mod lasting;
 mod mask;
+pub mod metrics;
 pub mod notify;
 mod probe;
 mod proc;
