@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: ReleaseVerb,
     },
+    /// Delivery figures from the record: deployment frequency, lead time, change failure
+    /// rate, time to restore
+    Dora(Dora),
     /// Send everybody back to the stable version now: abort what is under way
     ///
     /// Works without a server too: where none answers for the data folder, the proxy of that
@@ -291,6 +294,10 @@ pub(crate) struct Start {
     /// Longest wait, such as 2h30m; exits 4 after it, and the release goes on
     #[arg(long, value_name = "D", requires = "wait", value_parser = duration)]
     pub timeout: Option<esclusa_model::Millis>,
+    /// Write the release's report into this folder at the end of the wait: report.json,
+    /// report.md, report.html, junit.xml, and post-mortem.md when it went back
+    #[arg(long, value_name = "DIR", requires = "wait")]
+    pub reports: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -399,6 +406,37 @@ pub(crate) struct Link {
 pub(crate) struct Report {
     #[command(flatten)]
     pub which: Which,
+    /// Its form [default: markdown, or json with --json]
+    #[arg(long, value_name = "FORM", value_enum)]
+    pub format: Option<ReportForm>,
+    /// Write it into this file in place of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportForm {
+    /// Data; its schema is docs/reference/report.schema.json
+    Json,
+    /// Text to be filed or pasted
+    Markdown,
+    /// One page with charts, without script
+    Html,
+    /// Test results for pipelines
+    Junit,
+    /// What is to be written up after a release went back, as Markdown
+    PostMortem,
+}
+
+/// Delivery figures from the record: how often, how fast, how often back.
+#[derive(Debug, Args)]
+pub(crate) struct Dora {
+    /// Only this service [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Over how many days up to now, 1 to 366
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub days: u16,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ mod audit;
 mod check;
 mod client;
 mod completions;
+mod dora;
 mod exit;
 mod findings;
 mod init;
@@ -62,6 +63,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
+        Command::Dora(asked) => one_thread()?.block_on(dora::run(&asked, &global, output)),
         Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Notify { verb } => {
             one_thread()?.block_on(notifications::run(verb, &global, output))

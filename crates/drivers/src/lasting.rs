@@ -8,6 +8,7 @@
 
 use crate::clock::now;
 use crate::error::{DriverError, blocking};
+use crate::kept_log::KeptLog;
 use crate::mask::Mask;
 use crate::proc::resolved;
 use crate::step::{GRACE, StepEnd, StepOutcome};
@@ -106,6 +107,12 @@ impl LastingStep {
             .await?
             .map(|_| ())
             .map_err(|e| DriverError::target(e.to_string()).unsettled())
+    }
+
+    /// What it has printed so far.
+    #[must_use]
+    pub fn log(&self) -> KeptLog {
+        KeptLog::new(self.client().log_path(), self.env.clone())
     }
 
     fn client(&self) -> ShimClient {

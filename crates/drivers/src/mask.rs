@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 /// Parts of names whose values are secrets.
@@ -26,6 +27,8 @@ const NAMES: [&str; 11] = [
 const SHORTEST: usize = 6;
 /// What stands in their place.
 const HIDDEN: &str = "***";
+/// Addresses with a password are shorter.
+const LONGEST_ADDRESS: usize = 4 * 1024;
 /// Larger files are not kept by anybody who writes here; they are left alone.
 const MOST: u64 = 64 * 1024 * 1024;
 
@@ -57,13 +60,53 @@ impl Mask {
 
     /// The text without them.
     pub(crate) fn hide(&self, text: String) -> String {
-        let mut text = text;
+        let hidden = self.hide_part(text.as_bytes(), 0..text.len());
+        // Only whole characters are taken out, so this is text again.
+        String::from_utf8(hidden).unwrap_or_else(|_| HIDDEN.to_owned())
+    }
+
+    /// As many bytes around a part have to be looked at, that none in it is missed.
+    pub(crate) fn longest(&self) -> usize {
+        let values = self.values.iter().map(String::len);
+        values.max().unwrap_or_default().max(LONGEST_ADDRESS)
+    }
+
+    /// A part of the bytes without those that lie in it, whole or partly.
+    pub(crate) fn hide_part(&self, bytes: &[u8], part: Range<usize>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(part.len());
+        let mut at = part.start;
+        for place in self.places(bytes) {
+            if place.end <= at || place.start >= part.end {
+                continue;
+            }
+            out.extend_from_slice(bytes.get(at..place.start).unwrap_or_default());
+            out.extend_from_slice(HIDDEN.as_bytes());
+            at = place.end.min(part.end);
+        }
+        out.extend_from_slice(bytes.get(at..part.end).unwrap_or_default());
+        out
+    }
+
+    /// Where they stand, in order, none touching another.
+    fn places(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut all = passwords(bytes);
         for value in &self.values {
-            if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), HIDDEN);
+            let mut from = 0;
+            while let Some(found) = find(bytes.get(from..).unwrap_or_default(), value.as_bytes()) {
+                let start = from + found;
+                from = start + value.len();
+                all.push(start..from);
             }
         }
-        without_passwords(&text).unwrap_or(text)
+        all.sort_by_key(|place| (place.start, place.end));
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for place in all {
+            match merged.last_mut() {
+                Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+                _ => merged.push(place),
+            }
+        }
+        merged
     }
 
     /// Hides them in a file that nobody writes any more.
@@ -91,31 +134,31 @@ fn is_secret(name: &str) -> bool {
     NAMES.iter().any(|part| name.contains(part))
 }
 
-/// The text with `scheme://user:password@host` without its passwords; `None` when there
-/// are none.
-fn without_passwords(text: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        rest = after;
-        let end = after
-            .find(|c: char| c.is_whitespace() || "/?#\"'".contains(c))
-            .unwrap_or(after.len());
-        let (authority, _) = after.split_at(end);
-        if let Some((user, host)) = authority.rsplit_once('@')
-            && let Some((name, _)) = user.split_once(':')
-        {
-            out.push_str(&format!("{name}:{HIDDEN}@{host}"));
-            rest = after.get(end..).unwrap_or_default();
+/// Where the passwords of `scheme://user:password@host` stand.
+fn passwords(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = find(text.get(from..).unwrap_or_default(), b"://") {
+        let start = from + at + 3;
+        from = start;
+        let rest = text.get(start..).unwrap_or_default();
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'".contains(byte);
+        let authority = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        let Some(host) = authority.iter().rposition(|byte| *byte == b'@') else {
+            continue;
+        };
+        if let Some(name) = authority[..host].iter().position(|byte| *byte == b':') {
+            found.push(start + name + 1..start + host);
+            from = start + authority.len();
         }
     }
-    if out.is_empty() {
-        return None;
-    }
-    out.push_str(rest);
-    Some(out)
+    found
+}
+
+/// Where the second begins in the first.
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len().max(1))
+        .position(|window| window == wanted)
 }
 
 #[cfg(test)]

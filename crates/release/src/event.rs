@@ -1,6 +1,6 @@
 //! What is recorded of a release. Each kind is a contract: stored for good.
 
-use crate::{InstanceRecord, Phase, Task, TaskEnd};
+use crate::{InstanceRecord, Phase, Source, Task, TaskEnd};
 use esclusa_model::{
     BasisPoints, ComponentName, Digest, GenerationId, Outcome, ReleaseId, Salt, ServiceName,
     VersionName, VersionRef,
@@ -126,6 +126,9 @@ pub struct Requested {
     /// envelope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
+    /// Where the version comes from, where whoever asked stood in a checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// Why a person asked for something, where they said it. Absent in what was recorded

@@ -9,6 +9,7 @@ mod fold;
 mod phase;
 mod release;
 mod service;
+mod source;
 mod task;
 
 pub use event::{
@@ -22,4 +23,5 @@ pub use service::{
     Deployed, DeployedComponent, InstanceRecord, Service, ServiceEvent, ServiceIllegal, Warm,
     upstream_address,
 };
+pub use source::{Commit, Source};
 pub use task::{Task, TaskEnd, TaskParseError};

@@ -14,7 +14,7 @@ use esclusa_model::{
     Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, Timestamp, VersionName,
 };
 use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
-use esclusa_release::{ItemDone, Release};
+use esclusa_release::{ItemDone, Release, Source};
 use esclusa_store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +87,9 @@ pub(crate) struct StartRequest {
     /// The person behind who asked, where that is known.
     #[serde(default)]
     pub person: Option<String>,
+    /// Where the version comes from, where that is known.
+    #[serde(default)]
+    pub source: Option<Source>,
 }
 
 /// What is needed to ask for a release.
@@ -106,6 +109,8 @@ pub struct AskStart {
     pub actor: Actor,
     /// The person behind who asks, where that is known.
     pub person: Option<String>,
+    /// Where the version comes from, where that is known.
+    pub source: Option<Source>,
 }
 
 /// What may be asked of a release.
@@ -310,6 +315,7 @@ impl App {
             base_dir: ask.base_dir,
             actor: ask.actor,
             person: ask.person,
+            source: ask.source,
             on_conflict: ask.on_conflict,
             asked_at: clock::now(),
         };

@@ -10,8 +10,11 @@ mod app;
 mod auth;
 mod backoff;
 mod clock;
+mod counted;
 mod dataplane;
+mod dora;
 mod error;
+mod figures;
 mod holder;
 mod judging;
 mod kill;
@@ -24,19 +27,24 @@ mod proof;
 mod proxy_keeper;
 pub mod report;
 mod routing;
+mod series;
 mod serve;
 mod service_manager;
+mod source;
 mod view;
 mod world;
 
 pub use api::{body, verify_folder};
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
+pub use figures::{LatencyMs, Percent};
 pub use kill::proxy_socket_path;
 pub use listen::socket_path;
 pub use live::VersionTraffic;
 pub use notify::check as check_notify;
+pub use series::{Bucket, Mark, MarkKind, Series, Side};
 pub use serve::{ServeConfig, ServeError, serve};
+pub use source::{CommitView, SourceView};
 pub use view::{
     InstanceView, ItemView, ReleaseView, ServiceView, SignOffView, StageView, TaskView,
     VersionView, WarmView,

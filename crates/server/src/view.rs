@@ -2,16 +2,18 @@
 
 use crate::app::StartRequest;
 use crate::live::{Live, VersionTraffic};
+use crate::source::SourceView;
 use esclusa_model::{
     Actor, BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef,
 };
 use esclusa_plan::{Audience, HoldThen, Plan, Stage};
 use esclusa_release::{HoldState, Phase, Release, Service, SignOff, StageRecord};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct VersionView {
     /// People's name for it.
     pub name: String,
@@ -100,6 +102,9 @@ pub struct ReleaseView {
     pub digest: Option<String>,
     /// The version that served when it began.
     pub stable: Option<VersionView>,
+    /// Where the version comes from, where that is known.
+    #[serde(default)]
+    pub source: Option<SourceView>,
     /// Who asked.
     pub requested_by: String,
     /// The person behind them, where that is known.
@@ -174,7 +179,7 @@ pub struct SignOffView {
 }
 
 /// An item of a sign-off's checklist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ItemView {
     /// The item, in the plan's words.
     pub item: String,
@@ -270,6 +275,7 @@ impl ReleaseView {
                 .as_ref()
                 .map(|version| version.digest.to_string()),
             stable: asked.stable.as_ref().map(Into::into),
+            source: asked.source.as_ref().map(Into::into),
             requested_by: release.requested_by.to_string(),
             requested_person: asked.person.clone(),
             requested_at_us: release.requested_at.0,
@@ -324,6 +330,7 @@ impl ReleaseView {
             version: asked.version.to_string(),
             digest: None,
             stable: None,
+            source: asked.source.as_ref().map(Into::into),
             requested_by: asked.actor.to_string(),
             requested_person: asked.person.clone(),
             requested_at_us: asked.asked_at.0,
@@ -393,12 +400,12 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
         .enumerate()
         .map(|(index, stage)| {
             let record = records.iter().rev().find(|record| record.stage == index);
-            let (to, Millis(for_ms)) = match stage {
-                Stage::WarmUp(warm_up) => ("warm-up".to_owned(), warm_up.for_),
-                Stage::Expose(expose) => (audience(&expose.to), expose.for_),
+            let Millis(for_ms) = match stage {
+                Stage::WarmUp(warm_up) => warm_up.for_,
+                Stage::Expose(expose) => expose.for_,
             };
             StageView {
-                to,
+                to: stage_in_words(stage),
                 for_ms,
                 entered_at_us: record.map(|record| micros(record.entered_at)),
                 confirmed_at_us: record.and_then(|record| record.confirmed_at).map(micros),
@@ -407,6 +414,18 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
             }
         })
         .collect()
+}
+
+/// The plan's stages in words, in its order.
+pub(crate) fn stage_words(plan: &Plan) -> Vec<String> {
+    plan.stages.iter().map(stage_in_words).collect()
+}
+
+fn stage_in_words(stage: &Stage) -> String {
+    match stage {
+        Stage::WarmUp(_) => "warm-up".to_owned(),
+        Stage::Expose(expose) => audience(&expose.to),
+    }
 }
 
 fn audience(to: &Audience) -> String {

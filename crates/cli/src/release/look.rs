@@ -9,7 +9,7 @@ use crate::output::{Colour, Output, Tone};
 use crate::table::table;
 use esclusa_model::{Outcome, Timestamp};
 use esclusa_server::body::CanReturn;
-use esclusa_server::report::{Report, rfc3339};
+use esclusa_server::report::rfc3339;
 use esclusa_server::{InstanceView, ReleaseView, ServiceView};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -154,22 +154,6 @@ fn can_return_words(service: &str, answer: &CanReturn, colour: Colour) -> String
         .as_deref()
         .unwrap_or("the server does not say why");
     format!("{}: {because}", colour.paint(Tone::Bad, "no"))
-}
-
-pub(super) async fn report(
-    client: &Client,
-    which: &Which,
-    output: &Output,
-) -> Result<Exit, Failure> {
-    let id = pick::release(client, which).await?;
-    let path = format!("/api/v1/releases/{}/report", pick::path_part(&id));
-    if output.form == crate::output::Form::Json {
-        let report: Report = client.get(&path).await?;
-        output.json(&report);
-    } else {
-        output.line(client.text(&format!("{path}.md")).await?.trim_end());
-    }
-    Ok(Exit::Done)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The verbs of `release`.
 
 mod ask;
+mod checkout;
 mod follow;
 mod lines;
 mod link;
 mod look;
 mod pick;
+mod report;
 mod start;
 
 use crate::args::{Global, ReleaseVerb};
@@ -27,7 +29,7 @@ pub(crate) async fn run(
         ReleaseVerb::Status(which) => look::status(&client, &which, output).await,
         ReleaseVerb::History(asked) => look::history(&client, &asked, output).await,
         ReleaseVerb::CanReturn(of) => look::can_return(&client, &of, output).await,
-        ReleaseVerb::Report(asked) => look::report(&client, &asked.which, output).await,
+        ReleaseVerb::Report(asked) => report::report(&client, &asked, output).await,
         ReleaseVerb::Pause(asked) => ask::because(&client, &asked, "pause", output).await,
         ReleaseVerb::Resume(asked) => ask::because(&client, &asked, "resume", output).await,
         ReleaseVerb::Promote(asked) => ask::because(&client, &asked, "promote", output).await,

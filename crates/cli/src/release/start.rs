@@ -1,6 +1,8 @@
 //! `release start`.
 
+use super::checkout;
 use super::follow::{Show, follow, words};
+use super::report;
 use crate::args::{OnConflict, Start};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -37,12 +39,18 @@ pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Res
             "move the plan elsewhere",
         )
     })?;
+    let source = SourceFile::new(plan.name.clone(), plan.text.clone());
+    // A plan that is wrong is refused by the server, with all that is wrong.
+    let parsed = esclusa_plan::parse(&source, &esclusa_drivers::catalog()).ok();
+    let service = parsed.map(|parsed| parsed.plan.service.to_string());
+    let source = checkout::source(client, service.as_deref(), &plan.base_dir).await;
     let body = StartRelease {
         plan_name: plan.name.clone(),
         plan: plan.text.clone(),
         version,
         base_dir: base_dir.to_owned(),
         on_conflict: asked.on_conflict.map(Into::into),
+        source,
     };
     let started: Started = match client.post("/api/v1/releases", &body).await {
         Ok(started) => started,
@@ -75,6 +83,9 @@ pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Res
         output.say(&format!("release {}", started.release));
     }
     let waited = follow(client, &started.release, asked.timeout, show, output).await?;
+    if let Some(folder) = &asked.reports {
+        report::into_folder(client, &waited.release, waited.outcome, folder, output).await?;
+    }
     if !output.json(&waited) {
         output.say(&words(&waited));
     }

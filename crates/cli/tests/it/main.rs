@@ -35,6 +35,7 @@ mod parts;
 mod peers;
 mod pipeline;
 mod reboot;
+mod reports;
 mod served;
 mod singletons;
 mod survival;

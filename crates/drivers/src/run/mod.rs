@@ -19,6 +19,7 @@ pub use place::InstanceAddress;
 
 use crate::context::Identity;
 use crate::error::DriverError;
+use crate::kept_log::KeptLog;
 use async_trait::async_trait;
 use esclusa_model::{
     ComponentName, Digest, Millis, ReleaseId, ServiceName, Timestamp, Track, VersionName,
@@ -52,6 +53,11 @@ pub trait RunDriver: Send + Sync {
     /// Whether an instance's process is there, without asking whether it is ready.
     async fn pulse(&self, _spec: &InstanceSpec) -> Pulse {
         Pulse::CannotTell
+    }
+
+    /// What an instance has printed, where the driver keeps that.
+    fn log(&self, _spec: &InstanceSpec) -> Option<KeptLog> {
+        None
     }
 
     /// Tells a running instance its new track.

@@ -163,5 +163,6 @@ pub(crate) fn requested(plan: Plan) -> Requested {
         salt: name::<Salt>("r-1"),
         stable: Some(version("2.4.0")),
         person: None,
+        source: None,
     }
 }

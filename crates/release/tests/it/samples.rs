@@ -125,6 +125,7 @@ pub(crate) fn requested() -> Requested {
         salt: name("r-1"),
         stable: Some(version("2.4.0")),
         person: None,
+        source: None,
     }
 }
 

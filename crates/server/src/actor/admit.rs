@@ -232,6 +232,7 @@ impl ServiceActor {
                 .as_ref()
                 .map(|stable| stable.version.clone()),
             person: request.person.clone(),
+            source: request.source.clone(),
         })
     }
 

@@ -308,7 +308,7 @@ pub(crate) async fn read_all(store: &Store, stream: &StreamId) -> Result<Vec<Env
 }
 
 /// A service from its stream; unknown services are empty, not an error.
-pub(super) async fn load_service(
+pub(crate) async fn load_service(
     store: &Store,
     name: &ServiceName,
 ) -> Result<(Service, u64), ApiError> {

@@ -30,7 +30,7 @@ use esclusa_release::{Service, Task};
 use run::Run;
 
 pub(crate) use admit::queue_key;
-pub(crate) use journal::{fold, read_all};
+pub(crate) use journal::{fold, load_service, read_all};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

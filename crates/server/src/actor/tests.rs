@@ -67,6 +67,7 @@ async fn requested() -> Envelope {
         on_conflict: None,
         actor: by(),
         person: None,
+        source: None,
     };
     let id = app.start_release(ask).await.expect("begins");
     let events = store.read(&StreamId::release(&id), 0, 1).await;
@@ -165,6 +166,7 @@ async fn a_release_from_the_line_begins_where_it_was_left() {
         on_conflict: None,
         asked_at: clock::now(),
         person: None,
+        source: None,
     };
     let stored = store
         .put_setting(&queue_key(&id), &request, clock::now())

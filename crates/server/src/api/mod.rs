@@ -12,10 +12,12 @@ mod browser;
 mod commands;
 mod count;
 mod door;
+mod dora;
 mod events;
 mod inbox;
 mod kill;
 mod links;
+mod logs;
 mod notifications;
 mod openapi;
 mod page;
@@ -27,6 +29,7 @@ mod releases;
 mod reports;
 mod routes;
 mod scopes;
+mod series;
 mod services;
 mod sessions;
 mod state;
@@ -44,6 +47,7 @@ pub mod body {
     pub use super::events::EventView;
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};
+    pub use super::logs::{LogKind, LogText, LogView};
     pub use super::notifications::{
         ChannelView, DeadLetterView, NotificationsView, TestNotification, Tested,
     };
@@ -53,6 +57,7 @@ pub mod body {
     pub use super::sessions::Login;
     pub use super::stream::{EndView, TrafficView};
     pub use super::tokens::{CreateToken, CreatedToken, TokenView};
+    pub use crate::dora::{Dora, DoraFigures, PerWeek};
     pub use crate::kill::Killed;
     pub use crate::links::LinkAction;
 }

@@ -5,6 +5,7 @@ use super::answer::{Body, Named, Params, bad_input};
 use crate::app::AskStart;
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::source::SourceView;
 use crate::view::ReleaseView;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -35,6 +36,9 @@ pub struct StartRelease {
     /// What to do when a release of the service is under way, in place of the plan's word.
     #[serde(default)]
     pub on_conflict: Option<Conflict>,
+    /// Where the version comes from, where the plan stands in a checkout.
+    #[serde(default)]
+    pub source: Option<SourceView>,
 }
 
 /// What a second release does while one is on its way.
@@ -99,6 +103,8 @@ pub(super) async fn start(
     if !Path::new(&asked.base_dir).is_absolute() {
         return Err(bad_input("ESC-0408", "base_dir is not an absolute path"));
     }
+    let source = asked.source.map(SourceView::checked).transpose();
+    let source = source.map_err(|why| bad_input("ESC-0408", why))?;
     let start = state.app.start_release(AskStart {
         plan_name: asked.plan_name,
         plan_text: asked.plan,
@@ -107,6 +113,7 @@ pub(super) async fn start(
         on_conflict: asked.on_conflict.map(Into::into),
         actor: caller.actor,
         person: caller.person,
+        source,
     });
     let id = Box::pin(start).await?;
     let queued = state.app.release_view(&id).await?.place_in_line.is_some();

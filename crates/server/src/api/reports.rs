@@ -2,23 +2,21 @@
 
 use super::ApiState;
 use super::answer::Named;
+use super::series::release_and_events;
 use crate::clock;
-use crate::error::ApiError;
+use crate::counted::each_slice;
+use crate::error::{ApiError, ErrorKind};
+use crate::figures::{LatencyMs, Percent};
 use crate::report::{self, Report, TrafficReport, VersionTotals};
+use crate::series::{Collector, Points, Span};
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use esclusa_judge::{Histogram, upper_edge};
-use esclusa_model::{Digest, Envelope, ReleaseId};
+use esclusa_judge::Histogram;
+use esclusa_model::{Digest, ReleaseId};
 use esclusa_release::Release;
-use esclusa_store::Store;
 use std::collections::BTreeMap;
-
-/// Seconds read at a time: bounds the memory that a long release takes.
-const CHUNK_S: i64 = 3_600;
-/// Longest release whose traffic is summed up here; longer ones belong to a metrics store.
-const MAX_S: i64 = 31 * 86_400;
 
 /// What a release did, as data
 #[utoipa::path(
@@ -50,46 +48,89 @@ pub(super) async fn markdown(
     ))
 }
 
-async fn report(state: &ApiState, id: &ReleaseId) -> Result<Report, ApiError> {
-    let release = state.app.release(id).await?;
-    let mut events: Vec<Envelope> = Vec::new();
-    loop {
-        let after = events.last().map_or(0, |event| event.position);
-        let page = state.app.events(id, after).await?;
-        if page.is_empty() {
-            break;
-        }
-        events.extend(page);
-    }
-    let traffic = traffic(&state.app.shared.store, &release).await;
-    Ok(report::build(&release, &events, traffic))
+/// What a release did, as one page with charts and without script
+#[utoipa::path(
+    get, path = "/api/v1/releases/{id}/report.html", tag = "releases",
+    params(("id" = String, Path, description = "The release's id")),
+    responses((status = 200, content_type = "text/html", body = String), (status = 404, body = ApiError))
+)]
+pub(super) async fn html(
+    State(state): State<ApiState>,
+    Named(id): Named<ReleaseId>,
+) -> Result<impl IntoResponse, ApiError> {
+    let text = report::html(&report(&state, &id).await?);
+    let policy = format!("{}; frame-ancestors 'none'", report::policy());
+    Ok((
+        [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+            (header::CONTENT_SECURITY_POLICY, policy),
+        ],
+        text,
+    ))
 }
 
-/// What was counted while the release ran. Unreadable counts make the whole unknown.
-async fn traffic(store: &Store, release: &Release) -> TrafficReport {
-    let from = release.requested_at.0.div_euclid(1_000_000);
-    let end = release
-        .ended
-        .as_ref()
-        .map_or_else(clock::now, |ended| ended.at);
-    let to = end.0.div_euclid(1_000_000) + 1;
-    if to - from > MAX_S {
-        let days = MAX_S / 86_400;
-        return unknown(format!("the release took longer than {days} days"));
-    }
+/// What a release did, as JUnit XML
+#[utoipa::path(
+    get, path = "/api/v1/releases/{id}/report.junit.xml", tag = "releases",
+    params(("id" = String, Path, description = "The release's id")),
+    responses((status = 200, content_type = "application/xml", body = String), (status = 404, body = ApiError))
+)]
+pub(super) async fn junit(
+    State(state): State<ApiState>,
+    Named(id): Named<ReleaseId>,
+) -> Result<impl IntoResponse, ApiError> {
+    let text = report::junit(&report(&state, &id).await?);
+    Ok((
+        [(header::CONTENT_TYPE, "application/xml; charset=utf-8")],
+        text,
+    ))
+}
+
+/// What is to be written up after a release went back, as Markdown
+#[utoipa::path(
+    get, path = "/api/v1/releases/{id}/post-mortem.md", tag = "releases",
+    params(("id" = String, Path, description = "The release's id")),
+    responses(
+        (status = 200, content_type = "text/markdown", body = String),
+        (status = 404, description = "It is not known, or it did not go back", body = ApiError)
+    )
+)]
+pub(super) async fn post_mortem(
+    State(state): State<ApiState>,
+    Named(id): Named<ReleaseId>,
+) -> Result<impl IntoResponse, ApiError> {
+    let Some(text) = report::post_mortem(&report(&state, &id).await?) else {
+        return Err(ApiError::new(
+            ErrorKind::NotFound,
+            "ESC-0419",
+            format!("release {id} did not go back, so there is nothing to write up"),
+            "its report says what it did",
+        ));
+    };
+    Ok((
+        [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],
+        text,
+    ))
+}
+
+async fn report(state: &ApiState, id: &ReleaseId) -> Result<Report, ApiError> {
+    let (release, events) = release_and_events(state, id).await?;
+    let span = Span::of(&release, clock::now());
     let mut sums = Sums::default();
-    let mut start = from;
-    while start < to {
-        let stop = (start + CHUNK_S).min(to);
-        match store.slices(&release.requested.service, start, stop).await {
-            Ok(slices) => slices
-                .iter()
-                .for_each(|(_, stamped)| sums.add(&stamped.slice)),
-            Err(error) => return unknown(error.to_string()),
-        }
-        start = stop;
-    }
-    sums.finish(release)
+    let mut series = Collector::new(&release, span, Points::REPORT);
+    let store = &state.app.shared.store;
+    let read = each_slice(store, &release.requested.service, span, |slice| {
+        sums.add(slice);
+        series.take(slice);
+    });
+    // Unreadable counts make the whole unknown.
+    let because = read.await.err();
+    let traffic = match &because {
+        None => sums.finish(&release),
+        Some(because) => unknown(because.clone()),
+    };
+    let series = series.finish(&release, &events, because);
+    Ok(report::build(&release, &events, traffic, series))
 }
 
 fn unknown(because: String) -> TrafficReport {
@@ -139,13 +180,16 @@ impl Sums {
             .versions
             .iter()
             .map(|(digest, (requests, failures, latency))| {
-                let p95 = latency.quantile_bucket(0.95);
+                let quantile = |fraction| LatencyMs::quantile(latency, fraction);
                 VersionTotals {
                     digest: digest.to_string(),
                     name: name(digest),
                     requests: *requests,
                     failures: *failures,
-                    p95_ms: p95.map(|bucket| upper_edge(bucket) as f64 / 1_000.0),
+                    error_percent: Percent::of(*failures, *requests),
+                    p50_ms: quantile(0.5),
+                    p95_ms: quantile(0.95),
+                    p99_ms: quantile(0.99),
                 }
             });
         TrafficReport {

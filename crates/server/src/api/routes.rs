@@ -1,9 +1,9 @@
 //! Puts the endpoints together with what guards them.
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, backup, commands, events, inbox, kill, links, notifications};
-use super::{openapi, page, plans, probes, releases, reports, scopes, services, sessions};
-use super::{stream, tokens};
+use super::{ApiState, audit, backup, commands, dora, events, inbox, kill, links, logs};
+use super::{notifications, openapi, page, plans, probes, releases, reports, scopes, series};
+use super::{services, sessions, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -30,13 +30,20 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(services::list))
         .routes(routes!(services::get))
         .routes(routes!(services::can_return))
+        .routes(routes!(dora::get))
         .routes(routes!(kill::one))
         .routes(routes!(kill::all))
         .routes(routes!(releases::start, releases::list))
         .routes(routes!(releases::get))
         .routes(routes!(events::list))
+        .routes(routes!(series::get))
+        .routes(routes!(logs::list))
+        .routes(routes!(logs::text))
         .routes(routes!(reports::json))
         .routes(routes!(reports::markdown))
+        .routes(routes!(reports::html))
+        .routes(routes!(reports::junit))
+        .routes(routes!(reports::post_mortem))
         .routes(routes!(commands::pause))
         .routes(routes!(commands::resume))
         .routes(routes!(commands::skip))

@@ -3,6 +3,7 @@
 
 mod access;
 mod links;
+mod logs;
 mod scopes;
 
 use super::openapi::description;
@@ -280,6 +281,30 @@ async fn wrong_input_is_refused_with_the_next_step() {
         ("get", "/api/v1/releases/0191", "", 404, "ESC-0404"),
         ("get", "/api/v1/releases/0191/events", "", 404, "ESC-0404"),
         ("get", "/api/v1/releases/0191/stream", "", 404, "ESC-0404"),
+        ("get", "/api/v1/releases/0191/series", "", 404, "ESC-0404"),
+        (
+            "get",
+            "/api/v1/releases/0191/series?points=0",
+            "",
+            400,
+            "ESC-0408",
+        ),
+        (
+            "get",
+            "/api/v1/releases/0191/series?points=1001",
+            "",
+            400,
+            "ESC-0408",
+        ),
+        ("get", "/api/v1/releases/0191/logs", "", 404, "ESC-0404"),
+        ("get", "/api/v1/releases/0191/logs/x", "", 404, "ESC-0404"),
+        (
+            "get",
+            "/api/v1/releases/0191/logs/x?limit=0",
+            "",
+            400,
+            "ESC-0408",
+        ),
         ("get", "/api/v1/services/nobody", "", 404, "ESC-0405"),
         ("get", "/api/v2/services", "", 404, "ESC-0406"),
         ("put", "/api/v1/services", "", 405, "ESC-0407"),

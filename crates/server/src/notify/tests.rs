@@ -55,6 +55,7 @@ fn release() -> Release {
             verified: true,
         }),
         person: None,
+        source: None,
     };
     Release::begin(requested, actor("ana"), AT)
 }

@@ -1,20 +1,28 @@
 //! From a release and its record to the report.
 
+use super::checklist::checklist;
 use super::decisions::decisions;
 use super::when::rfc3339;
 use super::{
-    REPORT_VERSION, Record, Report, ReportVersion, SignOffReport, StageReport, Status, TaskReport,
-    TrafficReport, Verdict,
+    Completion, REPORT_VERSION, Record, Report, ReportVersion, SignOffReport, StageReport,
+    StageResult, Status, TaskReport, TrafficReport, Verdict,
 };
-use crate::view::{ReleaseView, SignOffView};
+use crate::series::Series;
+use crate::view::{ReleaseView, SignOffView, StageView};
 use esclusa_model::{Envelope, Outcome, Timestamp};
-use esclusa_release::Release;
+use esclusa_plan::Stage;
+use esclusa_release::{Phase, Release};
 use std::collections::BTreeSet;
 
-/// Puts the report together. `events` is the release's whole stream; `traffic` is what
-/// was counted while it ran.
+/// Puts the report together. `events` is the release's whole stream; `traffic` and `series`
+/// are what was counted while it ran.
 #[must_use]
-pub fn build(release: &Release, events: &[Envelope], traffic: TrafficReport) -> Report {
+pub fn build(
+    release: &Release,
+    events: &[Envelope],
+    traffic: TrafficReport,
+    series: Series,
+) -> Report {
     let view = ReleaseView::new(release);
     let stages = stages(release, &view);
     let asked = &release.requested;
@@ -35,12 +43,16 @@ pub fn build(release: &Release, events: &[Envelope], traffic: TrafficReport) -> 
         started_at: rfc3339(release.requested_at),
         ended_at: ended.map(|ended| rfc3339(ended.at)),
         duration_ms: ended.map(|ended| ended.at.since(release.requested_at).0),
+        completion: completion(release, &view),
+        source: view.source.clone(),
+        checklist: checklist(release, &view),
         stages,
         decisions: decisions(events, &to),
         tasks: tasks(&view),
         sign_offs: sign_offs(&view),
         actors: actors(events),
         traffic,
+        series,
         record: Record {
             events: events.len() as u64,
             head: events.last().map(|event| event.hash.to_string()),
@@ -110,17 +122,65 @@ fn stages(release: &Release, view: &ReleaseView) -> Vec<StageReport> {
             entered_at: time(stage.entered_at_us),
             confirmed_at: time(stage.confirmed_at_us),
             left_at: time(stage.left_at_us),
-            took_ms: stage
-                .entered_at_us
-                .zip(stage.left_at_us)
-                .map(|(entered, left)| Timestamp(left).since(Timestamp(entered)).0),
+            took_ms: took_ms(stage),
             left_because: stage.left_because.clone(),
             over_budget: release
                 .stages
                 .iter()
                 .any(|record| record.stage == index && record.over_budget),
+            budget_ms: budget(release, index),
+            over_by_ms: took_ms(stage)
+                .zip(budget(release, index))
+                .and_then(|(took, budget)| took.checked_sub(budget))
+                .filter(|over| *over > 0),
+            result: result(release, index, stage),
         })
         .collect()
+}
+
+fn took_ms(stage: &StageView) -> Option<u64> {
+    let (entered, left) = stage.entered_at_us.zip(stage.left_at_us)?;
+    Some(Timestamp(left).since(Timestamp(entered)).0)
+}
+
+fn budget(release: &Release, index: usize) -> Option<u64> {
+    match release.requested.plan.stages.get(index)? {
+        Stage::Expose(expose) => expose.budget.map(|budget| budget.0),
+        Stage::WarmUp(_) => None,
+    }
+}
+
+fn result(release: &Release, index: usize, stage: &StageView) -> StageResult {
+    let returned_from = release.returning.as_ref().map(|back| back.from);
+    if stage.entered_at_us.is_none() {
+        StageResult::NotReached
+    } else if returned_from == Some(Phase::Stage(index)) {
+        StageResult::Returned
+    } else if stage.left_at_us.is_some() {
+        StageResult::Passed
+    } else {
+        StageResult::UnderWay
+    }
+}
+
+fn completion(release: &Release, view: &ReleaseView) -> Completion {
+    let ended = release.ended.as_ref().map(|ended| rfc3339(ended.at));
+    let (date, time) = ended
+        .as_deref()
+        .and_then(|at| at.split_once('T'))
+        .map(|(date, time)| (date.to_owned(), time.to_owned()))
+        .unzip();
+    let signed = |one: &SignOffView| Some(format!("{} as {}", one.by.as_ref()?, one.role));
+    Completion {
+        completed: status(release) == Status::Succeeded,
+        signed_off_by: view.sign_offs.iter().filter_map(signed).collect(),
+        date,
+        time,
+        duration_ms: release
+            .ended
+            .as_ref()
+            .map(|ended| ended.at.since(release.requested_at).0),
+    }
 }
 
 fn tasks(view: &ReleaseView) -> Vec<TaskReport> {

@@ -9,11 +9,12 @@ use esclusa_release::{Because, Event, Evidence, Phase};
 pub(super) fn decisions(events: &[Envelope], stages: &[String]) -> Vec<Decision> {
     events
         .iter()
-        .filter_map(|event| decision(event, stages))
+        .filter_map(|event| decision_of(event, stages))
         .collect()
 }
 
-fn decision(stored: &Envelope, stages: &[String]) -> Option<Decision> {
+/// What one event decided, if it did.
+pub(crate) fn decision_of(stored: &Envelope, stages: &[String]) -> Option<Decision> {
     let event = match Event::from_stored(&stored.kind, &stored.payload) {
         Ok(event) => event,
         // Newer programs may have recorded it: named, not passed over.

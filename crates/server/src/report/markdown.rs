@@ -1,7 +1,8 @@
 //! The report as Markdown, to be filed or pasted. Words that came from outside are
 //! escaped: they can neither break a table nor become markup.
 
-use super::{Report, StageReport, Status, TrafficReport};
+use super::{Report, StageReport, TrafficReport};
+use crate::source::SourceView;
 use esclusa_model::Millis;
 use std::fmt::Write as _;
 
@@ -24,9 +25,12 @@ pub fn markdown(report: &Report) -> String {
     facts(&mut out, report);
     stages(&mut out, &report.stages);
     traffic(&mut out, &report.traffic);
-    sign_offs(&mut out, report);
+    checklist(&mut out, report);
     tasks(&mut out, report);
     decisions(&mut out, report);
+    if let Some(source) = &report.source {
+        commits(&mut out, source);
+    }
     line(&mut out, "");
     let head = report.record.head.as_deref().unwrap_or("none");
     let events = report.record.events;
@@ -39,13 +43,6 @@ pub fn markdown(report: &Report) -> String {
 
 fn facts(out: &mut String, report: &Report) {
     table(out, &["", ""]);
-    let status = match report.status {
-        Status::InProgress => "in progress",
-        Status::Succeeded => "succeeded",
-        Status::Returned => "returned",
-        Status::Refused => "refused",
-        Status::Failed => "failed",
-    };
     let version = match &report.version.digest {
         Some(digest) => format!("{} `{digest}`", text(&report.version.name)),
         None => text(&report.version.name),
@@ -59,7 +56,8 @@ fn facts(out: &mut String, report: &Report) {
         |stable| format!("{} `{}`", text(&stable.name), stable.digest),
     );
     row(out, &["Release", &text(&report.release)]);
-    row(out, &["Status", status]);
+    row(out, &["Status", report.status.words()]);
+    row(out, &["Verdict", report.verdict.word()]);
     row(out, &["Version", &format!("{version}{unverified}")]);
     row(out, &["Version before", &stable]);
     row(out, &["Plan", &format!("`{}`", report.plan_digest)]);
@@ -83,15 +81,19 @@ fn stages(out: &mut String, stages: &[StageReport]) {
             "Confirmed",
             "Left",
             "Took",
+            "Budget",
             "Why it was left",
         ],
     );
     for stage in stages {
         let why = stage.left_because.as_deref().unwrap_or("");
-        let budget = if stage.over_budget {
-            " (over its budget)"
-        } else {
-            ""
+        let budget = match (stage.budget_ms, stage.over_by_ms) {
+            (Some(budget), Some(over)) => {
+                format!("{} (over by {})", Millis(budget), Millis(over))
+            }
+            (Some(budget), None) if stage.over_budget => format!("{} (over)", Millis(budget)),
+            (Some(budget), None) => Millis(budget).to_string(),
+            (None, _) => String::new(),
         };
         row(
             out,
@@ -100,12 +102,10 @@ fn stages(out: &mut String, stages: &[StageReport]) {
                 stage.entered_at.as_deref().unwrap_or("not entered"),
                 stage.confirmed_at.as_deref().unwrap_or(""),
                 stage.left_at.as_deref().unwrap_or(""),
-                &format!(
-                    "{}{budget}",
-                    stage
-                        .took_ms
-                        .map_or_else(String::new, |ms| Millis(ms).to_string())
-                ),
+                &stage
+                    .took_ms
+                    .map_or_else(String::new, |ms| Millis(ms).to_string()),
+                &budget,
                 &text(why),
             ],
         );
@@ -128,13 +128,12 @@ fn traffic(out: &mut String, traffic: &TrafficReport) {
             .name
             .as_deref()
             .map_or_else(|| format!("`{}`", totals.digest), text);
-        let rate = totals.error_rate().map_or_else(
-            || "unknown".to_owned(),
-            |rate| format!("{:.2}%", rate * 100.0),
-        );
+        let rate = totals
+            .error_percent
+            .map_or_else(|| "unknown".to_owned(), |rate| rate.to_string());
         let p95 = totals
             .p95_ms
-            .map_or_else(|| "unknown".to_owned(), |ms| format!("{ms:.1} ms"));
+            .map_or_else(|| "unknown".to_owned(), |ms| ms.to_string());
         let (requests, failures) = (totals.requests.to_string(), totals.failures.to_string());
         row(out, &[&name, &requests, &failures, &rate, &p95]);
     }
@@ -147,39 +146,65 @@ fn traffic(out: &mut String, traffic: &TrafficReport) {
     }
 }
 
-fn sign_offs(out: &mut String, report: &Report) {
-    if report.sign_offs.is_empty() {
-        return;
-    }
-    heading(out, "Sign-offs");
-    table(out, &["Role", "Who", "When", "Comment"]);
-    for agreed in &report.sign_offs {
-        row(
-            out,
-            &[
-                &text(&agreed.role),
-                &agreed
-                    .by
-                    .as_deref()
-                    .map_or_else(|| "missing".to_owned(), text),
-                agreed.at.as_deref().unwrap_or(""),
-                &text(&agreed.comment),
-            ],
-        );
-    }
-    for agreed in report.sign_offs.iter().filter(|one| !one.items.is_empty()) {
+fn checklist(out: &mut String, report: &Report) {
+    heading(out, "Checklist");
+    if !report.checklist.is_empty() {
         line(out, "");
-        line(out, &format!("Checklist of {}:", text(&agreed.role)));
-        line(out, "");
-        for item in &agreed.items {
-            let mark = if item.done { "x" } else { " " };
-            let note = if item.note.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", text(&item.note))
-            };
-            line(out, &format!("- [{mark}] {}{note}", text(&item.item)));
+    }
+    for entry in &report.checklist {
+        let mark = if entry.done { "x" } else { " " };
+        let mut words = format!("- [{mark}] {}", text(&entry.item));
+        if let (Some(by), Some(at)) = (&entry.by, &entry.at) {
+            words.push_str(&format!(" ({}, {at})", text(by)));
         }
+        if !entry.note.is_empty() {
+            words.push_str(&format!(": {}", text(&entry.note)));
+        }
+        line(out, &words);
+    }
+    let done = &report.completion;
+    let signed = match done.signed_off_by.join(", ") {
+        nobody if nobody.is_empty() => "nobody".to_owned(),
+        signed => text(&signed),
+    };
+    table(
+        out,
+        &["Completed", "Signed off by", "Date", "Time", "Duration"],
+    );
+    row(
+        out,
+        &[
+            if done.completed { "yes" } else { "no" },
+            &signed,
+            done.date.as_deref().unwrap_or("not over"),
+            done.time.as_deref().unwrap_or(""),
+            &duration(done.duration_ms),
+        ],
+    );
+}
+
+fn commits(out: &mut String, source: &SourceView) {
+    heading(out, "Commits");
+    line(out, "");
+    let branch = source
+        .branch
+        .as_ref()
+        .map_or_else(String::new, |branch| format!(" on {}", text(branch)));
+    let since = source
+        .since
+        .as_ref()
+        .map_or_else(String::new, |since| format!(", since `{since}`"));
+    line(out, &format!("`{}`{branch}{since}.", source.commit));
+    if !source.commits.is_empty() {
+        table(out, &["Commit", "Author", "Subject"]);
+    }
+    for commit in &source.commits {
+        let hash = format!("`{}`", commit.hash);
+        row(out, &[&hash, &text(&commit.author), &text(&commit.subject)]);
+    }
+    if source.left_out > 0 {
+        line(out, "");
+        line(out, &format!("And {} more.", source.left_out));
     }
 }
 
@@ -220,33 +245,33 @@ fn decisions(out: &mut String, report: &Report) {
     }
 }
 
-fn duration(ms: Option<u64>) -> String {
+pub(super) fn duration(ms: Option<u64>) -> String {
     ms.map_or_else(|| "not over".to_owned(), |ms| Millis(ms).to_string())
 }
 
-fn heading(out: &mut String, name: &str) {
+pub(super) fn heading(out: &mut String, name: &str) {
     line(out, "");
     line(out, &format!("## {name}"));
 }
 
-fn table(out: &mut String, head: &[&str]) {
+pub(super) fn table(out: &mut String, head: &[&str]) {
     line(out, "");
     row(out, head);
     let rule: Vec<&str> = head.iter().map(|_| "---").collect();
     row(out, &rule);
 }
 
-fn row(out: &mut String, cells: &[&str]) {
+pub(super) fn row(out: &mut String, cells: &[&str]) {
     line(out, &format!("| {} |", cells.join(" | ")));
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
 }
 
 /// Words as words: no markup, no line ends.
-fn text(words: &str) -> String {
+pub(super) fn text(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     for c in words.chars() {
         match c {

@@ -5,28 +5,45 @@
 //! never shown as zero.
 
 mod build;
+mod chart;
+mod checklist;
 mod decisions;
+mod html;
+mod junit;
 mod markdown;
+mod post_mortem;
 mod when;
 
 pub use build::build;
+pub use checklist::{ChecklistEntry, ChecklistKind};
+pub(crate) use decisions::decision_of;
+pub use html::html;
+pub(crate) use html::policy;
+pub use junit::junit;
 pub use markdown::markdown;
+pub use post_mortem::post_mortem;
 pub use when::rfc3339;
 pub(crate) use when::second;
 
+use crate::figures::{LatencyMs, Percent};
+use crate::series::Series;
+use crate::source::SourceView;
 use crate::view::VersionView;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 #[cfg(test)]
-mod tests;
+mod form_tests;
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// The version of the report's own shape.
 pub const REPORT_VERSION: u16 = 1;
 
 /// Where a release stands, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Under way.
@@ -41,8 +58,22 @@ pub enum Status {
     Failed,
 }
 
+impl Status {
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::InProgress => "in progress",
+            Self::Succeeded => "succeeded",
+            Self::Returned => "returned",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What a machine that waits for this release does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Go on.
@@ -53,8 +84,20 @@ pub enum Verdict {
     Rollback,
 }
 
+impl Verdict {
+    /// The word for machines that look for it in a text (PIP-10).
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Proceed => "PROCEED",
+            Self::Hold => "HOLD",
+            Self::Rollback => "ROLLBACK",
+        }
+    }
+}
+
 /// A release from beginning to end, or to now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Report {
     /// The version of this shape.
     pub v: u16,
@@ -84,6 +127,12 @@ pub struct Report {
     pub ended_at: Option<String>,
     /// From start to end in milliseconds.
     pub duration_ms: Option<u64>,
+    /// The last line of the checklist: who signed off, when it was over.
+    pub completion: Completion,
+    /// Where the version comes from, where that is known.
+    pub source: Option<SourceView>,
+    /// This release's own copy of everything that its plan requires.
+    pub checklist: Vec<ChecklistEntry>,
     /// Stages in the plan's order.
     pub stages: Vec<StageReport>,
     /// What was decided, by whom, and on what it rested.
@@ -96,12 +145,14 @@ pub struct Report {
     pub actors: Vec<String>,
     /// Traffic by version.
     pub traffic: TrafficReport,
+    /// Traffic over time.
+    pub series: Series,
     /// The record that this report is made of.
     pub record: Record,
 }
 
 /// What was released.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ReportVersion {
     /// People's name for it.
     pub name: String,
@@ -114,7 +165,7 @@ pub struct ReportVersion {
 }
 
 /// One stage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct StageReport {
     /// What it exposes.
     pub to: String,
@@ -132,10 +183,45 @@ pub struct StageReport {
     pub left_because: Option<String>,
     /// Whether it took longer than its budget.
     pub over_budget: bool,
+    /// The time that the plan gives it, where it gives one.
+    pub budget_ms: Option<u64>,
+    /// How much longer it took than that; absent when it did not, and until it is left.
+    pub over_by_ms: Option<u64>,
+    /// What became of it.
+    pub result: StageResult,
+}
+
+/// What became of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StageResult {
+    /// The release went on from it.
+    Passed,
+    /// The release went back from it.
+    Returned,
+    /// The release stands in it.
+    UnderWay,
+    /// The release never came to it.
+    NotReached,
+}
+
+/// The last line of the checklist (CHK-14).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct Completion {
+    /// Whether the release is over and all users have the new version.
+    pub completed: bool,
+    /// Everybody who signed off, with their role.
+    pub signed_off_by: Vec<String>,
+    /// The day on which it was over, in UTC.
+    pub date: Option<String>,
+    /// The time of that day.
+    pub time: Option<String>,
+    /// How long it took in milliseconds.
+    pub duration_ms: Option<u64>,
 }
 
 /// Something that was decided.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Decision {
     /// When.
     pub at: String,
@@ -150,7 +236,7 @@ pub struct Decision {
 }
 
 /// One piece of work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct TaskReport {
     /// Its name.
     pub task: String,
@@ -167,7 +253,7 @@ pub struct TaskReport {
 }
 
 /// One agreement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct SignOffReport {
     /// The role; missing ones are listed without a name.
     pub role: String,
@@ -183,7 +269,7 @@ pub struct SignOffReport {
 }
 
 /// Traffic that was counted while the release ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct TrafficReport {
     /// By version; empty when nothing was counted.
     pub versions: Vec<VersionTotals>,
@@ -196,7 +282,7 @@ pub struct TrafficReport {
 }
 
 /// One version's traffic, without synthetic requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct VersionTotals {
     /// Its digest.
     pub digest: String,
@@ -206,21 +292,19 @@ pub struct VersionTotals {
     pub requests: u64,
     /// Failures by the version's fault.
     pub failures: u64,
-    /// 95 of 100 requests got their answer's head within this many milliseconds.
-    pub p95_ms: Option<f64>,
-}
-
-impl VersionTotals {
-    /// Failures as a fraction of requests; none without requests.
-    #[must_use]
-    pub fn error_rate(&self) -> Option<f64> {
-        (self.requests > 0).then(|| self.failures as f64 / self.requests as f64)
-    }
+    /// Failures in a hundred requests; absent without requests.
+    pub error_percent: Option<Percent>,
+    /// Half of the requests got their answer's head within this many milliseconds.
+    pub p50_ms: Option<LatencyMs>,
+    /// 95 of 100 did.
+    pub p95_ms: Option<LatencyMs>,
+    /// 99 of 100 did.
+    pub p99_ms: Option<LatencyMs>,
 }
 
 /// The record that a report is made of; with the head's hash, the audit's check of the
 /// stream covers the report too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct Record {
     /// Events.
     pub events: u64,

@@ -1,14 +1,16 @@
 //! Reports of releases that were folded from events, against golden texts.
 // CAN-05, CHK-14, PIP-10
 
-use super::{Report, Status, TrafficReport, Verdict, VersionTotals, build, markdown, second};
+use super::{Report, Status, TrafficReport, Verdict, VersionTotals, markdown, second};
+use crate::figures::{LatencyMs, Percent};
+use crate::series::{Collector, Points, Span};
 use esclusa_model::{
     Actor, BasisPoints, Digest, Envelope, GENESIS_HASH, Outcome, StreamId, Timestamp, VersionRef,
 };
 use esclusa_plan::{Plan, SourceFile};
 use esclusa_release::{
-    DialEvidence, Event, Evidence, Phase, Release, Requested, ReturnCause, Returned, SignOff, Task,
-    TaskEnd,
+    Commit, DialEvidence, Event, Evidence, Phase, Release, Requested, ReturnCause, Returned,
+    SignOff, Source, Task, TaskEnd,
 };
 
 const PLAN: &str = "
@@ -19,20 +21,20 @@ address: { url: 'http://shop-${version}.internal' }
 requires:
   - sign-off: { roles: [security, tech-lead], within: 1h }
 stages:
-  - { to: 5%, for: 10m }
+  - { to: 5%, for: 10m, budget: 10m }
   - { to: 100%, watch: 20m }
 ";
 /// 2026-11-22T10:00:00Z.
-const START_S: i64 = 1_795_341_600;
+pub(crate) const START_S: i64 = 1_795_341_600;
 
 /// A release and its stream, grown event by event.
-struct Told {
-    release: Release,
-    events: Vec<Envelope>,
+pub(crate) struct Told {
+    pub(crate) release: Release,
+    pub(crate) events: Vec<Envelope>,
 }
 
 impl Told {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let plan = esclusa_plan::parse(&SourceFile::new("p", PLAN), &esclusa_drivers::catalog())
             .expect("a plan")
             .plan;
@@ -72,7 +74,7 @@ impl Told {
     }
 
     /// As far as the first stage, read back.
-    fn exposed() -> Self {
+    pub(crate) fn exposed() -> Self {
         let mut told = Self::begin();
         let on = |to: Phase, why: &str| Event::Advanced {
             to,
@@ -146,6 +148,7 @@ fn requested(plan: Plan) -> Requested {
         salt: "0191-1".parse().expect("valid"),
         stable: Some(version("2.4.0")),
         person: None,
+        source: None,
     }
 }
 
@@ -183,17 +186,20 @@ fn evidence(code: &str, summary: &str) -> Evidence {
     }
 }
 
-fn traffic() -> TrafficReport {
+pub(crate) fn traffic() -> TrafficReport {
     let totals = |name: &str, requests, failures, p95_ms| VersionTotals {
         digest: Digest::of(name.as_bytes()).to_string(),
         name: Some(name.into()),
         requests,
         failures,
+        error_percent: Percent::of(failures, requests),
+        p50_ms: None,
         p95_ms,
+        p99_ms: None,
     };
     TrafficReport {
         versions: vec![
-            totals("2.4.0", 9_512, 9, Some(41.5)),
+            totals("2.4.0", 9_512, 9, Some(LatencyMs::from_micros(41_500))),
             totals("2.4.1", 503, 21, None),
         ],
         from: Some(second(START_S)),
@@ -202,7 +208,83 @@ fn traffic() -> TrafficReport {
     }
 }
 
-fn rolled_back() -> Report {
+pub(crate) fn report(told: &Told, traffic: TrafficReport) -> Report {
+    let now = Timestamp((START_S + 900) * 1_000_000);
+    let span = Span::of(&told.release, now);
+    let points = Points::new(12).expect("in range");
+    let series = Collector::new(&told.release, span, points);
+    let series = series.finish(&told.release, &told.events, None);
+    super::build(&told.release, &told.events, traffic, series)
+}
+
+/// One that reached everybody, with commits and counted traffic in which a second is missing.
+pub(crate) fn full() -> Report {
+    let mut told = Told::exposed();
+    told.release.requested.source = Some(source());
+    let stable = Event::TaskStarted {
+        task: Task::RecordStable,
+        attempt: 1,
+    };
+    told.then(646, "engine", Event::OverBudget { stage: 0 })
+        .then(
+            660,
+            "judge",
+            on(Phase::Stage(1), "no harm above 0.5 points"),
+        )
+        .then(661, "proxy", confirmed(10_000))
+        .then(760, "engine", on(Phase::After, "watched for 20m"))
+        .then(761, "engine", on(Phase::HandOver, "no steps"))
+        .then(762, "engine", stable)
+        .then(763, "engine", done(Task::RecordStable, "recorded"))
+        .then(764, "engine", on(Phase::Promoted, "nothing is left"))
+        .then(
+            765,
+            "engine",
+            Event::Ended {
+                outcome: Outcome::Promoted,
+                reason: "all gates passed".into(),
+            },
+        );
+    let span = Span::of(&told.release, Timestamp(0));
+    let points = Points::new(12).expect("in range");
+    let mut series = Collector::new(&told.release, span, points);
+    for second in (0..760).filter(|second| !(200..330).contains(second)) {
+        series.take(&crate::series::tests::sample(second));
+    }
+    let series = series.finish(&told.release, &told.events, None);
+    super::build(&told.release, &told.events, traffic(), series)
+}
+
+fn source() -> Source {
+    let at = Timestamp((START_S - 3_600) * 1_000_000);
+    let commit = |hash: &str, subject: &str| Commit {
+        hash: hash.into(),
+        subject: subject.into(),
+        author: "Ana".into(),
+        committed_at: at,
+    };
+    Source {
+        commit: "0123456789abcdef0123456789abcdef01234567".into(),
+        committed_at: at,
+        branch: Some("main".into()),
+        since: Some("89abcdef0123456789abcdef0123456789abcdef".into()),
+        commits: vec![
+            commit("0123456", "Show the price | with tax"),
+            commit("1234567", "Round at the end"),
+        ],
+        left_out: 3,
+    }
+}
+
+fn on(to: Phase, why: &str) -> Event {
+    Event::Advanced {
+        to,
+        why: why.into(),
+        evidence: None,
+    }
+}
+
+pub(crate) fn rolled_back() -> Report {
     let mut told = Told::exposed();
     let harm = evidence("harmful", "errors 4.2% against 0.1%, 503 requests");
     let back = Returned {
@@ -219,7 +301,7 @@ fn rolled_back() -> Report {
         .then(291, "judge", Event::ReturnDecided(back))
         .then(292, "proxy", confirmed(0))
         .then(300, "engine", ended);
-    build(&told.release, &told.events, traffic())
+    report(&told, traffic())
 }
 
 #[test]
@@ -250,7 +332,7 @@ fn a_release_under_way_says_what_is_not_known() {
         to: None,
         unknown_because: Some("nothing was counted while it ran".into()),
     };
-    let report = build(&told.release, &told.events, unknown);
+    let report = report(&told, unknown);
     assert_eq!(
         (report.status, report.verdict),
         (Status::InProgress, Verdict::Hold)
@@ -262,7 +344,7 @@ fn a_release_under_way_says_what_is_not_known() {
 #[test]
 fn a_missing_sign_off_is_listed() {
     let told = Told::begin();
-    let report = build(&told.release, &told.events, traffic());
+    let report = report(&told, traffic());
     let missing: Vec<_> = report
         .sign_offs
         .iter()

@@ -6,6 +6,7 @@ mod dial;
 mod hand_over;
 mod instances;
 mod kept;
+mod logs;
 mod quiet;
 mod steps;
 mod warm_up;
@@ -14,6 +15,7 @@ pub(crate) use deploy::join_all;
 pub(crate) use dial::DriverDial;
 pub(crate) use instances::{deployed, stop_deployed};
 pub(crate) use kept::{Kept, Role, kept};
+pub(crate) use logs::{Log, Writer, logs};
 
 use crate::app::Shared;
 use esclusa_drivers::run::{RunDriver, RunSettings};

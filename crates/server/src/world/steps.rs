@@ -3,12 +3,12 @@
 
 use super::instances::placeholders;
 use super::{TaskContext, done, driver_reason, failed};
-use esclusa_drivers::{LastingEnd, LastingStep, StepOutcome, fill_words};
+use esclusa_drivers::{KeptLog, LastingEnd, LastingStep, StepOutcome, fill_words};
 use esclusa_engine::Completion;
 use esclusa_model::Millis;
-use esclusa_release::{Task, TaskEnd};
+use esclusa_release::{Release, Task, TaskEnd};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) async fn step(context: &TaskContext, task: Task) -> Completion {
     let Some((words, timeout)) = command_of(context, task) else {
@@ -79,20 +79,39 @@ fn said(output: &str) -> String {
     }
 }
 
-/// A step's place, its command still empty. Short, because a socket lies in it.
+/// A step's place, its command still empty.
 fn lasting(context: &TaskContext, task: Task, attempt: u32) -> LastingStep {
-    let release = context.release.requested.release.as_str();
-    let tail = release
-        .get(release.len().saturating_sub(12)..)
-        .unwrap_or(release);
-    let name = format!("{}-{attempt}", task.to_string().replace('/', "-"));
+    place(&context.shared.data_dir, &context.release, task, attempt)
+}
+
+/// The same of any release. Short, because a socket lies in it.
+fn place(data_dir: &Path, release: &Release, task: Task, attempt: u32) -> LastingStep {
+    let id = release.requested.release.as_str();
+    let tail = id.get(id.len().saturating_sub(12)..).unwrap_or(id);
     LastingStep {
         words: Vec::new(),
         env: BTreeMap::new(),
-        cwd: PathBuf::from(&context.release.requested.base_dir),
+        cwd: PathBuf::from(&release.requested.base_dir),
         timeout: Millis::ZERO,
-        dir: context.shared.data_dir.join("steps").join(tail).join(name),
+        dir: data_dir
+            .join("steps")
+            .join(tail)
+            .join(attempt_name(task, attempt)),
     }
+}
+
+/// A try's name, one word.
+pub(super) fn attempt_name(task: Task, attempt: u32) -> String {
+    format!("{}-{attempt}", task.to_string().replace('/', "-"))
+}
+
+/// What a try of a step has printed; none for work that is no step.
+pub(super) fn log(data_dir: &Path, release: &Release, task: Task, attempt: u32) -> Option<KeptLog> {
+    let is_step = matches!(
+        task,
+        Task::Before(_) | Task::After(_) | Task::UndoBefore(_) | Task::UndoAfter(_)
+    );
+    is_step.then(|| place(data_dir, release, task, attempt).log())
 }
 
 const fn undone_by(task: Task) -> Option<Task> {

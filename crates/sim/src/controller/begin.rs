@@ -201,6 +201,7 @@ impl Controller {
                 .unwrap_or_else(|| crate::plans::literal("salt")),
             stable: self.service.stable.as_ref().map(|s| s.version.clone()),
             person: None,
+            source: None,
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     Pulse, RunDriver, RunSettings, Running, Stopped, Told, store_artifact,
 };
 use crate::error::{DriverError, blocking};
+use crate::kept_log::KeptLog;
 use crate::probe::Look;
 use crate::proc::{Order, run};
 use crate::template::{fill, fill_words};
@@ -115,6 +116,12 @@ impl RunDriver for Processes {
             verified: true,
             dir: Some(stored.dir),
         })
+    }
+
+    fn log(&self, spec: &InstanceSpec) -> Option<KeptLog> {
+        let known = Known::of(spec).ok()?;
+        let path = known.folder.shim().log_path();
+        Some(KeptLog::new(path, known.config.env))
     }
 
     async fn start(&self, spec: &InstanceSpec) -> Result<Running, DriverError> {
