@@ -7,13 +7,16 @@ SHELL := /bin/bash
 # --locked: what is tested is what Cargo.lock says, or the gate stays shut.
 XTASK := cargo run --locked --quiet --package xtask --
 
-.PHONY: help demo test fmt bench torture setup toolchain
+.PHONY: help ui demo test fmt bench torture setup toolchain
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: toolchain ## a good version goes to 100 %, a bad one comes back by itself
 	@$(XTASK) demo
+
+ui: toolchain ## builds the dashboard; the next build puts it into the program
+	@$(XTASK) ui
 
 test: setup ## the gate: everything that must hold before a change goes in
 	@$(XTASK) ci

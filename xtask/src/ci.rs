@@ -6,9 +6,10 @@
 mod runner;
 mod tests_run;
 
-use crate::{shell, tidy};
+use crate::{shell, tidy, ui};
 use anyhow::Result;
-use runner::{Outcome, Step};
+pub(crate) use runner::Outcome;
+use runner::Step;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,6 +22,19 @@ const STEPS: &[Step] = &[
     Step {
         name: "tidy",
         run: tidied,
+    },
+    // Before anything that compiles the program: what is built here goes into it.
+    Step {
+        name: "ui",
+        run: ui::built,
+    },
+    Step {
+        name: "ui-size",
+        run: ui::small,
+    },
+    Step {
+        name: "ui-tests",
+        run: ui::tested,
     },
     Step {
         name: "clippy",

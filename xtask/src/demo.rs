@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: the demonstration. It uses the developer build: a hundred requests
 //! a second need no optimiser, and the first look comes minutes sooner.
 
-use crate::shell;
+use crate::{shell, ui};
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -16,6 +16,10 @@ pub(crate) fn run(root: &Path, args: &[&str]) -> Result<ExitCode> {
         || examples.join(EXAMPLE).join("main.rs").is_file();
     if !exists {
         bail!("there is no demonstration yet: crates/testkit has no example {EXAMPLE}");
+    }
+    // Without Node the program serves a page that says how to get the dashboard.
+    if shell::is_on_path("npm") && !root.join("ui/dist/index.html").is_file() {
+        ui::run(root)?;
     }
     if root.join("crates/cli/Cargo.toml").is_file() {
         let status = shell::status(shell::cargo(root).args([

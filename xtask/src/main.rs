@@ -10,6 +10,7 @@ mod setup;
 mod shell;
 mod tidy;
 mod torture;
+mod ui;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ usage: cargo xtask <command>
   ci [STEP...]        the gate: every step, or only the ones named; stops at the first failure
   tidy [--root DIR]   the repository's rules
   setup               checks the tools that the gate needs and installs system packages
+  ui                  builds the dashboard, which the next build puts into the program
   demo [ARG...]       builds the release binaries and runs the demonstration
   torture [ARG...]    releases under load while everything is killed; --help tells more
 ";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&repository()),
         ["tidy", "--root", root] => tidy::run(&PathBuf::from(root)),
         ["setup"] => setup::run(&repository()),
+        ["ui"] => ui::run(&repository()),
         ["demo", rest @ ..] => demo::run(&repository(), rest),
         ["torture", rest @ ..] => torture::run(&repository(), rest),
         ["help" | "--help" | "-h"] => {

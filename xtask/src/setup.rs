@@ -12,9 +12,9 @@ use std::process::{Command, ExitCode, Stdio};
 /// What the dashboard's build tool asks for.
 const NODE_AT_LEAST: Version = Version(20, 19);
 
-/// Folders whose locked Node packages the gate needs: programs of others that tests send
-/// messages to.
-const NODE_PACKAGES: &[&str] = &["crates/cli/tests/peers"];
+/// Folders whose locked Node packages the gate needs: the dashboard, programs of others that
+/// tests send messages to, and what drives a browser.
+const NODE_PACKAGES: &[&str] = &["ui", "crates/cli/tests/peers", "crates/cli/tests/browser"];
 
 /// Major and minor number of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ fn check_node(root: &Path) -> Result<()> {
     let found = version_of(Command::new("node").arg("--version"));
     println!("setup: node {}", shown(found));
     let good = found.is_some_and(|version| version >= NODE_AT_LEAST);
-    let mut needed = ["ui"].iter().chain(NODE_PACKAGES);
+    let mut needed = NODE_PACKAGES.iter();
     if good || !needed.any(|folder| root.join(folder).join("package.json").is_file()) {
         return Ok(());
     }
@@ -68,7 +68,7 @@ fn check_node(root: &Path) -> Result<()> {
 }
 
 /// Installs exactly what the lock file says, where that has not been done since it changed.
-fn install_node_packages(folder: &Path) -> Result<()> {
+pub(crate) fn install_node_packages(folder: &Path) -> Result<()> {
     if are_installed(folder)? {
         return Ok(());
     }

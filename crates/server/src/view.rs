@@ -204,6 +204,13 @@ pub struct StageView {
     pub left_at_us: Option<i64>,
     /// Why it was left.
     pub left_because: Option<String>,
+    /// The time that it should need at most, in milliseconds; absent where the plan names
+    /// none.
+    #[serde(default)]
+    pub budget_ms: Option<u64>,
+    /// Whether it took longer than that.
+    #[serde(default)]
+    pub over_budget: bool,
 }
 
 /// One piece of work.
@@ -400,9 +407,9 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
         .enumerate()
         .map(|(index, stage)| {
             let record = records.iter().rev().find(|record| record.stage == index);
-            let Millis(for_ms) = match stage {
-                Stage::WarmUp(warm_up) => warm_up.for_,
-                Stage::Expose(expose) => expose.for_,
+            let (Millis(for_ms), budget) = match stage {
+                Stage::WarmUp(warm_up) => (warm_up.for_, None),
+                Stage::Expose(expose) => (expose.for_, expose.budget),
             };
             StageView {
                 to: stage_in_words(stage),
@@ -411,6 +418,8 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
                 confirmed_at_us: record.and_then(|record| record.confirmed_at).map(micros),
                 left_at_us: record.and_then(|record| record.left_at).map(micros),
                 left_because: record.and_then(|record| record.left_because.clone()),
+                budget_ms: budget.map(|Millis(budget)| budget),
+                over_budget: record.is_some_and(|record| record.over_budget),
             }
         })
         .collect()

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A server that asks for tokens, ended with its proxy.
-struct Server {
+pub(crate) struct Server {
     dir: tempfile::TempDir,
     child: Option<Child>,
-    url: String,
+    pub(crate) url: String,
     admin: String,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut server = Self {
             dir: tempfile::tempdir().expect("a folder"),
             child: None,
@@ -73,18 +73,18 @@ impl Server {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn token(&self, args: &[&str]) -> String {
+    pub(crate) fn token(&self, args: &[&str]) -> String {
         let (code, token, talk) = run(self.path(), &[&["token", "create"], args].concat());
         assert_eq!(code, 0, "{talk}");
         token.trim().to_owned()
     }
 
     /// The command with a token, over TCP.
-    fn remote(&self, token: &str, args: &[&str]) -> (i32, String, String) {
+    pub(crate) fn remote(&self, token: &str, args: &[&str]) -> (i32, String, String) {
         let mut command = esclusa(self.path());
         command
             .args(["--server", &self.url])

@@ -76,6 +76,7 @@ pub(crate) fn router(state: ApiState) -> Router {
     let (quick, streams) = endpoints();
     let quick = Router::from(quick)
         .route("/", get(page::index))
+        .route("/assets/{file}", get(page::asset))
         .route("/openapi.json", get(openapi::serve))
         .route("/l/{link}", get(links::show).post(links::act))
         .route_layer(from_fn(in_time));

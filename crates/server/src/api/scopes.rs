@@ -23,6 +23,7 @@ const ADMIN: Scope = Scope::Needs(Access::Admin);
 /// Method, path and scope of every endpoint.
 pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/", Scope::Public),
+    ("get", "/assets/{file}", Scope::Public),
     ("get", "/healthz", Scope::Public),
     ("get", "/readyz", Scope::Public),
     ("get", "/metrics", VIEW),

@@ -24,6 +24,9 @@ use utoipa::{IntoParams, ToSchema};
 
 /// How often a stream looks by itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a stream says something when there is nothing to tell: a reader takes longer
+/// silence for the loss of the stream.
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
 /// Messages that wait for a slow reader; then the stream waits too.
 const AHEAD: usize = 32;
 
@@ -113,7 +116,7 @@ where
         work.await;
         drop(place);
     });
-    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::default())
+    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(ALIVE_EVERY))
 }
 
 /// The reader is gone, or what was to be sent cannot be written as JSON.

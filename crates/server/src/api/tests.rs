@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 /// Endpoints that the description leaves out: they are for browsers and generators.
-const UNDESCRIBED: [&str; 3] = ["/", "/openapi.json", "/l/{link}"];
+const UNDESCRIBED: [&str; 4] = ["/", "/assets/{file}", "/openapi.json", "/l/{link}"];
 const LIMIT: Duration = Duration::from_secs(20);
 
 const PLAN: &str = "
@@ -337,7 +337,7 @@ async fn browsers_are_told_what_the_page_may_do() {
     };
     let policy = text("content-security-policy");
     assert!(
-        policy.starts_with("default-src 'none'; script-src 'sha256-"),
+        policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'; "),
         "{policy}"
     );
     assert!(
@@ -345,7 +345,14 @@ async fn browsers_are_told_what_the_page_may_do() {
         "{policy}"
     );
     assert_eq!(text("x-content-type-options"), "nosniff");
-    assert_eq!(text("cache-control"), "no-store");
+    // Asked for anew each time, and not sent anew to whoever has it.
+    assert_eq!(text("cache-control"), "no-cache");
+    let tag = text("etag");
+    assert!(tag.starts_with('"'), "{tag}");
+    let known = server.ask("get", "/", &[("if-none-match", tag)], "").await;
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    let nothing = server.send("get", "/assets/nothing.js", None, "").await;
+    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
     let foreign = server.send("get", "/healthz", None, "").await;
     assert!(
         !foreign

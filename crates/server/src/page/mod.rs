@@ -1,52 +1,71 @@
-//! The plain page: services, the running release as a row of gates, its traffic, and
-//! the buttons that move it.
+//! The dashboard's files, as the build found them in `ui/dist`.
 //!
-//! One HTML file with its style and script inside; it asks for nothing from elsewhere.
-//! It holds no secret: what it shows comes from the API with the reader's own token.
-//! The policy names script and style by their hash, so that nothing that an answer
-//! smuggles into the page can run.
+//! It holds no secret: what it shows, it asks the API for in its reader's name. A program
+//! that was built without it has a small page in its place, which says so.
 
-use axum::body::Bytes;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+mod missing;
+
 use esclusa_model::Digest;
 use std::sync::OnceLock;
 
-const FRAME: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
-
-/// The page.
-pub(crate) fn html() -> Bytes {
-    static PAGE: OnceLock<Bytes> = OnceLock::new();
-    PAGE.get_or_init(|| {
-        let page = FRAME
-            .replacen("/*style*/", STYLE, 1)
-            .replacen("/*script*/", SCRIPT, 1);
-        Bytes::from(page)
-    })
-    .clone()
+/// One file of the dashboard.
+pub(crate) struct File {
+    /// `index.html`, or `assets/` and a name with a hash of the content in it.
+    name: &'static str,
+    plain: &'static [u8],
+    /// The same as gzip; absent where that would not make it smaller.
+    packed: Option<&'static [u8]>,
 }
 
-/// Its content security policy.
-pub(crate) fn policy() -> &'static str {
-    static POLICY: OnceLock<String> = OnceLock::new();
-    POLICY.get_or_init(|| {
-        format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            source(SCRIPT),
-            source(STYLE)
-        )
-    })
+const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/dashboard.rs"));
+
+/// What browsers let the dashboard do: load its own files and ask its own server. No
+/// script, style or address stands in the page itself, and no text becomes a script.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+impl File {
+    /// The page itself.
+    pub(crate) fn index() -> &'static Self {
+        Self::find("index.html").unwrap_or(&missing::PAGE)
+    }
+
+    /// One of the files that it loads.
+    pub(crate) fn asset(file: &str) -> Option<&'static Self> {
+        Self::find(&format!("assets/{file}"))
+    }
+
+    fn find(name: &str) -> Option<&'static Self> {
+        FILES.iter().find(|file| file.name == name)
+    }
+
+    /// Its bytes, packed when the reader takes that and there is such a thing.
+    pub(crate) fn bytes(&self, takes_gzip: bool) -> (&'static [u8], bool) {
+        match self.packed.filter(|_| takes_gzip) {
+            Some(packed) => (packed, true),
+            None => (self.plain, false),
+        }
+    }
+
+    /// Its media type, by the end of its name.
+    pub(crate) fn media_type(&self) -> &'static str {
+        match self.name.rsplit_once('.').map(|(_, end)| end) {
+            Some("html") => "text/html; charset=utf-8",
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            Some("woff2") => "font/woff2",
+            Some("txt") => "text/plain; charset=utf-8",
+            _ => "application/octet-stream",
+        }
+    }
 }
 
-/// An inline text as a policy names it.
-fn source(text: &str) -> String {
-    let digest = Digest::of(text.as_bytes()).hex();
-    // A digest's hex is always an even number of hex digits.
-    let bytes = hex::decode(digest).unwrap_or_default();
-    format!("sha256-{}", STANDARD.encode(bytes))
+/// Marks the page as it is in this program, for browsers that have it already.
+pub(crate) fn index_tag() -> &'static str {
+    static TAG: OnceLock<String> = OnceLock::new();
+    TAG.get_or_init(|| format!("\"{}\"", &Digest::of(File::index().plain).hex()[..32]))
 }
 
 #[cfg(test)]
@@ -54,32 +73,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_stands_alone() {
-        let page = String::from_utf8(html().to_vec()).expect("text");
-        assert!(page.contains(STYLE) && page.contains(SCRIPT));
-        for outside in ["http://", "https://", "src=", "@import", "url("] {
-            assert!(!page.contains(outside), "{outside}");
+    fn there_is_always_a_page() {
+        let page = File::index();
+        let text = String::from_utf8(page.plain.to_vec()).expect("text");
+        assert_eq!(page.media_type(), "text/html; charset=utf-8");
+        assert!(text.starts_with("<!doctype html>"), "{text}");
+        assert!(index_tag().len() == 34);
+        // Nothing inline: the policy would block it.
+        for inline in ["<style", " style=", " onclick=", "<script>", "javascript:"] {
+            assert!(!text.contains(inline), "{inline}");
         }
-        for unsafe_sink in [
-            "innerHTML",
-            "outerHTML",
-            "insertAdjacentHTML",
-            "document.write",
-            "eval(",
-        ] {
-            assert!(!SCRIPT.contains(unsafe_sink), "{unsafe_sink}");
+        for outside in ["http://", "https://", "//"] {
+            assert!(!text.contains(&format!("=\"{outside}")), "{outside}");
         }
-        // The policy would block them.
-        assert!(!FRAME.contains(" style=") && !FRAME.contains(" onclick="));
+        // What it loads is there.
+        let loads = text.split("/assets/").skip(1);
+        for name in loads.filter_map(|rest| rest.split('"').next()) {
+            assert!(File::asset(name).is_some(), "{name}");
+        }
     }
 
-    /// Checked against `openssl dgst -sha256 -binary | base64`.
     #[test]
-    fn the_policy_names_the_inline_texts() {
-        assert_eq!(
-            source("x"),
-            "sha256-LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE="
-        );
-        assert!(policy().contains(&source(SCRIPT)) && policy().contains("frame-ancestors 'none'"));
+    fn only_listed_files_are_served() {
+        for odd in ["", "..", "../index.html", "index.html", "nothing.js"] {
+            assert!(File::asset(odd).is_none(), "{odd}");
+        }
     }
 }
