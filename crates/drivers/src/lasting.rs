@@ -128,7 +128,7 @@ impl LastingStep {
     async fn output(&self) -> String {
         let path = self.client().log_path();
         let mask = Mask::of(&self.env);
-        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(text)));
+        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(&text)));
         read.await.ok().and_then(Result::ok).unwrap_or_default()
     }
 

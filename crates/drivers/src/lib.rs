@@ -14,6 +14,7 @@ mod http;
 mod kept_log;
 mod lasting;
 mod mask;
+pub mod metrics;
 pub mod notify;
 mod probe;
 mod proc;

@@ -59,7 +59,7 @@ impl Mask {
     }
 
     /// The text without them.
-    pub(crate) fn hide(&self, text: String) -> String {
+    pub(crate) fn hide(&self, text: &str) -> String {
         let hidden = self.hide_part(text.as_bytes(), 0..text.len());
         // Only whole characters are taken out, so this is text again.
         String::from_utf8(hidden).unwrap_or_else(|_| HIDDEN.to_owned())
@@ -121,7 +121,7 @@ impl Mask {
         let Ok(text) = String::from_utf8(std::fs::read(path)?) else {
             return Ok(());
         };
-        let hidden = self.hide(text.clone());
+        let hidden = self.hide(&text);
         if hidden == text {
             return Ok(());
         }
@@ -179,7 +179,7 @@ mod tests {
             ("PATH", "/usr/bin"),
         ]);
         let text = "using correct-horse-battery and correct-horse, yes, /usr/bin\n";
-        assert_eq!(mask.hide(text.into()), "using *** and ***, yes, /usr/bin\n");
+        assert_eq!(mask.hide(text), "using *** and ***, yes, /usr/bin\n");
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
             ("ends with ://", "ends with ://"),
             ("", ""),
         ] {
-            assert_eq!(mask.hide(text.into()), expected);
+            assert_eq!(mask.hide(text), expected);
         }
     }
 

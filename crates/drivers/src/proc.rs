@@ -142,7 +142,7 @@ pub(crate) async fn run(order: Order) -> Finished {
     blocking(move || {
         let done = files.read(ended);
         Finished {
-            output: mask.hide(done.output),
+            output: mask.hide(&done.output),
             ..done
         }
     })

@@ -140,8 +140,9 @@ impl fmt::Display for SecretRef {
 }
 
 /// Somebody may put it there: worth another try.
-fn missing(message: String) -> SendError {
-    SendError::later(Fault::Config, format!("a secret is missing: {message}"))
+fn missing(mut message: String) -> SendError {
+    message.insert_str(0, "a secret is missing: ");
+    SendError::later(Fault::Config, message)
 }
 
 fn is_variable(name: &str) -> bool {

@@ -193,8 +193,10 @@ impl App {
             drivers,
             notices: broadcast::channel(1_024).0,
         });
+        let notifier = Notifier::new(shared.store.clone());
+        notifier.make_links_with(shared.clone());
         let app = Arc::new(Self {
-            notifier: Notifier::new(shared.store.clone()),
+            notifier,
             shared,
             actors: std::sync::Mutex::default(),
             damaged: std::sync::Mutex::default(),

@@ -47,8 +47,9 @@ pub(super) async fn watch(client: &Client, asked: &Wait, output: &Output) -> Res
         Show::Lines
     };
     let waited = follow(client, &id, asked.timeout, show, output).await?;
+    // The end is what was asked for.
     if output.form == Form::People {
-        output.say(&words(&waited));
+        output.line(&words(&waited));
     }
     Ok(Exit::Outcome(waited.outcome))
 }

@@ -169,7 +169,8 @@ async fn in_an_after_step(plane: &ControlPlane) {
 async fn in_a_hand_over(plane: &ControlPlane) {
     let shop = Shop::new("over");
     // Does not end when it is asked to, so that the hand-over lasts as long as its drain.
-    let stays = "trap '' TERM; echo $$ >> over/workers; while :; do sleep 1; done";
+    let stays = "trap 'echo >> over/told' TERM; echo $$ >> over/workers; \
+                 while :; do sleep 1; done";
     let parts = format!(
         "components:\n  web:\n    artifact: ./dist/${{version}}\n    process:\n      \
          command: [\"${{dir}}/start\", \"${{port}}\"]\n      \
@@ -191,6 +192,11 @@ async fn in_a_hand_over(plane: &ControlPlane) {
     let release = plane.release(&plan, "over-2").await;
     promote(plane, &release).await;
     phase(plane, &release, "hand-over").await;
+    let told = plane.work().join("over/told");
+    let told = wait_until("the word to the old one", LONG, async || {
+        told.exists().then_some(())
+    });
+    assert!(told.await.is_ok(), "the old one was not told to end");
     aborted(plane, &shop, &release).await;
     assert!(processes_named("over-2").is_empty());
     // The old one was told to end, ended, and was started again.

@@ -1,7 +1,7 @@
 //! `docs/reference/metrics.md` is what `/metrics` says of itself.
 
 use crate::world::{ERRORS_ONLY, LONG, Shop, ends, plane, version};
-use esclusa_testkit::wait_until;
+use esclusa_testkit::{ports, wait_until};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -76,6 +76,13 @@ fn named(page: &str) -> BTreeSet<[String; 3]> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_is_on_its_page() {
     let (plane, shop) = (plane(), Shop::new("shop"));
+    // Somebody to tell, for the labels: nobody listens there.
+    let nobody = ports::free_port().expect("a port");
+    let hook = format!("{{ name: hook, slack: {{ url: 'cmd:echo http://127.0.0.1:{nobody}/' }} }}");
+    let rules = "rules: [ { channels: [hook] } ]";
+    let told = format!("channels: [ {hook} ]\n{rules}\n");
+    std::fs::write(plane.data().join("notify.yaml"), told).expect("written");
+    plane.hang_up();
     version(&plane, "v1", "");
     version(&plane, "v2", "");
     shop.first(&plane, "v1").await;
@@ -88,7 +95,8 @@ async fn every_metric_is_on_its_page() {
     let text = wait_until("the proxy's metrics", LONG, async || {
         let (_, body) = plane.get("/metrics").await;
         let text = body.as_str().unwrap_or_default().to_owned();
-        text.contains("\nesclusa_proxy_scraped 1").then_some(text)
+        let tried = text.contains("\nesclusa_notifications_total{");
+        (tried && text.contains("\nesclusa_proxy_scraped 1")).then_some(text)
     })
     .await
     .expect("scraped");

@@ -48,6 +48,8 @@ pub struct ChannelConfig {
     pub language: Language,
     /// Whom it reaches.
     pub audience: Audience,
+    /// Whether its messages have links that sign off or abort without a login.
+    pub decide: bool,
     /// How long one try may take.
     pub timeout: Millis,
     /// The way to them.
@@ -226,6 +228,11 @@ fn channel_table() -> Vec<Field> {
             fields::choice(&["team", "stakeholders"]),
             "`stakeholders` are told what it means for users, in plain words.",
         ),
+        fields::optional(
+            "decide",
+            FieldKind::Switch,
+            "Whether whoever reads it may sign off or abort by a link, without logging in.",
+        ),
         fields::optional("timeout", FieldKind::Duration, "How long one try may take."),
     ];
     for kind in KINDS {
@@ -400,6 +407,7 @@ fn read_channel(
         enabled: value["enabled"].as_bool().unwrap_or(true),
         language: word(&value["language"]),
         audience: word(&value["audience"]),
+        decide: value["decide"].as_bool().unwrap_or(false),
         timeout,
         channel,
     })

@@ -11,6 +11,7 @@ mod artifacts;
 mod catalog;
 mod checks;
 mod dials;
+mod metrics;
 mod outlives;
 mod plans;
 mod processes;

@@ -1,10 +1,9 @@
 //! What a link does once it is sent back.
 
-use super::{Fault, Link, LinkAction, issue};
+use super::{Fault, Link, LinkAction};
 use crate::app::{App, Ask};
 use crate::error::{ApiError, ErrorKind};
 use crate::view::ReleaseView;
-use esclusa_model::{ReleaseId, Timestamp};
 use esclusa_release::ItemDone;
 
 /// What came of a link.
@@ -21,22 +20,6 @@ pub(crate) enum Came {
 }
 
 impl App {
-    /// A link for a message to `label`, given by the server itself, with its address in
-    /// front; none where nobody said under which address browsers reach the server.
-    ///
-    /// # Errors
-    /// ESC-0436 when `label` is none, or a role is named for an abort.
-    pub fn link_for(
-        &self,
-        release: &ReleaseId,
-        action: LinkAction,
-        role: Option<&str>,
-        label: &str,
-        now: Timestamp,
-    ) -> Result<Option<String>, ApiError> {
-        issue(&self.shared.links, release, action, role, label, now)
-    }
-
     /// Whether a link was used already.
     pub(crate) fn is_used(&self, link: &Link) -> bool {
         self.shared.spent.is(&link.id())

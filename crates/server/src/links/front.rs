@@ -54,6 +54,11 @@ impl Front {
         self.said && self.origin.as_deref() == Some(origin)
     }
 
+    /// A path with its front, where it was said: other people's machines reach that.
+    pub(crate) fn said_url(&self, path: &str) -> Option<String> {
+        self.said.then(|| self.url(path)).flatten()
+    }
+
     /// A path with its front.
     pub(crate) fn url(&self, path: &str) -> Option<String> {
         self.origin.as_ref().map(|origin| format!("{origin}{path}"))
@@ -85,6 +90,7 @@ mod tests {
             own.url("/l/x").as_deref(),
             Some("http://127.0.0.1:7300/l/x")
         );
+        assert_eq!((own.said_url(""), public.said_url("/l/x")), (None, url));
         assert!(!own.is_https() && !own.is_ours("http://127.0.0.1:7300"));
         assert_eq!(Front::listening(([0, 0, 0, 0], 7300).into()).url("/"), None);
     }

@@ -13,9 +13,11 @@ pub(crate) use act::Came;
 pub(crate) use front::Front;
 pub(crate) use page::{Told, ask_page, items_of, link_words, policy, told_page};
 
+use crate::app::Shared;
 use crate::auth::{Caller, Keys, LINK_PREFIX, Purpose, actor, check_label};
 use crate::clock;
 use crate::error::{ApiError, ErrorKind};
+use crate::notify::{Act, LinkMaker};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use esclusa_model::{Actor, Millis, ReleaseId, Timestamp};
@@ -208,29 +210,31 @@ impl Links {
     }
 }
 
-/// A link that this server gives by itself, for a message to `label`, with its address in
-/// front; none where that is not known.
-///
-/// # Errors
-/// As [`Links::issue`].
-pub(crate) fn issue(
-    links: &Links,
-    release: &ReleaseId,
-    action: LinkAction,
-    role: Option<&str>,
-    label: &str,
-    now: Timestamp,
-) -> Result<Option<String>, ApiError> {
-    let ask = LinkAsk {
-        release: release.clone(),
-        action,
-        role: role.map(str::to_owned),
-        label: label.to_owned(),
-        by: "esclusa".to_owned(),
-        hands: vec![label.to_owned()],
-        lasts: USUAL,
-    };
-    Ok(links.url(&links.issue(&ask, now)?.path))
+impl LinkMaker for Shared {
+    fn front(&self) -> Option<String> {
+        self.links.front()?.said_url("")
+    }
+
+    fn path(&self, release: &str, act: &Act, channel: &str) -> Option<String> {
+        let (action, role) = match act {
+            Act::Look => return None,
+            // The pause without a role is called by no name.
+            Act::Approve(role) => (LinkAction::Approve, Some(role.clone())),
+            Act::Abort => (LinkAction::Abort, None),
+        };
+        let ask = LinkAsk {
+            release: ReleaseId::new(release).ok()?,
+            action,
+            role,
+            label: channel.to_owned(),
+            by: "esclusa".to_owned(),
+            hands: vec![channel.to_owned()],
+            lasts: USUAL,
+        };
+        let issued = self.links.issue(&ask, clock::now());
+        let issued = issued.inspect_err(|error| tracing::warn!(channel, %error, "No link"));
+        Some(issued.ok()?.path)
+    }
 }
 
 impl LinkAsk {
@@ -312,7 +316,7 @@ mod tests {
         // The same once more is another one.
         assert_ne!(links.issue(&ask(), now).expect("given").path, issued.path);
         let (said, mark) = text.split_once('.').expect("two parts");
-        let mut abort = link.clone();
+        let mut abort = link;
         abort.action = LinkAction::Abort;
         let forged = serde_json::to_vec(&abort).expect("JSON");
         let forged = format!("{}.{mark}", URL_SAFE_NO_PAD.encode(forged));
@@ -348,26 +352,5 @@ mod tests {
         ] {
             assert_eq!(refused(wrong), "ESC-0436");
         }
-    }
-
-    #[tokio::test]
-    async fn a_message_gets_a_whole_address_or_none() {
-        let (links, _dir) = links().await;
-        let release: ReleaseId = "0191-1".parse().expect("an id");
-        let given = || {
-            let action = LinkAction::Abort;
-            issue(&links, &release, action, None, "slack", Timestamp(1)).expect("given")
-        };
-        assert_eq!(given(), None, "nobody said where");
-        links.stand_behind(Front::public("https://esclusa.example/").expect("an address"));
-        let url = given().expect("an address");
-        let text = url
-            .strip_prefix("https://esclusa.example/l/")
-            .expect("ours");
-        let link = links.read(text, Timestamp(1)).expect("good");
-        assert_eq!(
-            (link.by.as_str(), link.label.as_str()),
-            ("esclusa", "slack")
-        );
     }
 }

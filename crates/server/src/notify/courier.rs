@@ -229,9 +229,8 @@ impl Notifier {
         id: &str,
         notice: &Notice,
     ) -> Result<(), SendError> {
-        let links = self.links_of(notice).await;
-        let source = self.loaded().config.base_url.clone();
-        let source = source.unwrap_or_else(|| "esclusa".to_owned());
+        let links = self.links_of(notice, channel);
+        let source = self.base_url().unwrap_or_else(|| "esclusa".to_owned());
         let message = notice.message(channel.language, channel.audience, &source, &links);
         let turn = self.turn_of(&channel.name);
         let _alone = turn.lock().await;

@@ -8,7 +8,6 @@ use super::tell::of_release;
 use super::{Notifier, Told};
 use crate::app::App;
 use crate::clock;
-use esclusa_drivers::notify::Severity;
 use esclusa_model::{Envelope, Millis, StreamId, Timestamp};
 use esclusa_release::{Event, Release};
 use esclusa_store::{
@@ -225,24 +224,13 @@ fn step(followed: &mut Followed, envelope: &Envelope) -> Result<Option<News>, St
 impl Notifier {
     /// A notice with the channels that it goes to.
     pub(super) fn addressed(&self, (notice, alarm): News) -> NewNotice {
-        let severity = notice.kind.severity();
-        self.addressed_as(notice, alarm, severity)
-    }
-
-    fn addressed_as(
-        &self,
-        notice: Notice,
-        alarm: Option<IncidentKey>,
-        severity: Severity,
-    ) -> NewNotice {
-        let loaded = self.loaded();
+        let (kind, severity) = (notice.kind.as_str(), notice.kind.severity());
+        let channels = self.loaded().config.route(kind, severity, &notice.service);
         NewNotice {
-            channels: loaded
-                .config
-                .route(notice.kind.as_str(), severity, &notice.service),
+            channels,
             at: notice.at,
             // Plain text and numbers: this cannot fail.
-            body: serde_json::to_value(&notice).unwrap_or_default(),
+            body: serde_json::to_value(notice).unwrap_or_default(),
             alarm,
         }
     }
@@ -309,8 +297,7 @@ impl Notifier {
                 notice.standing = standing;
                 notice.at = now;
                 // It goes where the alarm went.
-                let severity = notice.kind.severity();
-                let addressed = self.addressed_as(notice, None, severity);
+                let addressed = self.addressed((notice, None));
                 self.store.note_own(OWN, &addressed, step, now).await
             }
             // One that an earlier version wrote and this one cannot read.

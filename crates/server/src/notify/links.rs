@@ -2,47 +2,41 @@
 
 use super::Notifier;
 use super::notice::{Act, Notice};
-use std::future::Future;
-use std::pin::Pin;
-use std::time::Duration;
-
-/// Longest wait for a link: a message without one is better than none.
-const PATIENCE: Duration = Duration::from_secs(2);
+use esclusa_drivers::notify::ChannelConfig;
 
 /// Makes links that act.
 pub(crate) trait LinkMaker: Send + Sync {
-    /// The path of a link that does `act` to this release, or none where it must not be
-    /// done by link.
-    fn link<'a>(
-        &'a self,
-        release: &'a str,
-        act: &'a Act,
-    ) -> Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+    /// Under which address browsers reach this server, without a slash at the end; none
+    /// where nobody said.
+    fn front(&self) -> Option<String>;
+
+    /// The path of a link that does `act` to this release in the name of whoever reads
+    /// `channel`, or none where it must not be done by link.
+    fn path(&self, release: &str, act: &Act, channel: &str) -> Option<String>;
 }
 
 impl Notifier {
-    /// The links of a notice, where people can reach the server.
-    pub(super) async fn links_of(&self, notice: &Notice) -> Vec<(Act, String)> {
-        let Some(base) = self.loaded().config.base_url.clone() else {
-            return Vec::new();
-        };
-        let Some(release) = &notice.release else {
-            return Vec::new();
-        };
-        let mut links = Vec::new();
-        for act in &notice.acts {
-            let path = match act {
-                Act::Look => Some(format!("/#/releases/{release}")),
-                Act::Approve(_) | Act::Abort => self.acting(release, act).await,
-            };
-            links.extend(path.map(|path| (act.clone(), format!("{base}{path}"))));
-        }
-        links
+    /// The address that people reach the server under: the file's word, else the server's.
+    pub(super) fn base_url(&self) -> Option<String> {
+        let said = self.loaded().config.base_url.clone();
+        said.or_else(|| self.links.get().and_then(|maker| maker.front()))
     }
 
-    async fn acting(&self, release: &str, act: &Act) -> Option<String> {
-        let maker = self.links.get()?;
-        let made = tokio::time::timeout(PATIENCE, maker.link(release, act)).await;
-        made.unwrap_or_default()
+    /// The links of a notice to a channel, where people can reach the server. Each is a new
+    /// one: a link that was sent twice is good twice, and each once.
+    pub(super) fn links_of(&self, notice: &Notice, channel: &ChannelConfig) -> Vec<(Act, String)> {
+        let (Some(base), Some(release)) = (self.base_url(), &notice.release) else {
+            return Vec::new();
+        };
+        let path = |act: &Act| match act {
+            Act::Look => Some(format!("/#/releases/{release}")),
+            // Whoever reads the channel could decide: only where that is wanted.
+            Act::Approve(_) | Act::Abort if !channel.decide => None,
+            Act::Approve(_) | Act::Abort => self.links.get()?.path(release, act, &channel.name),
+        };
+        let links = notice.acts.iter().filter_map(|act| Some((act, path(act)?)));
+        links
+            .map(|(act, path)| (act.clone(), format!("{base}{path}")))
+            .collect()
     }
 }

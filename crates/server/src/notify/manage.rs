@@ -142,7 +142,8 @@ impl Notifier {
             let since = line.oldest.unwrap_or(now);
             now.since(since).as_secs()
         };
-        let gauges: [(&str, &str, &dyn Fn(&ChannelState) -> u64); 3] = [
+        type Gauge<'a> = (&'a str, &'a str, &'a dyn Fn(&ChannelState) -> u64);
+        let gauges: [Gauge<'_>; 3] = [
             ("waiting", "Messages that wait.", &|line| line.waiting),
             ("dead", "Messages that were given up.", &|line| line.dead),
             (

@@ -19,6 +19,7 @@ mod texts;
 
 pub(crate) use links::LinkMaker;
 pub(crate) use manage::{ChannelStatus, TestError, success_percent};
+pub(crate) use notice::Act;
 pub(crate) use notice::Notice;
 
 use crate::app::App;

@@ -87,7 +87,7 @@ impl Known {
     pub(super) async fn log_tail(&self) -> String {
         let path = self.folder.shim().log_path();
         let mask = Mask::of(&self.config.env);
-        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(text)));
+        let read = blocking(move || esclusa_shim::tail(&path, TAIL).map(|text| mask.hide(&text)));
         read.await.ok().and_then(Result::ok).unwrap_or_default()
     }
 

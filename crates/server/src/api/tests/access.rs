@@ -191,7 +191,7 @@ async fn a_session_outlives_the_server_and_not_its_token() {
 
 impl Server {
     /// Whoever this is has no requests left for an hour, however slow this machine is.
-    pub(super) fn has_asked_much(&self, who: Who) {
+    pub(super) fn has_asked_much(&self, who: &Who) {
         let later = crate::clock::now().0 + 3_600_000_000;
         while self.state.auth.rate.take(who.clone(), later) {}
     }
@@ -205,7 +205,7 @@ async fn whoever_asks_too_often_is_told_and_can_still_take_back() {
     let calm = server.token("calm", &["viewer"]).await;
     let told = server.send("get", "/api/v1/me", Some(&busy), "").await;
     assert_eq!(told.status(), StatusCode::OK);
-    server.has_asked_much(Who::Caller("busy".into()));
+    server.has_asked_much(&Who::Caller("busy".into()));
     let told = server.send("get", "/api/v1/me", Some(&busy), "").await;
     assert_eq!(told.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(told.headers()[header::RETRY_AFTER], "1");

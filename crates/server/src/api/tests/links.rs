@@ -359,7 +359,7 @@ async fn what_people_ask_by_link_is_counted_and_an_abort_is_not() {
         .good_link(&ops, &id, json!({ "action": "abort" }))
         .await;
     assert_eq!(server.open(&approve).await.0, 200);
-    server.has_asked_much(Who::Address(None));
+    server.has_asked_much(&Who::Address(None));
     assert_eq!(server.open(&approve).await.0, 429);
     assert_eq!(server.use_link(&approve, "").await.0, 429);
     assert_eq!(server.open(&abort).await.0, 200);
