@@ -189,6 +189,26 @@ fn steps(plan: &Plan, sink: &mut Sink<'_>) {
             );
         }
     }
+    for (list, steps) in [("before", &plan.before), ("after", &plan.after)] {
+        for (index, step) in steps.iter().enumerate() {
+            let same = step
+                .undo
+                .as_ref()
+                .is_some_and(|undo| undo.command == step.command);
+            if same {
+                warning(
+                    sink,
+                    code::NO_UNDO,
+                    &format!("{list}[{index}].undo"),
+                    &format!(
+                        "the step `{}` would be taken back by doing it again",
+                        step.name
+                    ),
+                    "write what takes it back, such as `./migrate.sh down`",
+                );
+            }
+        }
+    }
     if plan.keep_warm.0 == 0 {
         warning(
             sink,

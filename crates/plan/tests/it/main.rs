@@ -9,6 +9,7 @@
 mod bad;
 mod catalog;
 mod good;
+mod layout;
 mod mini;
 mod robust;
 mod schema;
