@@ -9,9 +9,17 @@ use crate::scalar::scalar;
 use crate::shape::{Block, Key, OneOf, Scope, Shape};
 use crate::sink::{Sink, TemplateUse, child, printable};
 use crate::source::Span;
-use crate::suggest::{listed, nearest};
+use crate::suggest::{listed, meant_key};
 use crate::yaml::{self, Entry, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How a file begins.
+const BEGIN: &str =
+    "begin with `esclusa: 1` and `service:`, or let `esclusa init` write a first plan";
+
+fn is_blocks(shape: &Shape) -> bool {
+    matches!(shape, Shape::Block(_))
+}
 
 /// Reads one value; `None` when it was wrong, which is then in the sink.
 pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) -> Option<Val> {
@@ -21,7 +29,11 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 Some("") | None => "the file is empty".to_owned(),
                 Some(key) => format!("`{key}` has no value"),
             };
-            let help = format!("write {}, or remove the key", shape.expected());
+            let help = if path.is_empty() {
+                BEGIN.to_owned()
+            } else {
+                format!("write {}, or remove the key", shape.expected())
+            };
             sink.error(code::EMPTY, path, message, help);
             None
         }
@@ -60,11 +72,19 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 Value::Map(_) => "a block",
                 _ => "a list",
             };
+            let (expected, help) = match (path, shape) {
+                ("", _) => ("keys with values".to_owned(), BEGIN.to_owned()),
+                (_, Shape::List(item)) if form == "a block" && is_blocks(item) => (
+                    shape.expected(),
+                    "put `- ` before the first key: a list has one block for each item".to_owned(),
+                ),
+                _ => (shape.expected(), format!("write {}", shape.expected())),
+            };
             sink.error(
                 code::WRONG_FORM,
                 path,
-                format!("{} is expected here, not {form}", shape.expected()),
-                format!("write {}", shape.expected()),
+                format!("{expected} is expected here, not {form}"),
+                help,
             );
             None
         }
@@ -179,7 +199,7 @@ pub(crate) fn read_block(
 
 /// Reports a key; the one that was probably meant is not reported missing as well.
 fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) -> Option<String> {
-    let meant = nearest(&entry.key, block.names());
+    let meant = meant_key(&entry.key, block.names());
     if let Some(meant) = meant {
         let around = path.strip_suffix(&entry.key).unwrap_or("");
         sink.remember(&format!("{around}{meant}"), entry.key_span);
@@ -187,7 +207,14 @@ fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) ->
     let help = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if block.keys.is_empty() => "nothing may be set here: write `{}`".to_owned(),
-        None => format!("the keys here are {}", listed(block.names())),
+        None => {
+            let example = block.one_of.first().map_or(String::new(), |one_of| {
+                let whole = one_of.keys.len() == block.keys.len();
+                let example = one_of.example;
+                if whole { format!("; such as `{example}`") } else { String::new() }
+            });
+            format!("the keys here are {}{example}", listed(block.names()))
+        }
     };
     sink.error_at(
         code::UNKNOWN_KEY,
@@ -206,7 +233,10 @@ fn absent(key: &Key, misspelt: bool, fields: &mut Fields, sink: &mut Sink<'_>) {
         }
         let help = match key.example {
             Some(example) => format!("add `{}: {example}`", key.name),
-            None => format!("add `{}:` with {}", key.name, key.shape.expected()),
+            None => match &key.shape {
+                Shape::Command(_) => format!("add `{}: ./run.sh`, or a list of words", key.name),
+                shape => format!("add `{}:` with {}", key.name, shape.expected()),
+            },
         };
         let path = fields.path.clone();
         sink.error(
@@ -244,7 +274,11 @@ fn check_one_of(one_of: &OneOf, fields: &Fields, unknown: bool, sink: &mut Sink<
             code::EXCLUSIVE,
             &fields.path,
             format!("nothing here says {}", one_of.what),
-            format!("add {}", listed(one_of.keys.iter().map(String::as_str))),
+            format!(
+                "add {}, such as `{}`",
+                listed(one_of.keys.iter().map(String::as_str)),
+                one_of.example
+            ),
         ),
         [first, second, ..] => sink.error(
             code::EXCLUSIVE,

@@ -4,7 +4,7 @@ use crate::diagnostic as code;
 use crate::fields::Val;
 use crate::shape::Shape;
 use crate::sink::printable;
-use crate::suggest::{listed, nearest};
+use crate::suggest::{label, listed, nearest};
 use crate::units::{self, UnitError};
 use esclusa_model::{IdError, ServiceName, VersionName};
 
@@ -22,12 +22,22 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
             let words = shell.into_iter().chain([written.text()?]);
             Ok(Val::Words(words.collect()))
         }
-        Shape::Label => named(written, ServiceName::new(text).map(String::from)),
+        Shape::Label => {
+            let name = ServiceName::new(text).map(String::from);
+            named(written, name).map_err(|(code, message, help)| match label(text) {
+                Some(meant) => (code, message, format!("did you mean `{meant}`? {help}")),
+                None => (code, message, help),
+            })
+        }
         Shape::Token => named(written, VersionName::new(text).map(String::from)),
         Shape::Switch => match (plain, text) {
             (true, "true") => Ok(Val::Switch(true)),
             (true, "false") => Ok(Val::Switch(false)),
-            _ => Err(written.wrong("write `true` or `false`, without quotes".to_owned())),
+            _ => Err(written.wrong(match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" | "1" | "true" => "write `true`, without quotes".to_owned(),
+                "no" | "off" | "n" | "0" | "false" => "write `false`, without quotes".to_owned(),
+                _ => "write `true` or `false`, without quotes".to_owned(),
+            })),
         },
         Shape::Integer { min, max } => written.integer(*min, *max),
         Shape::Number { min, max } => written.number(*min, *max),
@@ -48,9 +58,42 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
         Shape::List(_) | Shape::Named(_) | Shape::Environment(_) | Shape::Block(_) => Err((
             code::WRONG_FORM,
             format!("`{}` stands alone where more is expected", printable(text)),
-            format!("write {}", shape.expected()),
+            in_its_form(text, plain, shape)
+                .unwrap_or_else(|| format!("write {}", shape.expected())),
         )),
     }
+}
+
+/// The value in the form that was expected, where it fits there.
+fn in_its_form(text: &str, plain: bool, shape: &Shape) -> Option<String> {
+    let shown = printable(text);
+    match shape {
+        Shape::List(item) if scalar(text, plain, item).is_ok() => {
+            Some(format!("write a list: `[{shown}]`"))
+        }
+        Shape::Block(block) => {
+            let fits = |name: &&str| {
+                let key = block.key(name);
+                key.is_some_and(|key| scalar(text, plain, &key.shape).is_ok())
+            };
+            let required = block.keys.iter().filter(|key| key.required);
+            let mut names = required.map(|key| key.name.as_str()).chain(
+                block
+                    .one_of
+                    .iter()
+                    .flat_map(|one| one.keys.iter().map(String::as_str)),
+            );
+            let name = names.find(fits)?;
+            Some(format!("write `{name}: {shown}`; {} stand here too", some_keys(block, name)))
+        }
+        _ => None,
+    }
+}
+
+/// The other keys of a block.
+fn some_keys(block: &crate::shape::Block, but: &str) -> String {
+    let others = block.names().filter(|name| *name != but).take(6);
+    listed(others).replace(" or ", " and ")
 }
 
 fn named(written: Written<'_>, name: Result<String, IdError>) -> Result<Val, ScalarError> {

@@ -349,6 +349,21 @@ impl<'t> Loader<'t> {
                 "`*name` repeats a value marked `&name` earlier in the file; quote a text that \
                  begins with `*`",
             ),
+            _ if braces::unclosed(before).is_some() => {
+                let (at, open) = braces::unclosed(before).unwrap_or((0, '{'));
+                let (line, _) = line_column(self.text, at);
+                let close = if open == '[' { ']' } else { '}' };
+                let span = Span::clamped(self.text, at, at + 1);
+                return Problem {
+                    code: code::SYNTAX,
+                    span,
+                    message: format!("this `{open}` is not closed"),
+                    help: format!(
+                        "write `{close}` at the end of what began in line {line}, and a comma \
+                         between its parts"
+                    ),
+                };
+            }
             _ => (
                 format!("not well-formed YAML: {}", error.info()),
                 if indent_has_tab || rest.starts_with('\t') {

@@ -105,7 +105,10 @@ fn margins(quantile: &Quantile, at: &str, sink: &mut Sink<'_>) {
             sink,
             code::JUDGE,
             at,
-            &format!("{harm} slower is harm, and harmless only within {noninferior}"),
+            &format!(
+                "`harm` of {harm} is above `noninferior` of {noninferior}: what is not yet harm must \
+                 still count as harmless"
+            ),
             &help,
         );
     } else if noninferior.get() == 0.0 {

@@ -131,8 +131,8 @@ fn unknown(name: &str, allowed: &[String], template: &TemplateUse, sink: &mut Si
         _ => match nearest(name, allowed.iter().map(String::as_str)) {
             Some(meant) if !known => format!("did you mean `${{{meant}}}`?"),
             _ => format!(
-                "here stand {}; for a shell's own variable write `${shown}` or `$${{{shown}}}`",
-                listed(all.iter().map(String::as_str))
+                "known here are {}; for a shell's own variable write `${shown}` or `$${{{shown}}}`",
+                listed(all.iter().map(String::as_str)).replace(" or ", " and ")
             ),
         },
     };

@@ -10,7 +10,7 @@ mod bad;
 mod catalog;
 mod good;
 mod layout;
-mod mini;
+mod lints;
 mod robust;
 mod schema;
 mod show;
