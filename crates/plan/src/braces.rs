@@ -65,45 +65,6 @@ pub(crate) fn restore(value: Cow<'_, str>) -> String {
     out
 }
 
-/// The last bracket or brace of a text that is not closed in it, outside of quotes and
-/// comments.
-pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
-    let hidden = protect(text);
-    let mut open: Vec<(usize, char)> = Vec::new();
-    let mut quote: Option<char> = None;
-    let mut before = '\n';
-    // The last character of the line that is no blank: a bracket opens a value only
-    // after a colon, a dash or nothing.
-    let mut last = '\n';
-    let mut comment = false;
-    for (at, c) in hidden.char_indices() {
-        match (quote, c) {
-            (_, '\n') => comment = false,
-            _ if comment => {}
-            (Some(mark), c) if mark == c && before != '\\' => quote = None,
-            (Some(_), _) => {}
-            (None, '#') if before.is_whitespace() => comment = true,
-            (None, '"' | '\'') if before.is_whitespace() || "[{,:".contains(before) => {
-                quote = Some(c);
-            }
-            (None, '[' | '{')
-                if !open.is_empty() || (before.is_whitespace() && ":-\n".contains(last)) =>
-            {
-                open.push((at, c));
-            }
-            (None, ']' | '}') => {
-                open.pop();
-            }
-            _ => {}
-        }
-        before = c;
-        if c == '\n' || !c.is_whitespace() {
-            last = c;
-        }
-    }
-    open.pop()
-}
-
 fn is_name(name: &str) -> bool {
     name.bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
@@ -113,21 +74,6 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn the_last_open_bracket_is_found() {
-        for (text, expected) in [
-            ("a: { b: [1, 2]", Some((3, '{'))),
-            ("a: [ { b: ${x}", Some((5, '{'))),
-            ("a: { b: '}' ", Some((3, '{'))),
-            ("a: {} # [", None),
-            ("a: \"[\"", None),
-            ("a: it's [", None),
-            ("a: [1]", None),
-        ] {
-            assert_eq!(unclosed(text), expected, "{text}");
-        }
-    }
 
     proptest! {
         #[test]

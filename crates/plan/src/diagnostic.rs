@@ -135,6 +135,7 @@ codes! {
     UNSUPPORTED_YAML = "ESC-0104", "a feature of YAML that plans do not use";
     TOO_LARGE = "ESC-0105", "the file is too large";
     LAYOUT = "ESC-0106", "the file cannot be laid out";
+    MORE = "ESC-0107", "there is more than is shown";
     UNKNOWN_KEY = "ESC-0110", "a key is not known";
     MISSING_KEY = "ESC-0111", "a key is missing";
     WRONG_FORM = "ESC-0112", "a block, list or single value was expected";

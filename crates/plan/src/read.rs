@@ -5,11 +5,11 @@
 
 use crate::diagnostic as code;
 use crate::fields::{Fields, Val};
-use crate::scalar::scalar;
+use crate::scalar::{in_its_form, scalar};
 use crate::shape::{Block, Key, OneOf, Scope, Shape};
 use crate::sink::{Sink, TemplateUse, child, printable};
 use crate::source::Span;
-use crate::suggest::{listed, meant_key};
+use crate::suggest::{label, listed, meant_key, nearest_all};
 use crate::yaml::{self, Entry, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,30 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
         (Shape::Either { block, .. }, Value::Map(entries)) => {
             read_block(entries, block, path, sink).map(Val::Block)
         }
+        (Shape::Block(_), Value::Scalar { .. }) if path.is_empty() => {
+            let message = "this text is no plan: a plan is made of keys with values".to_owned();
+            sink.error_at(code::WRONG_FORM, path, node.span, message, BEGIN.to_owned());
+            None
+        }
+        (Shape::Either { short, block }, Value::Scalar { text, plain })
+            if text.starts_with(char::is_alphabetic)
+                && scalar(text, *plain, short).is_err()
+                && in_its_form(text, *plain, &Shape::Block(block.clone())).is_some() =>
+        {
+            let form = in_its_form(text, *plain, &Shape::Block(block.clone()));
+            sink.error_at(
+                code::WRONG_VALUE,
+                path,
+                node.span,
+                format!("`{}` is not {}", printable(text), short.expected()),
+                format!(
+                    "write `{}`, or {}",
+                    form.unwrap_or_default(),
+                    short.expected()
+                ),
+            );
+            None
+        }
         (Shape::OrOff(shape), Value::Map(_) | Value::List(_)) => read(node, shape, path, sink),
         (Shape::Either { short, .. }, _) => read(node, short, path, sink),
         (Shape::Named(item), Value::Map(entries)) => Some(read_named(entries, item, path, sink)),
@@ -73,9 +97,13 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 _ => "a list",
             };
             let (expected, help) = match (path, shape) {
-                ("", _) => ("keys with values".to_owned(), BEGIN.to_owned()),
-                (_, Shape::List(item)) if form == "a block" && is_blocks(item) => (
+                ("", _) => ("a block of keys".to_owned(), BEGIN.to_owned()),
+                (_, Shape::Named(_)) if form == "a list" => (
                     shape.expected(),
+                    "give each a name in place of its dash, such as `web: { ... }`".to_owned(),
+                ),
+                (_, Shape::List(item)) if form == "a block" && is_blocks(item) => (
+                    "a list".to_owned(),
                     "put `- ` before the first key: a list has one block for each item".to_owned(),
                 ),
                 _ => (shape.expected(), format!("write {}", shape.expected())),
@@ -139,7 +167,10 @@ fn read_named(entries: &[Entry], item: &Shape, path: &str, sink: &mut Sink<'_>) 
                 code::BAD_NAME,
                 &path,
                 format!("`{}` is not a name", printable(&entry.key)),
-                error.rule.to_owned(),
+                match label(&entry.key) {
+                    Some(meant) => format!("did you mean `{meant}`? {}", error.rule),
+                    None => error.rule.to_owned(),
+                },
             );
         }
         remember_value(entry, &path, sink);
@@ -199,19 +230,29 @@ pub(crate) fn read_block(
 
 /// Reports a key; the one that was probably meant is not reported missing as well.
 fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) -> Option<String> {
-    let meant = meant_key(&entry.key, block.names());
+    let near = nearest_all(&entry.key, block.names());
+    let meant = if near.len() > 1 {
+        None
+    } else {
+        meant_key(&entry.key, block.names())
+    };
     if let Some(meant) = meant {
         let around = path.strip_suffix(&entry.key).unwrap_or("");
-        sink.remember(&format!("{around}{meant}"), entry.key_span);
+        sink.misspelt(format!("{around}{meant}"), entry.key_span);
     }
     let help = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
+        None if near.len() > 1 => format!("did you mean {}?", listed(near.iter().copied())),
         None if block.keys.is_empty() => "nothing may be set here: write `{}`".to_owned(),
         None => {
             let example = block.one_of.first().map_or(String::new(), |one_of| {
                 let whole = one_of.keys.len() == block.keys.len();
                 let example = one_of.example;
-                if whole { format!("; such as `{example}`") } else { String::new() }
+                if whole {
+                    format!("; such as `{example}`")
+                } else {
+                    String::new()
+                }
             });
             format!("the keys here are {}{example}", listed(block.names()))
         }
@@ -310,6 +351,11 @@ fn read_scalar(
             Some(value)
         }
         Err((code, message, help)) => {
+            let help = if path == "esclusa" {
+                "write `esclusa: 1`".to_owned()
+            } else {
+                help
+            };
             sink.error_at(code, path, node.span, message, help);
             None
         }

@@ -33,6 +33,11 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
         Shape::Switch => match (plain, text) {
             (true, "true") => Ok(Val::Switch(true)),
             (true, "false") => Ok(Val::Switch(false)),
+            (false, "true" | "false") => Err((
+                code::WRONG_VALUE,
+                format!("in quotes `{text}` is a text"),
+                format!("write `{text}`, without quotes"),
+            )),
             _ => Err(written.wrong(match text.to_ascii_lowercase().as_str() {
                 "yes" | "on" | "y" | "1" | "true" => "write `true`, without quotes".to_owned(),
                 "no" | "off" | "n" | "0" | "false" => "write `false`, without quotes".to_owned(),
@@ -58,42 +63,32 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
         Shape::List(_) | Shape::Named(_) | Shape::Environment(_) | Shape::Block(_) => Err((
             code::WRONG_FORM,
             format!("`{}` stands alone where more is expected", printable(text)),
-            in_its_form(text, plain, shape)
-                .unwrap_or_else(|| format!("write {}", shape.expected())),
+            in_its_form(text, plain, shape).map_or_else(
+                || format!("write {}", shape.expected()),
+                |form| format!("write `{form}`"),
+            ),
         )),
     }
 }
 
-/// The value in the form that was expected, where it fits there.
-fn in_its_form(text: &str, plain: bool, shape: &Shape) -> Option<String> {
-    let shown = printable(text);
+/// The value in the form that was expected, where it fits there: `[./x]` for a list,
+/// `{ for: 48h }` for a block.
+pub(crate) fn in_its_form(text: &str, plain: bool, shape: &Shape) -> Option<String> {
     match shape {
-        Shape::List(item) if scalar(text, plain, item).is_ok() => {
-            Some(format!("write a list: `[{shown}]`"))
-        }
+        Shape::List(item) => Some(format!("[{}]", in_its_form(text, plain, item)?)),
         Shape::Block(block) => {
-            let fits = |name: &&str| {
-                let key = block.key(name);
-                key.is_some_and(|key| scalar(text, plain, &key.shape).is_ok())
-            };
             let required = block.keys.iter().filter(|key| key.required);
-            let mut names = required.map(|key| key.name.as_str()).chain(
-                block
-                    .one_of
-                    .iter()
-                    .flat_map(|one| one.keys.iter().map(String::as_str)),
-            );
-            let name = names.find(fits)?;
-            Some(format!("write `{name}: {shown}`; {} stand here too", some_keys(block, name)))
+            let chosen = block.one_of.iter().flat_map(|one| &one.keys);
+            let chosen = chosen.filter_map(|name| block.key(name));
+            let mut keys = required.chain(chosen).chain(&block.keys);
+            keys.find_map(|key| {
+                let value = in_its_form(text, plain, &key.shape)?;
+                Some(format!("{{ {}: {value} }}", key.name))
+            })
         }
-        _ => None,
+        Shape::Named(_) | Shape::Environment(_) => None,
+        single => scalar(text, plain, single).is_ok().then(|| printable(text)),
     }
-}
-
-/// The other keys of a block.
-fn some_keys(block: &crate::shape::Block, but: &str) -> String {
-    let others = block.names().filter(|name| *name != but).take(6);
-    listed(others).replace(" or ", " and ")
 }
 
 fn named(written: Written<'_>, name: Result<String, IdError>) -> Result<Val, ScalarError> {

@@ -15,6 +15,23 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// All candidates that are equally near, and near enough.
+pub(crate) fn nearest_all<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Vec<&'a str> {
+    let word: Vec<char> = word.chars().take(64).collect();
+    let allowed = (word.len() / 3).clamp(1, 3);
+    let mut found: Vec<(usize, &str)> = candidates
+        .into_iter()
+        .map(|candidate| (distance(&word, &folded(candidate)), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .collect();
+    let least = found.iter().map(|(distance, _)| *distance).min();
+    found.retain(|(distance, _)| Some(*distance) == least);
+    found.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
 /// Words of other tools, and the keys that say the same here.
 const SYNONYMS: [(&str, &str); 44] = [
     ("analysis", "judge"),

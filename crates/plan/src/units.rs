@@ -103,6 +103,9 @@ pub(crate) fn share(text: &str) -> Result<BasisPoints, UnitError> {
                 let percent = (part * 1e6).round() / 1e4;
                 format!("write `{percent}%` for this part of all, or `{text}%`")
             }
+            None if text.contains('.') && decimal(text) == Some(1.0) => {
+                "write `100%` for everybody, or `1%`".to_owned()
+            }
             None => format!("write `{text}%`"),
         }));
     }
@@ -123,15 +126,12 @@ pub(crate) fn percent(text: &str) -> Result<Fraction, UnitError> {
     if is_bare_number(text) {
         return Err(UnitError::NoUnit(format!("write `{text}%` for per cent")));
     }
-    let number = text
-        .strip_suffix('%')
-        .and_then(decimal)
-        .ok_or_else(|| {
-            UnitError::Wrong(match meant_percent(text) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => "write a percentage, such as `5%` or `0.5%`".to_owned(),
-            })
-        })?;
+    let number = text.strip_suffix('%').and_then(decimal).ok_or_else(|| {
+        UnitError::Wrong(match meant_percent(text) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write a percentage, such as `5%` or `0.5%`".to_owned(),
+        })
+    })?;
     fraction_of(number, 100.0, 1.0)
 }
 
@@ -160,7 +160,12 @@ pub(crate) fn margin(text: &str, usual: MarginKind) -> Result<Margin, UnitError>
         return Err(UnitError::NoUnit(match usual {
             MarginKind::Points => format!("write `{text}pp` for percentage points"),
             MarginKind::Relative => {
-                format!("write `{text}%` for a part of the stable version's value")
+                let part = decimal(text).filter(|part| *part > 0.0 && *part < 1.0);
+                let percent = part.map_or_else(
+                    || text.to_owned(),
+                    |part| ((part * 1e6).round() / 1e4).to_string(),
+                );
+                format!("write `{percent}%` for a part of the stable version's value")
             }
         }));
     }
@@ -224,7 +229,9 @@ fn meant_size(text: &str) -> Option<String> {
     let unit = unit.trim().to_ascii_lowercase();
     let known = |known: &&(&str, u64)| {
         let name = known.0.to_ascii_lowercase();
-        !number.is_empty() && !unit.is_empty() && (name == unit || name.strip_suffix('b') == Some(&unit))
+        !number.is_empty()
+            && !unit.is_empty()
+            && (name == unit || name.strip_suffix('b') == Some(&unit))
     };
     let (unit, _) = SIZES.iter().find(known)?;
     Some(format!("{number} {unit}"))

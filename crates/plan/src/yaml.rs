@@ -349,33 +349,10 @@ impl<'t> Loader<'t> {
                 "`*name` repeats a value marked `&name` earlier in the file; quote a text that \
                  begins with `*`",
             ),
-            _ if braces::unclosed(before).is_some() => {
-                let (at, open) = braces::unclosed(before).unwrap_or((0, '{'));
-                let (line, _) = line_column(self.text, at);
-                let close = if open == '[' { ']' } else { '}' };
-                let span = Span::clamped(self.text, at, at + 1);
-                return Problem {
-                    code: code::SYNTAX,
-                    span,
-                    message: format!("this `{open}` is not closed"),
-                    help: format!(
-                        "write `{close}` at the end of what began in line {line}, and a comma \
-                         between its parts"
-                    ),
-                };
-            }
-            _ => (
-                format!("not well-formed YAML: {}", error.info()),
-                if indent_has_tab || rest.starts_with('\t') {
-                    "indent with spaces: YAML does not allow tabs there"
-                } else if rest.starts_with(['%', '@', '`']) {
-                    "quote a text that begins with this character"
-                } else {
-                    "check the indentation, the space after each colon, and that brackets and \
-                     quotes are closed; quote texts that contain `: ` or begin with a special \
-                     character"
-                },
-            ),
+            _ => match slips::of(self.text, span.offset) {
+                Some(problem) => return problem,
+                None => Self::unknown_slip(error, rest, indent_has_tab),
+            },
         };
         Problem {
             code: code::SYNTAX,
@@ -383,6 +360,18 @@ impl<'t> Loader<'t> {
             message,
             help: help.to_owned(),
         }
+    }
+
+    fn unknown_slip(error: &ScanError, rest: &str, tab: bool) -> (String, &'static str) {
+        let help = if tab || rest.starts_with('\t') {
+            "indent with spaces: YAML does not allow tabs there"
+        } else if rest.starts_with(['%', '@', '`']) {
+            "quote a text that begins with this character"
+        } else {
+            "check the indentation, the space after each colon, and that brackets and quotes are \
+             closed; quote texts that contain `: ` or begin with a special character"
+        };
+        (format!("not well-formed YAML: {}", error.info()), help)
     }
 }
 
@@ -415,5 +404,6 @@ fn measure(node: &Node) -> (usize, usize) {
     }
 }
 
+mod slips;
 #[cfg(test)]
 mod tests;

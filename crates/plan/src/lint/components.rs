@@ -37,6 +37,7 @@ fn artifact(name: &str, component: &Component, driver: &DriverEntry, sink: &mut 
     let verified = driver.can(Capability::VerifiedDigest);
     let driver = &driver.name;
     match (&component.artifact, verified) {
+        (None, true) if sink.unread(&path(sink, name, "artifact")) => {}
         (None, true) => error(
             sink,
             code::ARTIFACT,
@@ -209,7 +210,7 @@ fn steps(plan: &Plan, sink: &mut Sink<'_>) {
             }
         }
     }
-    if plan.keep_warm.0 == 0 {
+    if plan.keep_warm.0 == 0 && !sink.unread("keep-warm") {
         warning(
             sink,
             code::ZERO_TIME,

@@ -50,6 +50,7 @@ fn one_role(role: &str, seen: &[&str], at: &str, sink: &mut Sink<'_>) {
             .map(|c| if fits(c) { c } else { '-' })
             .take(MAX_ROLE)
             .collect();
+        let plain = plain.trim_matches('-');
         error(
             sink,
             code::ROLE,

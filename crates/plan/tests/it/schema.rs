@@ -26,7 +26,10 @@ fn validator() -> jsonschema::Validator {
 #[test]
 fn the_schema_is_a_contract_with_editors() {
     let schema = json_schema(&catalog::sample());
-    assert!(jsonschema::meta::is_valid(&schema), "no JSON Schema 2020-12");
+    assert!(
+        jsonschema::meta::is_valid(&schema),
+        "no JSON Schema 2020-12"
+    );
     insta::assert_json_snapshot!("schema", schema);
 }
 
@@ -72,6 +75,10 @@ const ONLY_THE_PROGRAM_KNOWS: [&str; 23] = [
     "ESC-0216", "ESC-0217", "ESC-0218", "ESC-0219", "ESC-0221", "ESC-0223", "ESC-0225",
 ];
 
+/// What form cannot show either: free texts with a meaning, and tags, which an editor's
+/// YAML applies and plans refuse.
+const BEYOND_FORM: [&str; 4] = ["listen", "sticky-by-ip", "judge-sugar-twice", "tag"];
+
 // Trap 17: what only a form can show is shown while it is typed.
 #[test]
 fn refused_plans_do_not_fit_unless_their_fault_is_one_of_meaning() {
@@ -95,9 +102,15 @@ fn refused_plans_do_not_fit_unless_their_fault_is_one_of_meaning() {
             continue;
         };
         if validator.is_valid(&value) {
-            let form = codes.iter().any(|code| !ONLY_THE_PROGRAM_KNOWS.contains(code));
-            if form {
-                missed.push((path.file_name().map(ToOwned::to_owned), codes.len()));
+            let form = codes
+                .iter()
+                .any(|code| !ONLY_THE_PROGRAM_KNOWS.contains(code));
+            let name = path
+                .file_stem()
+                .and_then(|name| name.to_str())
+                .unwrap_or("");
+            if form && !BEYOND_FORM.contains(&name) {
+                missed.push(name.to_owned());
             }
         } else {
             caught += 1;
