@@ -40,6 +40,8 @@ pub use parse::{Parsed, parse, parse_judge};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
 pub use schema::json_schema;
 pub use settings::{Settings, read_settings};
-pub use show::{Overview, Part, Phase, PhaseKind, Returning, overview, show};
+pub use show::{
+    Exposed, Exposure, Limit, Overview, Part, Phase, PhaseKind, Returning, overview, show,
+};
 pub use source::{SourceFile, Span};
 pub use templates::Template;

@@ -126,7 +126,11 @@ fn list_item(item: &Item, shape: Option<&Shape>, indent: usize, out: &mut String
     }
     let mut group = group.clone();
     if let Some(first) = group.items.first_mut() {
-        remarks(&std::mem::take(&mut first.lead), indent, out);
+        let mut lead = std::mem::take(&mut first.lead);
+        if let Some(remark) = lead.first_mut() {
+            remark.blank = false;
+        }
+        remarks(&lead, indent, out);
     }
     let mut lines = String::new();
     group_lines(&group, shape, indent + STEP, &mut lines);

@@ -86,6 +86,13 @@ fn anchors_keep_their_order_and_wrong_plans_are_laid_out_too() {
 }
 
 #[test]
+fn a_comment_within_braces_moves_out_once() {
+    let after = laid_out(&text("stages:\n  - {\n\n# remark\n to: 5%, for: 30m }\n"));
+    assert_eq!(after, "stages:\n  # remark\n  - to: 5%\n    for: 30m\n");
+    assert_eq!(laid_out(&text(&after)), after);
+}
+
+#[test]
 fn what_is_no_yaml_is_refused_with_its_place() {
     let broken = text("esclusa: 1\nservice: [\n");
     let found = format(&broken, &catalog::sample()).expect_err("refused");
