@@ -68,10 +68,11 @@ pub(super) fn look(folder: &Path) -> Option<Found> {
         let takes_port = service.to_string().contains("${PORT");
         let takes_version = service.to_string().contains("${VERSION");
         if kind == Kind::Web && !takes_port {
-            let inner = port.map_or("3000".to_owned(), |port| port.to_string());
+            let outer = port.unwrap_or(3000);
+            let inner = inner_port(service).unwrap_or(outer);
             found.guessed.push(format!(
                 "{name} publishes a port that two versions cannot both have: write `ports: \
-                 [\"${{PORT:-{inner}}}:{inner}\"]` in {file}"
+                 [\"${{PORT:-{outer}}}:{inner}\"]` in {file}"
             ));
         }
         if !takes_version {
@@ -128,6 +129,15 @@ fn published(service: &Value) -> Option<u16> {
         },
         _ => None,
     })
+}
+
+/// The port inside of the container that a service publishes first.
+fn inner_port(service: &Value) -> Option<u16> {
+    match service.get("ports")?.as_array()?.first()? {
+        Value::String(text) => text.split('/').next()?.rsplit(':').next()?.parse().ok(),
+        Value::Object(long) => u16::try_from(long.get("target")?.as_u64()?).ok(),
+        number => number.as_u64().and_then(|n| u16::try_from(n).ok()),
+    }
 }
 
 /// The path that a health check asks, where it asks one.

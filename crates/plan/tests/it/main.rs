@@ -11,6 +11,7 @@ mod catalog;
 mod good;
 mod layout;
 mod lints;
+mod reference;
 mod robust;
 mod schema;
 mod show;
