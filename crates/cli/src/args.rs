@@ -51,6 +51,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: PlanVerb,
     },
+    /// Look at a folder and write a first plan for what is in it
+    ///
+    /// Reads a compose file, a pm2 ecosystem file, a Procfile or systemd units, says what it
+    /// found and what it guessed, and writes esclusa.yaml with the schema for editors beside
+    /// it. Nothing is started, and no file is overwritten without --force.
+    Init(crate::scaffold::Init),
     /// Ask the plan's requirements that need no canary
     Check(Check),
     /// Start, watch and move releases
@@ -200,7 +206,12 @@ pub(crate) enum LogForm {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanVerb {
     /// Say all that is wrong with a plan, with lines and next steps; exits 2 on errors
+    #[command(visible_alias = "check")]
     Lint(PlanFile),
+    /// Lay a plan out in the usual way: comments and meaning stay, indentation, quotes and the
+    /// order of the top keys are made even
+    #[command(visible_alias = "format")]
+    Fmt(crate::layout::Fmt),
     /// Show what a plan will do, and how long it may take
     Show(PlanFile),
     /// Print the JSON Schema of plans, for editors

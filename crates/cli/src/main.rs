@@ -13,6 +13,7 @@ mod exit;
 mod findings;
 mod init;
 mod kill;
+mod layout;
 mod logfile;
 mod logthread;
 mod notifications;
@@ -24,6 +25,7 @@ mod proxy;
 #[cfg(test)]
 mod reference;
 mod release;
+mod scaffold;
 mod serve;
 mod sim;
 mod sse;
@@ -61,6 +63,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Sim { verb } => sim::run(verb, output),
         Command::Plan { verb } => plan::run(verb, output),
+        Command::Init(asked) => scaffold::run(&asked, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
         Command::Dora(asked) => one_thread()?.block_on(dora::run(&asked, &global, output)),

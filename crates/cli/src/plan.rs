@@ -1,8 +1,9 @@
-//! `plan lint | show | schema`: without a server, against this program's own drivers.
+//! `plan lint | fmt | show | schema`: without a server, against this program's own drivers.
 
 use crate::args::{PlanFile, PlanVerb};
 use crate::exit::{Exit, Failure};
 use crate::findings;
+use crate::layout;
 use crate::output::{Output, Tone};
 use crate::place::{PlanText, read_plan};
 use esclusa_plan::{Parsed, SourceFile, json_schema, overview, parse, show};
@@ -12,6 +13,7 @@ pub(crate) fn run(verb: PlanVerb, output: &Output) -> Result<Exit, Failure> {
     match verb {
         PlanVerb::Lint(PlanFile { file }) => lint(&read_plan(&file)?, output),
         PlanVerb::Show(PlanFile { file }) => show_plan(&read_plan(&file)?, output),
+        PlanVerb::Fmt(asked) => layout::run(&asked, output),
         PlanVerb::Schema => {
             let schema = json_schema(&esclusa_drivers::catalog());
             output.line(&serde_json::to_string_pretty(&schema).unwrap_or_default());
@@ -46,7 +48,10 @@ fn show_plan(plan: &PlanText, output: &Output) -> Result<Exit, Failure> {
     let Some(parsed) = accepted(plan, output) else {
         return Ok(Exit::BadInput);
     };
-    if !output.json(&overview(&parsed.plan)) {
+    // With the whole plan, defaults and templates in place.
+    let mut data = json!(overview(&parsed.plan));
+    data["plan"] = json!(parsed.plan);
+    if !output.json(&data) {
         output.line(show(&parsed.plan).trim_end());
     }
     Ok(Exit::Done)

@@ -283,9 +283,10 @@ impl<'a> Parser<'a> {
 
     fn unclosed(&self, what: &str, opening: Span) -> ExprError {
         let error = self.expected(what, self.span());
+        let open = self.text(opening);
+        let close = if open == "[" { "]" } else { ")" };
         error.hint(format!(
-            "`{}` at byte {} is open",
-            self.text(opening),
+            "write `{close}` to close the `{open}` at byte {}",
             opening.start
         ))
     }

@@ -134,6 +134,8 @@ codes! {
     BUDGET = "ESC-0103", "the file is nested too deeply or grows too large";
     UNSUPPORTED_YAML = "ESC-0104", "a feature of YAML that plans do not use";
     TOO_LARGE = "ESC-0105", "the file is too large";
+    LAYOUT = "ESC-0106", "the file cannot be laid out";
+    MORE = "ESC-0107", "there is more than is shown";
     UNKNOWN_KEY = "ESC-0110", "a key is not known";
     MISSING_KEY = "ESC-0111", "a key is missing";
     WRONG_FORM = "ESC-0112", "a block, list or single value was expected";
@@ -162,4 +164,10 @@ codes! {
     ADDRESS = "ESC-0217", "an address, URL or path is not valid";
     BLIND = "ESC-0218", "nothing could judge this plan";
     STICKY = "ESC-0219", "units cannot be told apart as the plan asks";
+    UNREACHABLE = "ESC-0220", "a limit can never act";
+    TIMES = "ESC-0221", "times contradict each other";
+    UNIT_SLIP = "ESC-0222", "a time looks like a slip of the unit";
+    ROLE = "ESC-0223", "a role that nobody can have, or two that look like one";
+    ASKED_TWICE = "ESC-0224", "the same is asked twice";
+    LOOP = "ESC-0225", "requests would come back to where they came from";
 }

@@ -8,6 +8,7 @@ mod braces;
 mod catalog;
 mod diagnostic;
 mod fields;
+mod format;
 mod lint;
 mod model;
 mod parse;
@@ -29,6 +30,7 @@ mod yaml;
 
 pub use catalog::{Capability, Catalog, DriverEntry, Field, FieldKind};
 pub use diagnostic::{CODES, Diagnostic, Severity, render_all};
+pub use format::format;
 pub use model::{
     Audience, Component, DIAL_LIMIT, DriverUse, Expose, Hold, HoldOrReturn, HoldThen, LostControl,
     NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver,
@@ -38,6 +40,8 @@ pub use parse::{Parsed, parse, parse_judge};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
 pub use schema::json_schema;
 pub use settings::{Settings, read_settings};
-pub use show::{Overview, Part, Phase, PhaseKind, Returning, overview, show};
+pub use show::{
+    Exposed, Exposure, Limit, Overview, Part, Phase, PhaseKind, Returning, overview, show,
+};
 pub use source::{SourceFile, Span};
 pub use templates::Template;

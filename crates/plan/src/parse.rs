@@ -80,8 +80,19 @@ pub(crate) fn fields_of(
 
 fn finish<T>(value: Option<T>, sink: Sink<'_>) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
     let failed = sink.failed();
-    let text = sink.text;
+    let (text, untold) = (sink.text, sink.untold);
     let mut found = sink.found;
+    if untold > 0 {
+        found.push(Diagnostic::new(
+            code::MORE,
+            Severity::Error,
+            text,
+            "",
+            crate::source::Span::clamped(text, text.len(), text.len()),
+            format!("{untold} more findings are not shown"),
+            "mend those above, and check the plan again".to_owned(),
+        ));
+    }
     found.sort_by_key(|d| (d.span.offset, d.code, d.severity));
     match value {
         Some(value) if !failed => Ok((value, found)),

@@ -5,13 +5,21 @@
 
 use crate::diagnostic as code;
 use crate::fields::{Fields, Val};
-use crate::scalar::scalar;
+use crate::scalar::{in_its_form, scalar};
 use crate::shape::{Block, Key, OneOf, Scope, Shape};
 use crate::sink::{Sink, TemplateUse, child, printable};
 use crate::source::Span;
-use crate::suggest::{listed, nearest};
+use crate::suggest::{label, listed, meant_key, nearest_all};
 use crate::yaml::{self, Entry, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How a file begins.
+const BEGIN: &str =
+    "begin with `esclusa: 1` and `service:`, or let `esclusa init` write a first plan";
+
+fn is_blocks(shape: &Shape) -> bool {
+    matches!(shape, Shape::Block(_))
+}
 
 /// Reads one value; `None` when it was wrong, which is then in the sink.
 pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) -> Option<Val> {
@@ -21,7 +29,11 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 Some("") | None => "the file is empty".to_owned(),
                 Some(key) => format!("`{key}` has no value"),
             };
-            let help = format!("write {}, or remove the key", shape.expected());
+            let help = if path.is_empty() {
+                BEGIN.to_owned()
+            } else {
+                format!("write {}, or remove the key", shape.expected())
+            };
             sink.error(code::EMPTY, path, message, help);
             None
         }
@@ -30,6 +42,30 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
         }
         (Shape::Either { block, .. }, Value::Map(entries)) => {
             read_block(entries, block, path, sink).map(Val::Block)
+        }
+        (Shape::Block(_), Value::Scalar { .. }) if path.is_empty() => {
+            let message = "this text is no plan: a plan is made of keys with values".to_owned();
+            sink.error_at(code::WRONG_FORM, path, node.span, message, BEGIN.to_owned());
+            None
+        }
+        (Shape::Either { short, block }, Value::Scalar { text, plain })
+            if text.starts_with(char::is_alphabetic)
+                && scalar(text, *plain, short).is_err()
+                && in_its_form(text, *plain, &Shape::Block(block.clone())).is_some() =>
+        {
+            let form = in_its_form(text, *plain, &Shape::Block(block.clone()));
+            sink.error_at(
+                code::WRONG_VALUE,
+                path,
+                node.span,
+                format!("`{}` is not {}", printable(text), short.expected()),
+                format!(
+                    "write `{}`, or {}",
+                    form.unwrap_or_default(),
+                    short.expected()
+                ),
+            );
+            None
         }
         (Shape::OrOff(shape), Value::Map(_) | Value::List(_)) => read(node, shape, path, sink),
         (Shape::Either { short, .. }, _) => read(node, short, path, sink),
@@ -60,11 +96,23 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 Value::Map(_) => "a block",
                 _ => "a list",
             };
+            let (expected, help) = match (path, shape) {
+                ("", _) => ("a block of keys".to_owned(), BEGIN.to_owned()),
+                (_, Shape::Named(_)) if form == "a list" => (
+                    shape.expected(),
+                    "give each a name in place of its dash, such as `web: { ... }`".to_owned(),
+                ),
+                (_, Shape::List(item)) if form == "a block" && is_blocks(item) => (
+                    "a list".to_owned(),
+                    "put `- ` before the first key: a list has one block for each item".to_owned(),
+                ),
+                _ => (shape.expected(), format!("write {}", shape.expected())),
+            };
             sink.error(
                 code::WRONG_FORM,
                 path,
-                format!("{} is expected here, not {form}", shape.expected()),
-                format!("write {}", shape.expected()),
+                format!("{expected} is expected here, not {form}"),
+                help,
             );
             None
         }
@@ -119,7 +167,10 @@ fn read_named(entries: &[Entry], item: &Shape, path: &str, sink: &mut Sink<'_>) 
                 code::BAD_NAME,
                 &path,
                 format!("`{}` is not a name", printable(&entry.key)),
-                error.rule.to_owned(),
+                match label(&entry.key) {
+                    Some(meant) => format!("did you mean `{meant}`? {}", error.rule),
+                    None => error.rule.to_owned(),
+                },
             );
         }
         remember_value(entry, &path, sink);
@@ -179,15 +230,32 @@ pub(crate) fn read_block(
 
 /// Reports a key; the one that was probably meant is not reported missing as well.
 fn unknown_key(entry: &Entry, block: &Block, path: &str, sink: &mut Sink<'_>) -> Option<String> {
-    let meant = nearest(&entry.key, block.names());
+    let near = nearest_all(&entry.key, block.names());
+    let meant = if near.len() > 1 {
+        None
+    } else {
+        meant_key(&entry.key, block.names())
+    };
     if let Some(meant) = meant {
         let around = path.strip_suffix(&entry.key).unwrap_or("");
-        sink.remember(&format!("{around}{meant}"), entry.key_span);
+        sink.misspelt(format!("{around}{meant}"), entry.key_span);
     }
     let help = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
+        None if near.len() > 1 => format!("did you mean {}?", listed(near.iter().copied())),
         None if block.keys.is_empty() => "nothing may be set here: write `{}`".to_owned(),
-        None => format!("the keys here are {}", listed(block.names())),
+        None => {
+            let example = block.one_of.first().map_or(String::new(), |one_of| {
+                let whole = one_of.keys.len() == block.keys.len();
+                let example = one_of.example;
+                if whole {
+                    format!("; such as `{example}`")
+                } else {
+                    String::new()
+                }
+            });
+            format!("the keys here are {}{example}", listed(block.names()))
+        }
     };
     sink.error_at(
         code::UNKNOWN_KEY,
@@ -206,7 +274,10 @@ fn absent(key: &Key, misspelt: bool, fields: &mut Fields, sink: &mut Sink<'_>) {
         }
         let help = match key.example {
             Some(example) => format!("add `{}: {example}`", key.name),
-            None => format!("add `{}:` with {}", key.name, key.shape.expected()),
+            None => match &key.shape {
+                Shape::Command(_) => format!("add `{}: ./run.sh`, or a list of words", key.name),
+                shape => format!("add `{}:` with {}", key.name, shape.expected()),
+            },
         };
         let path = fields.path.clone();
         sink.error(
@@ -244,7 +315,11 @@ fn check_one_of(one_of: &OneOf, fields: &Fields, unknown: bool, sink: &mut Sink<
             code::EXCLUSIVE,
             &fields.path,
             format!("nothing here says {}", one_of.what),
-            format!("add {}", listed(one_of.keys.iter().map(String::as_str))),
+            format!(
+                "add {}, such as `{}`",
+                listed(one_of.keys.iter().map(String::as_str)),
+                one_of.example
+            ),
         ),
         [first, second, ..] => sink.error(
             code::EXCLUSIVE,
@@ -276,6 +351,11 @@ fn read_scalar(
             Some(value)
         }
         Err((code, message, help)) => {
+            let help = if path == "esclusa" {
+                "write `esclusa: 1`".to_owned()
+            } else {
+                help
+            };
             sink.error_at(code, path, node.span, message, help);
             None
         }

@@ -4,7 +4,7 @@ use crate::diagnostic as code;
 use crate::fields::Val;
 use crate::shape::Shape;
 use crate::sink::printable;
-use crate::suggest::{listed, nearest};
+use crate::suggest::{label, listed, nearest};
 use crate::units::{self, UnitError};
 use esclusa_model::{IdError, ServiceName, VersionName};
 
@@ -22,12 +22,27 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
             let words = shell.into_iter().chain([written.text()?]);
             Ok(Val::Words(words.collect()))
         }
-        Shape::Label => named(written, ServiceName::new(text).map(String::from)),
+        Shape::Label => {
+            let name = ServiceName::new(text).map(String::from);
+            named(written, name).map_err(|(code, message, help)| match label(text) {
+                Some(meant) => (code, message, format!("did you mean `{meant}`? {help}")),
+                None => (code, message, help),
+            })
+        }
         Shape::Token => named(written, VersionName::new(text).map(String::from)),
         Shape::Switch => match (plain, text) {
             (true, "true") => Ok(Val::Switch(true)),
             (true, "false") => Ok(Val::Switch(false)),
-            _ => Err(written.wrong("write `true` or `false`, without quotes".to_owned())),
+            (false, "true" | "false") => Err((
+                code::WRONG_VALUE,
+                format!("in quotes `{text}` is a text"),
+                format!("write `{text}`, without quotes"),
+            )),
+            _ => Err(written.wrong(match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" | "1" | "true" => "write `true`, without quotes".to_owned(),
+                "no" | "off" | "n" | "0" | "false" => "write `false`, without quotes".to_owned(),
+                _ => "write `true` or `false`, without quotes".to_owned(),
+            })),
         },
         Shape::Integer { min, max } => written.integer(*min, *max),
         Shape::Number { min, max } => written.number(*min, *max),
@@ -48,8 +63,31 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
         Shape::List(_) | Shape::Named(_) | Shape::Environment(_) | Shape::Block(_) => Err((
             code::WRONG_FORM,
             format!("`{}` stands alone where more is expected", printable(text)),
-            format!("write {}", shape.expected()),
+            in_its_form(text, plain, shape).map_or_else(
+                || format!("write {}", shape.expected()),
+                |form| format!("write `{form}`"),
+            ),
         )),
+    }
+}
+
+/// The value in the form that was expected, where it fits there: `[./x]` for a list,
+/// `{ for: 48h }` for a block.
+pub(crate) fn in_its_form(text: &str, plain: bool, shape: &Shape) -> Option<String> {
+    match shape {
+        Shape::List(item) => Some(format!("[{}]", in_its_form(text, plain, item)?)),
+        Shape::Block(block) => {
+            let required = block.keys.iter().filter(|key| key.required);
+            let chosen = block.one_of.iter().flat_map(|one| &one.keys);
+            let chosen = chosen.filter_map(|name| block.key(name));
+            let mut keys = required.chain(chosen).chain(&block.keys);
+            keys.find_map(|key| {
+                let value = in_its_form(text, plain, &key.shape)?;
+                Some(format!("{{ {}: {value} }}", key.name))
+            })
+        }
+        Shape::Named(_) | Shape::Environment(_) => None,
+        single => scalar(text, plain, single).is_ok().then(|| printable(text)),
     }
 }
 

@@ -41,7 +41,7 @@ fn definitions() -> Value {
             { "type": "integer", "minimum": 0 },
             { "$ref": "#/$defs/duration" },
         ] },
-        "share": text(r"^[0-9]{1,3}(\.[0-9]{1,2})? *%$", "5%"),
+        "share": text(r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?) *%$", "5%"),
         "percent": text(r"^[0-9]+(\.[0-9]+)? *%$", "5%"),
         "fraction": { "anyOf": [
             { "type": "number", "minimum": 0, "maximum": 1 },

@@ -87,6 +87,8 @@ pub(crate) struct OneOf {
     /// What the keys say, in words: `how the component is run`.
     pub(crate) what: &'static str,
     pub(crate) keys: Vec<String>,
+    /// One of them with a value, as it would be written.
+    pub(crate) example: &'static str,
 }
 
 /// One key of a block.
@@ -138,8 +140,17 @@ impl Block {
         }
     }
 
-    pub(crate) fn exactly_one(mut self, what: &'static str, keys: Vec<String>) -> Self {
-        self.one_of.push(OneOf { what, keys });
+    pub(crate) fn exactly_one(
+        mut self,
+        what: &'static str,
+        keys: Vec<String>,
+        example: &'static str,
+    ) -> Self {
+        self.one_of.push(OneOf {
+            what,
+            keys,
+            example,
+        });
         self
     }
 
@@ -147,7 +158,7 @@ impl Block {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.keys.iter().map(|key| key.name.as_str())
     }
 }

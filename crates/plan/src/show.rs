@@ -3,6 +3,7 @@
 //! Every number follows from the plan. What traffic there is, and what it could prove,
 //! is not known here.
 
+mod price;
 mod text;
 
 use crate::model::{Audience, HoldThen, Plan, Requirement, Stage, Step};
@@ -24,6 +25,10 @@ pub struct Overview {
     pub at_most: Option<Millis>,
     /// What a return may take.
     pub returning: Returning,
+    /// How much of all traffic meets the new version before everybody does.
+    pub exposure: Exposure,
+    /// What ends the waits that the plan does not expect.
+    pub limits: Vec<Limit>,
     /// What is exposed, by component.
     pub components: Vec<Part>,
     /// What turns the share.
@@ -32,6 +37,41 @@ pub struct Overview {
     pub listen: Option<String>,
     /// How long the version before stays ready to return to.
     pub keep_warm: Millis,
+}
+
+/// The price of finding out: users who meet the new version before it is proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exposure {
+    /// All stages before 100 % together, as a time in which everybody would have met it.
+    /// Segments are not in it: how many belong to one is not known.
+    pub at_least: Millis,
+    /// The same with every wait used up; `None` when a hold has no end.
+    pub at_most: Option<Millis>,
+}
+
+/// A wait that ends by itself, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// What is waited for, in words.
+    pub what: String,
+    /// How long.
+    pub after: Millis,
+    /// What happens then, in words.
+    pub then: String,
+}
+
+/// Who meets the new version in a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exposed {
+    /// The share in hundredths of a percent; absent for a segment.
+    pub share_bp: Option<u16>,
+    /// How many of the known population; absent where none is known.
+    pub units: Option<u64>,
+    /// The canary's requests that this stage asks for, in whole.
+    pub requests: Option<u64>,
+    /// Requests of all users in an hour from which the stage gets them in its time; absent
+    /// where none are asked for.
+    pub needs_per_hour: Option<u64>,
 }
 
 /// One phase of a release.
@@ -43,6 +83,11 @@ pub struct Phase {
     pub what: String,
     /// What decides whether the release goes on, in words.
     pub decided_by: String,
+    /// All that must be so before the release goes on, in words.
+    pub waits_for: Vec<String>,
+    /// Who meets the new version; absent where nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposed: Option<Exposed>,
     /// Shortest time.
     pub at_least: Millis,
     /// Longest time; `None` when it has no end.
@@ -115,6 +160,8 @@ pub fn overview(plan: &Plan) -> Overview {
         at_least,
         at_most,
         returning: returning(plan),
+        exposure: price::exposure(plan),
+        limits: price::limits(plan),
         components: plan
             .components
             .iter()
@@ -154,6 +201,15 @@ fn phases(plan: &Plan) -> Vec<Phase> {
         kind: PhaseKind::Deploy,
         what: "start the canary".to_owned(),
         decided_by: "all instances ready".to_owned(),
+        waits_for: vec![format!(
+            "{} ready",
+            plan.components
+                .iter()
+                .map(|(name, component)| format!("{} x {name}", component.instances))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )],
+        exposed: None,
         at_least: Millis::ZERO,
         at_most: Some(plan.deploy_timeout),
     });
@@ -199,6 +255,8 @@ fn requirement(requirement: &Requirement) -> Phase {
     };
     Phase {
         kind: PhaseKind::Requires,
+        waits_for: price::answers(requirement),
+        exposed: None,
         what,
         decided_by,
         at_least: Millis::ZERO,
@@ -211,6 +269,8 @@ fn step(step: &Step, kind: PhaseKind) -> Phase {
         kind,
         what: step.name.clone(),
         decided_by: "exit code".to_owned(),
+        waits_for: vec!["exit code 0".to_owned()],
+        exposed: None,
         at_least: Millis::ZERO,
         at_most: Some(step.timeout),
     }
@@ -226,6 +286,8 @@ fn stage(stage: &Stage, plan: &Plan) -> Phase {
                 warm_up.get.join(" ")
             ),
             decided_by: "time".to_owned(),
+            waits_for: vec![warm_up.for_.to_string()],
+            exposed: None,
             at_least: warm_up.for_,
             at_most: Some(warm_up.for_),
         },
@@ -237,16 +299,13 @@ fn stage(stage: &Stage, plan: &Plan) -> Phase {
                 }
                 Audience::Share(share) => (share.to_string(), "comparison, guard rails"),
             };
-            let soonest = Millis::from_secs(u64::from(plan.judge.bake.min_s));
             Phase {
                 kind: PhaseKind::Expose,
                 what,
                 decided_by: decided_by.to_owned(),
-                at_least: if expose.early {
-                    soonest.min(expose.for_)
-                } else {
-                    expose.for_
-                },
+                waits_for: price::proof(expose, plan),
+                exposed: Some(price::exposed(expose, plan)),
+                at_least: price::shortest(expose, plan),
                 at_most: match plan.hold.then {
                     HoldThen::Rollback => Some(Millis(expose.for_.0 + plan.hold.for_.0)),
                     HoldThen::Hold => None,

@@ -3,7 +3,7 @@
 use crate::diagnostic::{self as code, Diagnostic, Severity};
 use crate::shape::Scope;
 use crate::source::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More findings than this help nobody.
 const MAX_FINDINGS: usize = 100;
@@ -22,6 +22,9 @@ pub(crate) struct Sink<'t> {
     pub(crate) found: Vec<Diagnostic>,
     pub(crate) templates: Vec<TemplateUse>,
     places: BTreeMap<String, Span>,
+    misspelt: BTreeSet<String>,
+    /// How many findings are not kept.
+    pub(crate) untold: usize,
 }
 
 impl<'t> Sink<'t> {
@@ -31,12 +34,25 @@ impl<'t> Sink<'t> {
             found: Vec::new(),
             templates: Vec::new(),
             places: BTreeMap::new(),
+            misspelt: BTreeSet::new(),
+            untold: 0,
         }
     }
 
     /// Remembers where a value stands.
     pub(crate) fn remember(&mut self, path: &str, span: Span) {
         self.places.insert(path.to_owned(), span);
+    }
+
+    /// Remembers where a key stands that was written wrongly.
+    pub(crate) fn misspelt(&mut self, path: String, span: Span) {
+        self.remember(&path, span);
+        self.misspelt.insert(path);
+    }
+
+    /// Whether a key was written, but wrongly or with a value that cannot be read.
+    pub(crate) fn unread(&self, path: &str) -> bool {
+        self.misspelt.contains(path) || self.failed_below(path)
     }
 
     /// Where a value stands, or the nearest block around it.
@@ -99,6 +115,8 @@ impl<'t> Sink<'t> {
             self.found.push(Diagnostic::new(
                 code, severity, self.text, path, span, message, help,
             ));
+        } else {
+            self.untold += 1;
         }
     }
 

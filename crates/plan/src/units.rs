@@ -47,12 +47,40 @@ pub(crate) fn duration(text: &str) -> Result<Millis, UnitError> {
         )));
     }
     Millis::parse(text).map_err(|_| {
-        UnitError::Wrong(
-            "write a number and a unit (ms, s, m, h, d) without spaces, such as `300ms`, `30s`, \
-             `15m`, `48h` or `1h30m`"
+        UnitError::Wrong(match meant_time(text) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write a number and a unit (ms, s, m, h, d) without spaces, such as `300ms`, \
+                     `30s`, `15m`, `48h` or `1h30m`"
                 .to_owned(),
-        )
+        })
     })
+}
+
+/// A time whose unit is spelled out, apart from its number or in capitals.
+fn meant_time(text: &str) -> Option<String> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(at);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => "ms",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "d" | "day" | "days" => "d",
+        "w" | "wk" | "week" | "weeks" => {
+            let days = number.parse::<u32>().ok()?.checked_mul(7)?;
+            return Some(format!("{days}d"));
+        }
+        _ => return None,
+    };
+    let meant = format!("{number}{unit}");
+    Millis::parse(&meant).is_ok().then_some(meant)
+}
+
+/// A percentage with too many signs, or with its sign spelled out.
+fn meant_percent(text: &str) -> Option<String> {
+    let number = text.trim_end_matches(['%', ' ', 'p', 'e', 'r', 'c', 'n', 't', '.']);
+    let meant = format!("{number}%");
+    (number.len() < text.len() && meant != text && is_bare_number(number)).then_some(meant)
 }
 
 pub(crate) fn seconds(text: &str) -> Result<u32, UnitError> {
@@ -69,12 +97,27 @@ pub(crate) fn seconds(text: &str) -> Result<u32, UnitError> {
 
 pub(crate) fn share(text: &str) -> Result<BasisPoints, UnitError> {
     if is_bare_number(text) {
-        return Err(UnitError::NoUnit(format!("write `{text}%`")));
+        let part = decimal(text).filter(|part| *part > 0.0 && *part < 1.0);
+        return Err(UnitError::NoUnit(match part {
+            Some(part) => {
+                let percent = (part * 1e6).round() / 1e4;
+                format!("write `{percent}%` for this part of all, or `{text}%`")
+            }
+            None if text.contains('.') && decimal(text) == Some(1.0) => {
+                "write `100%` for everybody, or `1%`".to_owned()
+            }
+            None => format!("write `{text}%`"),
+        }));
     }
     BasisPoints::parse_percent(text).map_err(|_| {
-        UnitError::Wrong(
-            "write a percentage from 0% to 100% in steps of 0.01%, such as `5%`".to_owned(),
-        )
+        let number = text.strip_suffix('%').and_then(decimal);
+        if number.is_some_and(|number| number > 100.0) {
+            return UnitError::Bounds("everybody is `100%`; write a share up to that".to_owned());
+        }
+        UnitError::Wrong(match meant_percent(text) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write a percentage from 0% to 100% in steps of 0.01%, such as `5%`".to_owned(),
+        })
     })
 }
 
@@ -83,10 +126,12 @@ pub(crate) fn percent(text: &str) -> Result<Fraction, UnitError> {
     if is_bare_number(text) {
         return Err(UnitError::NoUnit(format!("write `{text}%` for per cent")));
     }
-    let number = text
-        .strip_suffix('%')
-        .and_then(decimal)
-        .ok_or_else(|| UnitError::Wrong("write a percentage, such as `5%` or `0.5%`".to_owned()))?;
+    let number = text.strip_suffix('%').and_then(decimal).ok_or_else(|| {
+        UnitError::Wrong(match meant_percent(text) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write a percentage, such as `5%` or `0.5%`".to_owned(),
+        })
+    })?;
     fraction_of(number, 100.0, 1.0)
 }
 
@@ -115,7 +160,12 @@ pub(crate) fn margin(text: &str, usual: MarginKind) -> Result<Margin, UnitError>
         return Err(UnitError::NoUnit(match usual {
             MarginKind::Points => format!("write `{text}pp` for percentage points"),
             MarginKind::Relative => {
-                format!("write `{text}%` for a part of the stable version's value")
+                let part = decimal(text).filter(|part| *part > 0.0 && *part < 1.0);
+                let percent = part.map_or_else(
+                    || text.to_owned(),
+                    |part| ((part * 1e6).round() / 1e4).to_string(),
+                );
+                format!("write `{percent}%` for a part of the stable version's value")
             }
         }));
     }
@@ -150,8 +200,12 @@ pub(crate) fn size(text: &str) -> Result<u64, UnitError> {
             "say which unit is meant: `{text}B`, `{text} KiB` or `{text} MiB`"
         )));
     }
-    let wrong =
-        || UnitError::Wrong("write a whole number and B, kB, KiB, MB, MiB, GB or GiB".to_owned());
+    let wrong = || {
+        UnitError::Wrong(match meant_size(text) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write a whole number and B, kB, KiB, MB, MiB, GB or GiB".to_owned(),
+        })
+    };
     let (unit, scale) = SIZES
         .iter()
         .find(|(unit, _)| text.ends_with(unit))
@@ -168,6 +222,21 @@ pub(crate) fn size(text: &str) -> Result<u64, UnitError> {
         .ok_or_else(|| UnitError::Bounds("the largest size is 1024 GiB".to_owned()))
 }
 
+/// A size whose unit is cut short or in other capitals.
+fn meant_size(text: &str) -> Option<String> {
+    let at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(at);
+    let unit = unit.trim().to_ascii_lowercase();
+    let known = |known: &&(&str, u64)| {
+        let name = known.0.to_ascii_lowercase();
+        !number.is_empty()
+            && !unit.is_empty()
+            && (name == unit || name.strip_suffix('b') == Some(&unit))
+    };
+    let (unit, _) = SIZES.iter().find(known)?;
+    Some(format!("{number} {unit}"))
+}
+
 /// Requests per second in thousandths: `10/s`, `0.5/s`, `30/m`.
 pub(crate) fn rate(text: &str) -> Result<u64, UnitError> {
     if is_bare_number(text) {
@@ -176,7 +245,10 @@ pub(crate) fn rate(text: &str) -> Result<u64, UnitError> {
         )));
     }
     let wrong = || {
-        UnitError::Wrong("write a number for each second or minute: `10/s` or `30/m`".to_owned())
+        UnitError::Wrong(match meant_rate(text) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write a number for each second or minute: `10/s` or `30/m`".to_owned(),
+        })
     };
     let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
     let number = decimal(number.trim_end()).ok_or_else(wrong)?;
@@ -192,6 +264,23 @@ pub(crate) fn rate(text: &str) -> Result<u64, UnitError> {
         ));
     }
     Ok(thousandths as u64)
+}
+
+/// A rate whose unit is spelled in another way; one by the hour as one by the minute.
+fn meant_rate(text: &str) -> Option<String> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(at);
+    let rate = decimal(number)?;
+    match unit.trim_matches(['/', ' ']).to_ascii_lowercase().as_str() {
+        "rps" | "qps" | "req/s" | "requests/s" | "sec" | "second" | "per second" => {
+            Some(format!("{number}/s"))
+        }
+        "rpm" | "req/m" | "requests/m" | "mins" | "minute" | "per minute" => {
+            Some(format!("{number}/m"))
+        }
+        "h" | "hour" if rate >= 60.0 => Some(format!("{}/m", (rate / 60.0).floor())),
+        _ => None,
+    }
 }
 
 /// Thousandths a second as they would be written.

@@ -349,18 +349,10 @@ impl<'t> Loader<'t> {
                 "`*name` repeats a value marked `&name` earlier in the file; quote a text that \
                  begins with `*`",
             ),
-            _ => (
-                format!("not well-formed YAML: {}", error.info()),
-                if indent_has_tab || rest.starts_with('\t') {
-                    "indent with spaces: YAML does not allow tabs there"
-                } else if rest.starts_with(['%', '@', '`']) {
-                    "quote a text that begins with this character"
-                } else {
-                    "check the indentation, the space after each colon, and that brackets and \
-                     quotes are closed; quote texts that contain `: ` or begin with a special \
-                     character"
-                },
-            ),
+            _ => match slips::of(self.text, span.offset) {
+                Some(problem) => return problem,
+                None => Self::unknown_slip(error, rest, indent_has_tab),
+            },
         };
         Problem {
             code: code::SYNTAX,
@@ -368,6 +360,18 @@ impl<'t> Loader<'t> {
             message,
             help: help.to_owned(),
         }
+    }
+
+    fn unknown_slip(error: &ScanError, rest: &str, tab: bool) -> (String, &'static str) {
+        let help = if tab || rest.starts_with('\t') {
+            "indent with spaces: YAML does not allow tabs there"
+        } else if rest.starts_with(['%', '@', '`']) {
+            "quote a text that begins with this character"
+        } else {
+            "check the indentation, the space after each colon, and that brackets and quotes are \
+             closed; quote texts that contain `: ` or begin with a special character"
+        };
+        (format!("not well-formed YAML: {}", error.info()), help)
     }
 }
 
@@ -400,5 +404,6 @@ fn measure(node: &Node) -> (usize, usize) {
     }
 }
 
+mod slips;
 #[cfg(test)]
 mod tests;

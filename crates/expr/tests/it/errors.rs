@@ -8,11 +8,14 @@ const ROWS: &[Row<'static>] = &[
     // Nothing, or half of something.
     ("", &[(Syntax, "", "a value is missing at the end")]),
     ("beta &&", &[(Syntax, "", "a value is missing at the end")]),
-    ("(beta", &[(Syntax, "", "`(` at byte 0 is open")]),
+    (
+        "(beta",
+        &[(Syntax, "", "write `)` to close the `(` at byte 0")],
+    ),
     ("beta)", &[(Syntax, ")", "expected an operator")]),
     (
         "header(\"a\" == \"b\"",
-        &[(Syntax, "", "`(` at byte 6 is open")],
+        &[(Syntax, "", "write `)` to close the `(` at byte 6")],
     ),
     ("method in [\"a\", ]", &[(Syntax, "]", "expected a value")]),
     (

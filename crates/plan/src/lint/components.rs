@@ -37,6 +37,7 @@ fn artifact(name: &str, component: &Component, driver: &DriverEntry, sink: &mut 
     let verified = driver.can(Capability::VerifiedDigest);
     let driver = &driver.name;
     match (&component.artifact, verified) {
+        (None, true) if sink.unread(&path(sink, name, "artifact")) => {}
         (None, true) => error(
             sink,
             code::ARTIFACT,
@@ -189,7 +190,27 @@ fn steps(plan: &Plan, sink: &mut Sink<'_>) {
             );
         }
     }
-    if plan.keep_warm.0 == 0 {
+    for (list, steps) in [("before", &plan.before), ("after", &plan.after)] {
+        for (index, step) in steps.iter().enumerate() {
+            let same = step
+                .undo
+                .as_ref()
+                .is_some_and(|undo| undo.command == step.command);
+            if same {
+                warning(
+                    sink,
+                    code::NO_UNDO,
+                    &format!("{list}[{index}].undo"),
+                    &format!(
+                        "the step `{}` would be taken back by doing it again",
+                        step.name
+                    ),
+                    "write what takes it back, such as `./migrate.sh down`",
+                );
+            }
+        }
+    }
+    if plan.keep_warm.0 == 0 && !sink.unread("keep-warm") {
         warning(
             sink,
             code::ZERO_TIME,

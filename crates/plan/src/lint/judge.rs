@@ -12,6 +12,7 @@ pub(crate) fn check(judge: &JudgeConfig, at: &str, sink: &mut Sink<'_>) {
     errors(judge, at, sink);
     latency(judge, at, sink);
     times(judge, at, sink);
+    super::reach::judge(judge, at, sink);
 }
 
 fn alpha(judge: &JudgeConfig, at: &str, sink: &mut Sink<'_>) {
@@ -104,7 +105,10 @@ fn margins(quantile: &Quantile, at: &str, sink: &mut Sink<'_>) {
             sink,
             code::JUDGE,
             at,
-            &format!("{harm} slower is harm, and harmless only within {noninferior}"),
+            &format!(
+                "`harm` of {harm} is above `noninferior` of {noninferior}: what is not yet harm must \
+                 still count as harmless"
+            ),
             &help,
         );
     } else if noninferior.get() == 0.0 {

@@ -10,9 +10,13 @@ use crate::sink::Sink;
 
 mod components;
 mod judge;
+mod loops;
 mod parts;
+mod people;
 mod placeholders;
+mod reach;
 mod stages;
+mod times;
 mod traffic;
 
 pub(crate) use judge::check as judge;
@@ -23,6 +27,10 @@ pub(crate) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
     traffic::check(plan, catalog, sink);
     stages::check(plan, sink);
     judge::check(&plan.judge, "judge", sink);
+    reach::check(plan, sink);
+    times::check(plan, sink);
+    people::check(plan, sink);
+    loops::check(plan, sink);
     placeholders::check(plan, catalog, sink);
 }
 

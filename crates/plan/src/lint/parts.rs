@@ -55,7 +55,7 @@ pub(super) fn check(plan: &Plan, sink: &mut Sink<'_>) {
                 code::ROUTE,
                 &at(name),
                 &format!("no request of the service can arrive here: {why}"),
-                "write a part of what the service's own `route` takes",
+                &inside(own, plan.route.as_ref()),
             );
         }
     }
@@ -118,6 +118,21 @@ fn outside(own: &PartRoute, service: &Route) -> Option<String> {
         }
     }
     None
+}
+
+/// What to write in place of a route that lies outside of the service's.
+fn inside(own: &PartRoute, service: Option<&Route>) -> String {
+    let host = service.and_then(|service| service.host.as_deref());
+    let path = service.and_then(|service| service.path.as_deref());
+    match (host, path, &own.path) {
+        (Some(host), _, _) if own.host.as_deref().is_some_and(|own| own != host) => {
+            format!("write `host: {host}`, or remove `host` from the service's own `route`")
+        }
+        (_, Some(path), Some(own)) => {
+            format!("write a path below it, such as `{path}{own}`, or a wider `route: {{ path }}`")
+        }
+        _ => "write a part of what the service's own `route` takes".to_owned(),
+    }
 }
 
 fn at(name: &ComponentName) -> String {

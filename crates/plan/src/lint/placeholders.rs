@@ -56,6 +56,17 @@ fn component<'p>(template: &TemplateUse, plan: &'p Plan) -> Option<&'p Component
     }
 }
 
+/// The path of the artifact beside a run driver's block.
+fn artifact_of(template: &TemplateUse) -> String {
+    match template.path.strip_prefix("components.") {
+        Some(rest) => {
+            let name = rest.split(['.', '[']).next().unwrap_or(rest);
+            format!("components.{name}.artifact")
+        }
+        None => "artifact".to_owned(),
+    }
+}
+
 fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'_>) -> Vec<String> {
     let mut names = vec!["version".to_owned()];
     let mut add = |name: &str| names.push(name.to_owned());
@@ -68,7 +79,8 @@ fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'
             let component = component(template, plan);
             let driver = component.and_then(|c| catalog.run_driver(&c.run.driver));
             // What could not be read is not held against its texts.
-            if component.is_none_or(|c| c.artifact.is_some()) {
+            let unread = sink.unread(&artifact_of(template));
+            if unread || component.is_none_or(|c| c.artifact.is_some()) {
                 add("dir");
             }
             // Who starts instances also finds them a port.
@@ -131,8 +143,8 @@ fn unknown(name: &str, allowed: &[String], template: &TemplateUse, sink: &mut Si
         _ => match nearest(name, allowed.iter().map(String::as_str)) {
             Some(meant) if !known => format!("did you mean `${{{meant}}}`?"),
             _ => format!(
-                "here stand {}; for a shell's own variable write `${shown}` or `$${{{shown}}}`",
-                listed(all.iter().map(String::as_str))
+                "known here are {}; for a shell's own variable write `${shown}` or `$${{{shown}}}`",
+                listed(all.iter().map(String::as_str)).replace(" or ", " and ")
             ),
         },
     };

@@ -15,7 +15,7 @@ pub(super) fn check(plan: &Plan, sink: &mut Sink<'_>) {
         return;
     }
     if plan.stages.is_empty() {
-        if sink.has("stages") && !sink.failed_below("template") {
+        if sink.has("stages") && !sink.unread("template") && !sink.unread("stages") {
             error(
                 sink,
                 code::EMPTY,

@@ -264,6 +264,7 @@ fn capabilities(plan: &Plan, driver: &DriverEntry, sink: &mut Sink<'_>) {
             }
         }
     }
+    exactly(plan, driver, sink);
     if !driver.can(Capability::Sticky) {
         for path in ["population", "route.sticky", "salt"] {
             if sink.has(path) {
@@ -275,6 +276,37 @@ fn capabilities(plan: &Plan, driver: &DriverEntry, sink: &mut Sink<'_>) {
                     "remove this, or use esclusa's own proxy",
                 );
             }
+        }
+    }
+}
+
+/// What a stage asks of a driver that turns whole percents, or that counts nothing.
+fn exactly(plan: &Plan, driver: &DriverEntry, sink: &mut Sink<'_>) {
+    let name = &driver.name;
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let Stage::Expose(expose) = stage else {
+            continue;
+        };
+        if let Audience::Share(share) = expose.to
+            && !driver.can(Capability::ExactShare)
+            && share.get() % 100 != 0
+        {
+            warning(
+                sink,
+                code::CAPABILITY,
+                &format!("stages[{index}].to"),
+                &format!("`traffic.{name}` may not be able to turn {share}, and would wait for it"),
+                "write a whole percentage, or a `tolerance` for the router's steps",
+            );
+        }
+        if expose.early && !driver.can(Capability::Observes) {
+            warning(
+                sink,
+                code::CAPABILITY,
+                &format!("stages[{index}].early"),
+                &format!("`traffic.{name}` counts nothing, so nothing is proved early"),
+                "remove `early`",
+            );
         }
     }
 }

@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// The driver that turns the share unless the plan names another.
 pub(crate) const DEFAULT_TRAFFIC: &str = "proxy";
 
+/// What runs a component, for messages.
+pub(crate) const EXAMPLE: &str = "process: { command: [\"${dir}/shop\", --port, \"${port}\"] }";
+
 /// The keys of one component, without what runs it.
 fn own_keys() -> Vec<Key> {
     vec![
@@ -77,7 +80,7 @@ pub(crate) fn shape(catalog: &Catalog) -> Shape {
         Shape::Block(route::part_block()),
         "Which of the service's requests this web component answers; the rest unless given.",
     ));
-    let block = Block::of(keys).exactly_one("how this component runs", run_names(catalog));
+    let block = Block::of(keys).exactly_one("how this component runs", run_names(catalog), EXAMPLE);
     Shape::Named(Box::new(Shape::Block(block)))
 }
 
@@ -88,7 +91,11 @@ pub(crate) fn traffic(catalog: &Catalog) -> Shape {
         Key::new(&driver.name, Shape::Block(block), &driver.doc)
     });
     let names = catalog.traffic.iter().map(|driver| driver.name.clone());
-    Shape::Block(Block::of(keys.collect()).exactly_one("what turns the share", names.collect()))
+    Shape::Block(Block::of(keys.collect()).exactly_one(
+        "what turns the share",
+        names.collect(),
+        "command: { set: ./set-share.sh, read: ./read-share.sh }",
+    ))
 }
 
 /// Builds all components, from either form.

@@ -26,10 +26,15 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
     }
     keys.extend(last);
     Block::of(keys)
-        .exactly_one("what the service is made of", components::sources(catalog))
+        .exactly_one(
+            "what the service is made of",
+            components::sources(catalog),
+            components::EXAMPLE,
+        )
         .exactly_one(
             "what the stages are",
             vec!["stages".to_owned(), "template".to_owned()],
+            "template: minutes",
         )
 }
 

@@ -157,6 +157,9 @@ fn listen(fields: &Fields, sink: &mut Sink<'_>) -> String {
                         "write `127.0.0.1:{port}` for this machine or `0.0.0.0:{port}` for all networks"
                     )
                 }
+                None if text.parse::<u16>().is_ok() => format!(
+                    "write `127.0.0.1:{text}` for this machine or `0.0.0.0:{text}` for all networks"
+                ),
                 _ => "write an IP address and a port, such as `127.0.0.1:8080`".to_owned(),
             };
             bad_address(

@@ -66,6 +66,7 @@ pub(crate) fn shape() -> Shape {
     .exactly_one(
         "what this stage does",
         vec!["to".to_owned(), "warm-up".to_owned()],
+        "to: 5%",
     );
     Shape::list(Shape::Block(stage))
 }

@@ -99,7 +99,11 @@ pub(crate) fn requires(catalog: &Catalog) -> Shape {
         keys.push(Key::new(&driver.name, Shape::Block(block), &driver.doc));
         one_of.push(driver.name.clone());
     }
-    let block = Block::of(keys).exactly_one("what is required", one_of);
+    let block = Block::of(keys).exactly_one(
+        "what is required",
+        one_of,
+        "http: { url: \"${canary}/health\" }",
+    );
     Shape::list(Shape::Block(block))
 }
 

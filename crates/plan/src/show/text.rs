@@ -21,7 +21,11 @@ pub(super) fn render(overview: &Overview) -> String {
     let mut out = format!("Release of {}\n\n", overview.service);
     out.push_str(&table(&rows));
     out.push('\n');
+    out.push_str(&stages(overview));
+    out.push('\n');
     out.push_str(&returning(overview));
+    out.push('\n');
+    out.push_str(&limits(overview));
     out.push('\n');
     out.push_str(&parts(overview));
     out
@@ -132,4 +136,50 @@ fn parts(overview: &Overview) -> String {
         table(&rows),
         overview.keep_warm
     )
+}
+
+/// What each stage exposes, asks for and waits for.
+fn stages(overview: &Overview) -> String {
+    let mut rows = vec![["", "exposes", "needs", "goes on after"].map(str::to_owned)];
+    let mut number = 0;
+    for phase in &overview.phases {
+        if matches!(phase.kind, PhaseKind::WarmUp | PhaseKind::Expose) {
+            number += 1;
+        }
+        let Some(exposed) = &phase.exposed else {
+            continue;
+        };
+        let who = match exposed.units {
+            Some(1) => format!("{}, 1 unit", phase.what),
+            Some(units) => format!("{}, {units} units", phase.what),
+            None => phase.what.clone(),
+        };
+        let needs = match (exposed.requests, exposed.needs_per_hour) {
+            (Some(own), Some(all)) => format!("{own} requests: {all}/h of all"),
+            _ => String::new(),
+        };
+        rows.push([
+            format!("stage {number}"),
+            who,
+            needs,
+            phase.waits_for.join("; "),
+        ]);
+    }
+    let exposure = &overview.exposure;
+    format!(
+        "What the stages expose\n\n{}\n  Before everybody: as if all users met it for {} at least, {} at most.\n",
+        table(&rows),
+        exposure.at_least,
+        limit(exposure.at_most)
+    )
+}
+
+/// Waits that end by themselves.
+fn limits(overview: &Overview) -> String {
+    let rows: Vec<[String; 3]> = overview
+        .limits
+        .iter()
+        .map(|one| [one.what.clone(), one.after.to_string(), one.then.clone()])
+        .collect();
+    format!("What ends a wait\n\n{}", table(&rows))
 }

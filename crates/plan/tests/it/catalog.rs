@@ -40,6 +40,7 @@ pub(crate) fn sample() -> Catalog {
         field("http", FieldKind::Template),
         field("tcp", FieldKind::Switch),
         field("within", FieldKind::Duration),
+        field("running-for", FieldKind::Duration),
     ]);
     let run = vec![
         driver(

@@ -9,7 +9,9 @@
 mod bad;
 mod catalog;
 mod good;
-mod mini;
+mod layout;
+mod lints;
+mod reference;
 mod robust;
 mod schema;
 mod show;
