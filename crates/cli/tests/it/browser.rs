@@ -189,7 +189,7 @@ impl Drop for Browser {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::park_timeout(Duration::from_millis(50));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
