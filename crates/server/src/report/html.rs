@@ -224,9 +224,9 @@ impl Page {
             key("canary", &canary)
         );
         for (title, chart) in drawings(report) {
-            let _ = write!(
+            let _ = writeln!(
                 self.out,
-                "<figure><h3>{title}</h3>{}</figure>\n",
+                "<figure><h3>{title}</h3>{}</figure>",
                 draw(series, &chart)
             );
         }
