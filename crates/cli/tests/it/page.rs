@@ -380,9 +380,14 @@ async fn the_report_on_disk_has_the_figures_of_the_data() {
     ends(&plane, &release, "aborted").await;
 
     let at = |form: &str| format!("/api/v1/releases/{release}/report{form}");
-    let (_, json) = plane.get(&at("")).await;
-    let (status, html) = plane.get(&at(".html")).await;
-    assert_eq!(status, 200);
+    // The last counts may come a moment after the end.
+    let settled = wait_until("the last counts", LONG, async || {
+        let (_, before) = plane.get(&at("")).await;
+        let (status, html) = plane.get(&at(".html")).await;
+        let (_, after) = plane.get(&at("")).await;
+        (status == 200 && before == after).then_some((after, html))
+    });
+    let (json, html) = settled.await.expect("the last counts");
     let file = plane.work().join("report.html");
     std::fs::write(&file, html.as_str().expect("a page")).expect("written");
     let mut browser = Browser::start();
