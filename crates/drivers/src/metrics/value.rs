@@ -32,7 +32,7 @@ pub(super) fn time(value: &serde_json::Value) -> Option<Timestamp> {
     // Beyond these nothing is a time that anybody measured at.
     (0.0..9e18)
         .contains(&micros)
-        .then(|| Timestamp(micros as _))
+        .then_some(Timestamp(micros as _))
 }
 
 #[cfg(test)]

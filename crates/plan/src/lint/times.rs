@@ -216,8 +216,8 @@ fn meant(written: &str, usual: &Usual, short: bool) -> Option<String> {
             .then(|| format!("{number}{unit}"))
     };
     if short {
-        UNITS.iter().skip(place + 1).find_map(|unit| fits(unit))
+        UNITS.iter().skip(place + 1).find_map(&fits)
     } else {
-        UNITS.iter().take(place).rev().find_map(|unit| fits(unit))
+        UNITS.iter().take(place).rev().find_map(fits)
     }
 }
