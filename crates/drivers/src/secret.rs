@@ -3,8 +3,6 @@
 //! A reference is read again for each use, so that a secret can be changed without a
 //! restart. Deliberately absent: a way to write the secret itself into the file.
 
-use crate::error::Fault;
-use crate::notify::SendError;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -34,6 +32,11 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A secret that is not where it should be, and why. Somebody may put it there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a secret is missing: {0}")]
+pub(crate) struct Missing(String);
+
 /// Where a secret stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecretRef {
@@ -62,7 +65,7 @@ impl SecretRef {
     }
 
     /// The secret as it is now, without the line end that files and commands add.
-    pub(crate) async fn read(&self) -> Result<Secret, SendError> {
+    pub(crate) async fn read(&self) -> Result<Secret, Missing> {
         let text = match self {
             Self::Env(name) => {
                 std::env::var(name).map_err(|_| missing(format!("{self} is not set")))?
@@ -81,7 +84,7 @@ impl SecretRef {
         Ok(Secret(text.to_owned()))
     }
 
-    async fn printed(&self, line: &str) -> Result<String, SendError> {
+    async fn printed(&self, line: &str) -> Result<String, Missing> {
         let mut child = Command::new("/bin/sh")
             .args(["-c", line])
             .stdin(Stdio::null())
@@ -114,7 +117,7 @@ impl SecretRef {
     async fn text_of(
         &self,
         from: impl tokio::io::AsyncRead + Unpin + Send,
-    ) -> Result<String, SendError> {
+    ) -> Result<String, Missing> {
         let mut bytes = Vec::new();
         let read = from.take(MOST + 1).read_to_end(&mut bytes).await;
         read.map_err(|error| missing(format!("{self}: {error}")))?;
@@ -139,10 +142,8 @@ impl fmt::Display for SecretRef {
     }
 }
 
-/// Somebody may put it there: worth another try.
-fn missing(mut message: String) -> SendError {
-    message.insert_str(0, "a secret is missing: ");
-    SendError::later(Fault::Config, message)
+const fn missing(message: String) -> Missing {
+    Missing(message)
 }
 
 fn is_variable(name: &str) -> bool {
@@ -183,7 +184,7 @@ mod tests {
         let of = |text: String| SecretRef::parse(&text).expect("a reference");
         let file = of(format!("file:{}", path.display()));
         let gone = file.read().await.expect_err("no file");
-        assert!(gone.message.contains("a secret is missing"), "{gone}");
+        assert!(gone.to_string().contains("a secret is missing"), "{gone}");
         std::fs::write(&path, "one two\n").expect("written");
         assert_eq!(file.read().await.expect("read").reveal(), "one two");
         let cmd = of(format!("cmd:cat {}", path.display()));
@@ -191,7 +192,7 @@ mod tests {
         // What a command that failed has printed is not told.
         let bad = of("cmd:echo hunter2; exit 3".into());
         let why = bad.read().await.expect_err("failed");
-        assert!(!why.message.contains("hunter2"), "{why}");
+        assert!(!why.to_string().contains("hunter2"), "{why}");
         std::fs::write(&path, "\n").expect("written");
         assert!(file.read().await.is_err(), "empty");
         std::fs::write(&path, "x".repeat(20_000)).expect("written");

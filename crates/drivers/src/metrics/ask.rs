@@ -34,7 +34,7 @@ impl Door {
             // A value that looks like a reference is one: a token never stands in a plan.
             if let Some(secret) = SecretRef::parse(value) {
                 let read = secret.read().await;
-                let read = read.map_err(|e| Unknown::new(Lack::Question, e.message))?;
+                let read = read.map_err(|e| Unknown::new(Lack::Question, e.to_string()))?;
                 read.reveal().clone_into(value);
             } else if name.eq_ignore_ascii_case("authorization") {
                 let why = "the header authorization needs a reference such as env:TOKEN";

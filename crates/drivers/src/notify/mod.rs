@@ -21,7 +21,7 @@ pub use schedule::{RetryPolicy, retry_after};
 
 use crate::error::Fault;
 use crate::fields;
-use crate::secret::SecretRef;
+use crate::secret::{Missing, SecretRef};
 use async_trait::async_trait;
 use esclusa_model::{Millis, Timestamp};
 use esclusa_plan::{Field, FieldKind, Settings};
@@ -92,6 +92,12 @@ impl SendError {
             again: Again::Never,
             message: message.into(),
         }
+    }
+}
+
+impl From<Missing> for SendError {
+    fn from(missing: Missing) -> Self {
+        Self::later(Fault::Config, missing.to_string())
     }
 }
 

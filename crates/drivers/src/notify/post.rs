@@ -1,12 +1,14 @@
 //! One HTTP POST of a message, and what its answer means.
 
 use super::schedule::retry_after;
-use super::{Again, SendError, one_line};
+use super::{Again, Delivery, SendError, one_line, usable_url};
 use crate::error::Fault;
 use crate::http::{NoAnswer, Redirects, Trust, authority, build, classify};
+use crate::secret::SecretRef;
 use esclusa_model::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
+use serde_json::Value;
 use std::path::Path;
 
 /// How much of an answer is shown.
@@ -21,6 +23,30 @@ pub(super) struct Post<'a> {
     /// A private certificate authority besides the system's.
     pub(super) ca_file: Option<&'a Path>,
     pub(super) now: Timestamp,
+}
+
+/// Posts JSON to an address that is a secret.
+pub(super) async fn post_secretly(
+    url: &SecretRef,
+    body: Value,
+    delivery: &Delivery,
+) -> Result<(), SendError> {
+    let secret = url.read().await?;
+    let url = usable_url(secret.reveal()).map_err(|why| {
+        SendError::later(
+            Fault::Config,
+            format!("the address in {url} is not usable: {why}"),
+        )
+    })?;
+    post(Post {
+        url,
+        content_type: "application/json",
+        headers: Vec::new(),
+        body: body.to_string().into_bytes(),
+        ca_file: None,
+        now: delivery.sent_at,
+    })
+    .await
 }
 
 /// Posts once. Texts of errors never hold the URL, which may be a secret.

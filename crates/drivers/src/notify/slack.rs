@@ -1,9 +1,8 @@
 //! Slack: an incoming webhook, whose address is the secret.
 
-use super::post::{Post, post};
+use super::post::post_secretly;
 use super::{Channel, Delivery, Findings, Kind, Message, SendError, Severity};
-use super::{cut, must, one_line, text, usable_url};
-use crate::error::Fault;
+use super::{cut, must, one_line, text};
 use crate::secret::SecretRef;
 use async_trait::async_trait;
 use esclusa_plan::Field;
@@ -54,30 +53,6 @@ impl Channel for Slack {
     async fn send(&self, delivery: &Delivery) -> Result<(), SendError> {
         post_secretly(&self.url, payload(&delivery.message), delivery).await
     }
-}
-
-/// Posts JSON to an address that is a secret.
-pub(super) async fn post_secretly(
-    url: &SecretRef,
-    body: Value,
-    delivery: &Delivery,
-) -> Result<(), SendError> {
-    let secret = url.read().await?;
-    let url = usable_url(secret.reveal()).map_err(|why| {
-        SendError::later(
-            Fault::Config,
-            format!("the address in {url} is not usable: {why}"),
-        )
-    })?;
-    post(Post {
-        url,
-        content_type: "application/json",
-        headers: Vec::new(),
-        body: body.to_string().into_bytes(),
-        ca_file: None,
-        now: delivery.sent_at,
-    })
-    .await
 }
 
 /// Three characters have a meaning of their own; `<!channel>` must not be one.

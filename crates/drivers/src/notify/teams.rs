@@ -1,6 +1,6 @@
 //! Microsoft Teams: a Workflows webhook that takes an Adaptive Card.
 
-use super::slack::post_secretly;
+use super::post::post_secretly;
 use super::{Channel, Delivery, Findings, Kind, Message, SendError, Severity};
 use super::{cut, must, one_line, text};
 use crate::secret::SecretRef;
