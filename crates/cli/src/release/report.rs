@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Form, Output};
 use esclusa_model::Outcome;
 use std::path::Path;
+use std::time::Duration;
 
 /// What a folder of reports holds of a release, and under which name.
 const FILES: [(ReportForm, &str); 4] = [
@@ -16,6 +17,9 @@ const FILES: [(ReportForm, &str); 4] = [
     (ReportForm::Junit, "junit.xml"),
 ];
 const POST_MORTEM: &str = "post-mortem.md";
+/// How often the forms are asked for until they agree, and the pause between.
+const ROUNDS: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn report(
     client: &Client,
@@ -47,18 +51,43 @@ pub(super) async fn into_folder(
     output: &Output,
 ) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
-    for (form, name) in FILES {
-        write(&folder.join(name), &text(client, id, form).await?)?;
-    }
-    if matches!(
+    let back = matches!(
         outcome,
         Outcome::RolledBack | Outcome::Aborted | Outcome::RollbackFailed
-    ) {
-        let text = text(client, id, ReportForm::PostMortem).await?;
-        write(&folder.join(POST_MORTEM), &text)?;
+    );
+    for round in 1..=ROUNDS {
+        let texts = all_forms(client, id, back).await?;
+        // The last counts come in a moment after the end. Nothing changed between the first
+        // form and now: all forms say the same.
+        let json = text(client, id, ReportForm::Json).await?;
+        let same = texts.first().is_some_and(|(_, first)| *first == json);
+        if same || round == ROUNDS {
+            for (name, text) in &texts {
+                write(&folder.join(name), text)?;
+            }
+            if !same {
+                output.say("counts were still coming in: the forms of the report may differ");
+            }
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
     }
     output.say(&format!("reports are in {}", folder.display()));
     Ok(())
+}
+
+/// All forms by file name, JSON first.
+async fn all_forms(
+    client: &Client,
+    id: &str,
+    back: bool,
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    let post_mortem = back.then_some((ReportForm::PostMortem, POST_MORTEM));
+    let mut texts = Vec::new();
+    for (form, name) in FILES.into_iter().chain(post_mortem) {
+        texts.push((name, text(client, id, form).await?));
+    }
+    Ok(texts)
 }
 
 async fn text(client: &Client, id: &str, form: ReportForm) -> Result<String, Failure> {

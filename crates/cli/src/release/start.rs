@@ -84,7 +84,12 @@ pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Res
     }
     let waited = follow(client, &started.release, asked.timeout, show, output).await?;
     if let Some(folder) = &asked.reports {
-        report::into_folder(client, &waited.release, waited.outcome, folder, output).await?;
+        let outcome = waited.outcome;
+        let written = report::into_folder(client, &waited.release, outcome, folder, output);
+        if let Err(failure) = Box::pin(written).await {
+            // The exit code tells how the release ended, whatever became of its report.
+            output.failure(&failure);
+        }
     }
     if !output.json(&waited) {
         output.say(&words(&waited));
