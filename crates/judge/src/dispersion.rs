@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 /// the limit.
 const COUNTS_POWER: f64 = 0.65;
 const MOST_FROM_COUNTS: f64 = 8.0;
+/// Overdispersion up to here is what 24 blocks of independent events show by chance.
+const NOISE: f64 = 1.35;
 
 /// Bad events of one block, pooled over strata.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ impl Dispersion {
         let residuals = residuals(self.splits.iter().copied().chain(open));
         let from_splits = phi_of_residuals(&residuals, self.prior_blocks);
         let from_counts = pow(self.burstiness(), COUNTS_POWER).min(MOST_FROM_COUNTS);
-        from_splits.max(from_counts).max(1.0)
+        beyond_noise(from_splits.max(from_counts))
     }
 
     /// Takes a block in: its split, and the bad events and requests of the baseline.
@@ -78,6 +80,16 @@ impl Dispersion {
     /// In what size the baseline's bad events come; one when independent.
     pub(crate) fn burstiness(&self) -> f64 {
         fano(&self.counts).max(self.clusters.size())
+    }
+}
+
+/// The larger of several noisy estimates of one is above one: what independent events
+/// bring by chance counts as one, and what lies well beyond it is kept whole.
+fn beyond_noise(phi: f64) -> f64 {
+    if phi <= NOISE {
+        1.0
+    } else {
+        (1.0 + (phi - NOISE) * 2.0).min(phi)
     }
 }
 

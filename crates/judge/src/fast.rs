@@ -15,10 +15,20 @@ const OUTAGE_WINDOWS: std::ops::RangeInclusive<i64> = 3..=10;
 const OUTAGE_REQUESTS: u64 = 10;
 const OUTAGE_SECONDS: u64 = 3;
 const OUTAGE_RATE: f64 = 0.5;
+/// In the shortest window more has to fail, falling to the rate above second by second:
+/// a host that fails half of its requests for a few seconds is a burst.
+const OUTAGE_RATE_AT_ONCE: f64 = 0.8;
+const OUTAGE_RATE_A_SECOND: f64 = 0.06;
 /// The sparse outage: so many of the last requests, over so many seconds.
 const SPARSE_REQUESTS: u64 = 8;
 const SPARSE_SPAN_S: i64 = 5;
 const SPARSE_RATE: f64 = 0.75;
+/// So many when the requests came in a shorter span than this.
+const SPARSE_RATE_AT_ONCE: f64 = 0.9;
+const SPARSE_LONG_S: i64 = 15;
+/// Fewer are enough when all failed, far apart.
+const SPARSE_ALL: u64 = 6;
+const SPARSE_ALL_SPAN_S: i64 = 30;
 const SPARSE_CLUSTER: f64 = 2.0;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;
@@ -115,7 +125,9 @@ impl FastPaths {
             .map(|length| self.window(t, length, |r| r.outage))
             .find_map(|(window, seconds)| {
                 let bad = window.canary_bad as f64;
-                let failed = bad >= OUTAGE_RATE * window.canary as f64;
+                let longer = (window.seconds - OUTAGE_WINDOWS.start()) as f64;
+                let rate = (OUTAGE_RATE_AT_ONCE - OUTAGE_RATE_A_SECOND * longer).max(OUTAGE_RATE);
+                let failed = bad >= rate * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
                 let several = bad >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * cluster;
                 (enough && failed && several && self.baseline_is_healthy(&window)).then_some(window)
@@ -138,8 +150,15 @@ impl FastPaths {
             baseline: self.baseline - first.baseline_before,
             baseline_bad: self.baseline_bad - first.baseline_bad_before,
         };
-        let enough = canary >= SPARSE_REQUESTS && last.t - first.t >= SPARSE_SPAN_S;
-        let failed = canary_bad as f64 >= SPARSE_RATE * canary as f64;
+        let span = last.t - first.t;
+        let all = canary >= SPARSE_ALL && canary_bad == canary && span >= SPARSE_ALL_SPAN_S;
+        let enough = all || (canary >= SPARSE_REQUESTS && span >= SPARSE_SPAN_S);
+        let rate = if span >= SPARSE_LONG_S {
+            SPARSE_RATE
+        } else {
+            SPARSE_RATE_AT_ONCE
+        };
+        let failed = canary_bad as f64 >= rate * canary as f64;
         (enough && failed && last.t == t && self.baseline_is_healthy(&window)).then_some(window)
     }
 

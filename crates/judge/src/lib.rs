@@ -19,8 +19,10 @@ mod fast;
 mod histogram;
 mod intake;
 mod judge;
+mod ledger;
 mod math;
 mod metric;
+mod mix;
 mod outlook;
 mod rails;
 pub mod replay;
@@ -30,13 +32,14 @@ mod side;
 mod slice;
 mod stage_end;
 mod stratum;
+mod strict;
 mod verdict;
 mod warm_up;
 mod witness;
 
 pub use assemble::{Assembler, LATE_S};
 pub use config::{
-    Alpha, Bake, Blind, BlindThen, Errors, Evidence, Floor, JudgeConfig, Latency, OnUnproven,
+    Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency, OnUnproven,
     Quantile, WarmUp,
 };
 pub use fast::Window;

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const FORMAT: &str = "esclusa-judge/1";
+/// Evidence beyond this is written as if it were this.
+const MOST_NATS: f64 = 460.0;
 
 /// Why a recording cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,7 @@ pub struct TimelineLine {
     /// The reason's code.
     pub reason: String,
     /// Causes and context.
-    pub causes: Vec<Cause>,
+    pub causes: Vec<TimelineCause>,
     /// Log evidence for harm.
     pub log_e: BTreeMap<Metric, f64>,
     /// Log evidence for harmlessness.
@@ -46,13 +48,39 @@ pub struct TimelineLine {
     pub canary_requests: u64,
 }
 
+/// One cause of a timeline line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineCause {
+    /// The label.
+    pub label: Label,
+    /// The routes that show it by themselves.
+    pub routes: Vec<String>,
+    /// Evidence, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e: Option<f64>,
+    /// The metric that shows it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+}
+
+impl From<&Cause> for TimelineCause {
+    fn from(cause: &Cause) -> Self {
+        Self {
+            label: cause.label,
+            routes: cause.routes.clone(),
+            e: cause.log_e.map(|log_e| libm::exp(log_e.min(MOST_NATS))),
+            metric: cause.metric,
+        }
+    }
+}
+
 impl From<&Verdict> for TimelineLine {
     fn from(verdict: &Verdict) -> Self {
         Self {
             t: verdict.at,
             verdict: verdict.decision,
             reason: verdict.reason.code(),
-            causes: verdict.causes.clone(),
+            causes: verdict.causes.iter().map(TimelineCause::from).collect(),
             log_e: verdict.log_e.clone(),
             log_ni: verdict.log_ni.clone(),
             eta_s: verdict.eta_s,

@@ -17,6 +17,16 @@ const GAP_BLOCKS: usize = 3;
 const SMALLEST_GAP: f64 = 0.05;
 /// Standard errors that a first gap, and its fall, must exceed.
 const BEYOND_NOISE: f64 = 2.0;
+/// Blocks after which a gap can be seen not to fall.
+const FLAT_BLOCKS: usize = 3;
+/// A gap does not fall when it kept this part of its beginning, one-sided at 95 %.
+const FLAT: f64 = 0.25;
+const FLAT_ERRORS: f64 = 1.64;
+/// A gap that fell by so much at `arm-s` may still be a cold start: it is waited for, at
+/// most as long again.
+const MAY_FALL: f64 = 0.9;
+/// The gap that later ones are compared with to see a leak, in seconds of the release.
+const EARLY_S: std::ops::RangeInclusive<i64> = 15..=60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Moments {
@@ -68,8 +78,17 @@ impl Gap {
 
     /// Whether the fall to `later` is more than chance would bring.
     fn shrank_beyond_chance(&self, later: &Self) -> bool {
-        let error = sqrt(self.error * self.error + later.error * later.error);
-        self.mean - later.mean > BEYOND_NOISE * error
+        self.mean - later.mean > BEYOND_NOISE * self.error_to(later)
+    }
+
+    fn error_to(&self, later: &Self) -> f64 {
+        sqrt(self.error * self.error + later.error * later.error)
+    }
+
+    /// Whether it is seen not to have fallen: there is nothing that warms up.
+    fn is_kept_by(&self, later: &Self) -> bool {
+        let fall = self.mean - later.mean + FLAT_ERRORS * self.error_to(later);
+        fall < FLAT * self.mean || self.mean + FLAT_ERRORS * self.error < SMALLEST_GAP
     }
 }
 
@@ -92,6 +111,16 @@ pub(crate) struct WarmUp {
     open: Vec<[Moments; 2]>,
     blocks: VecDeque<Vec<[Moments; 2]>>,
     first_gap: Option<Gap>,
+    /// The gap of the very first block.
+    first_block_gap: Option<Gap>,
+    blocks_seen: usize,
+    /// Whether the gap is seen not to fall: no cold start.
+    flat: bool,
+    /// Whether the last gap is a little smaller than the first.
+    may_fall: bool,
+    /// Sum and number of the gaps of the first minute, and the last one.
+    early: (f64, u32),
+    now: Option<f64>,
     /// Whether the last gap is smaller than the first one by enough, if not beyond chance.
     shrinking: bool,
     cold: bool,
@@ -107,6 +136,12 @@ impl WarmUp {
             open: Vec::new(),
             blocks: VecDeque::new(),
             first_gap: None,
+            first_block_gap: None,
+            blocks_seen: 0,
+            flat: false,
+            may_fall: false,
+            early: (0.0, 0),
+            now: None,
             shrinking: false,
             cold: false,
             over: false,
@@ -115,9 +150,6 @@ impl WarmUp {
 
     /// Counts one organic stratum's second.
     pub(crate) fn observe(&mut self, t: i64, stratum: usize, baseline: &Side, canary: &Side) {
-        if self.over {
-            return;
-        }
         if canary.requests + canary.pending.total() > 0 {
             self.first_request.get_or_insert(t);
         }
@@ -130,26 +162,74 @@ impl WarmUp {
         }
     }
 
-    /// Ends a block and looks whether the gap shrinks.
-    pub(crate) fn end_block(&mut self) {
-        if self.over || self.first_request.is_none() {
+    /// Ends a block at `t` and looks whether the gap shrinks.
+    pub(crate) fn end_block(&mut self, t: i64) {
+        let Some(first) = self.first_request else {
             return;
-        }
+        };
         self.blocks.push_back(std::mem::take(&mut self.open));
         if self.blocks.len() > GAP_BLOCKS {
             self.blocks.pop_front();
         }
+        self.blocks_seen += 1;
+        let last = self.gap_of(1);
+        if self.blocks_seen == 1 {
+            self.first_block_gap = last;
+        }
         if self.blocks.len() < GAP_BLOCKS {
             return;
         }
-        let Some(gap) = self.gap() else { return };
+        let Some(gap) = self.gap_of(GAP_BLOCKS) else { return };
+        self.now = Some(gap.mean);
+        if EARLY_S.contains(&(t - first)) {
+            self.early = (self.early.0 + gap.mean, self.early.1 + 1);
+        }
+        if self.over {
+            return;
+        }
+        if self.blocks_seen >= FLAT_BLOCKS
+            && let (Some(first), Some(last)) = (self.first_block_gap, last)
+        {
+            self.flat |= first.is_kept_by(&last);
+        }
         match &self.first_gap {
             None => self.first_gap = Some(gap),
             Some(first) => {
+                if self.blocks_seen >= 2 * GAP_BLOCKS {
+                    self.flat |= first.is_kept_by(&gap);
+                }
                 self.shrinking = first.may_have_shrunk_to(&gap, self.settings.decay.get());
+                self.may_fall = first.may_have_shrunk_to(&gap, MAY_FALL);
                 self.cold |= self.shrinking && first.shrank_beyond_chance(&gap);
             }
         }
+    }
+
+    /// New hosts join: what they bring may be cold again.
+    pub(crate) fn begin_again(&mut self) {
+        *self = Self {
+            early: self.early,
+            now: self.now,
+            ..Self::new(self.settings.clone())
+        };
+    }
+
+    /// The gap now.
+    pub(crate) fn gap(&self) -> f64 {
+        self.now.unwrap_or(0.0)
+    }
+
+    /// The gap of the first minute.
+    pub(crate) fn early_gap(&self) -> f64 {
+        match self.early {
+            (sum, n) if n > 0 => sum / f64::from(n),
+            _ => 0.0,
+        }
+    }
+
+    /// Seconds since the first organic canary request.
+    pub(crate) fn age(&self, t: i64) -> i64 {
+        self.first_request.map_or(0, |first| t - first)
     }
 
     /// Moves time on; true exactly once, when a cold start's excuse ends and latency
@@ -162,42 +242,52 @@ impl WarmUp {
             return false;
         }
         self.over = true;
-        self.open.clear();
-        self.blocks.clear();
         self.cold
     }
 
     /// What latency may do at `t`.
     pub(crate) fn phase(&self, t: i64) -> Phase {
-        match self.first_request {
-            Some(first) if t - first >= i64::from(self.settings.arm_s) => {
-                if (self.cold || self.shrinking) && !self.over {
-                    Phase::Cold
-                } else {
-                    Phase::Armed
-                }
-            }
-            _ => Phase::Arming,
+        let Some(first) = self.first_request else {
+            return Phase::Arming;
+        };
+        let cold = self.cold || self.shrinking;
+        let (age, arm_s) = (t - first, i64::from(self.settings.arm_s));
+        if self.over || (self.flat && !cold && 2 * age >= arm_s) {
+            Phase::Armed
+        } else if age < arm_s {
+            Phase::Arming
+        } else if cold || (self.may_fall && age < 2 * arm_s) {
+            Phase::Cold
+        } else {
+            Phase::Armed
         }
+    }
+
+    /// Whether a cold start is seen.
+    pub(crate) const fn is_cold(&self) -> bool {
+        self.cold && !self.over
     }
 
     /// When latency may act, if the first organic request has come.
     pub(crate) fn armed_at(&self) -> Option<i64> {
         let wait = if self.cold || self.shrinking {
             self.settings.max_s
+        } else if self.flat {
+            self.settings.arm_s / 2
         } else {
             self.settings.arm_s
         };
         self.first_request.map(|first| first + i64::from(wait))
     }
 
-    /// The gap of the last blocks, route by route.
-    fn gap(&self) -> Option<Gap> {
-        let strata = self.blocks.iter().map(Vec::len).max()?;
+    /// The gap of the last `blocks` blocks, route by route.
+    fn gap_of(&self, blocks: usize) -> Option<Gap> {
+        let last = || self.blocks.iter().rev().take(blocks);
+        let strata = last().map(Vec::len).max()?;
         let (mut weight, mut sum, mut variance) = (0.0, 0.0, 0.0);
         for stratum in 0..strata {
             let mut sides = [Moments::default(); 2];
-            for block in &self.blocks {
+            for block in last() {
                 if let Some(moments) = block.get(stratum) {
                     sides[0].merge(&moments[0]);
                     sides[1].merge(&moments[1]);
@@ -236,7 +326,7 @@ mod tests {
         for t in 0..60 {
             warm_up.observe(t, 0, &side(10_000), &side(canary_us(t)));
             if t % 5 == 4 {
-                warm_up.end_block();
+                warm_up.end_block(t);
             }
         }
         warm_up
@@ -266,5 +356,14 @@ mod tests {
     fn a_gap_that_stays_is_a_slow_version() {
         assert_eq!(run(|_| 20_000).phase(31), Phase::Armed);
         assert_eq!(run(|_| 10_000).phase(31), Phase::Armed);
+        // A gap that is seen to stay need not be waited for.
+        assert_eq!(run(|_| 20_000).phase(15), Phase::Armed);
+    }
+
+    #[test]
+    fn a_larger_share_may_be_cold_again() {
+        let mut warm_up = run(|_| 10_000);
+        warm_up.begin_again();
+        assert_eq!(warm_up.phase(61), Phase::Arming);
     }
 }
