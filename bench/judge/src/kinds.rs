@@ -377,7 +377,7 @@ fn harmful_latency(kinds: &mut Kinds) {
             let kind = kinds.harmful("latency", name, label, 0, world);
             kind.goal_s = (rps > 500.0).then_some(goal);
         }
-        let leak = vec![since(0, Side::Canary, What::Leak(0.001))];
+        let leak = vec![since(0, Side::Canary, What::Leak(0.003))];
         let kind = kinds.harmful("late", "leak", "drift", 0, with(&base, leak));
         kind.goal_s = (rps > 500.0).then_some(100);
         kind.unprovable = false;

@@ -71,3 +71,35 @@ pub fn run(world: &World, onset: i64, config: &JudgeConfig) -> Outcome {
     }
     outcome
 }
+
+/// Prints what is said every fifth second of one run.
+pub fn trace(world: &World, seed: u64, config: &JudgeConfig) {
+    let world = World {
+        seed,
+        ..world.clone()
+    };
+    let mut judge = Judge::new(config.clone(), stable(), canary());
+    let mut traffic = world.traffic();
+    for t in -world.pre_roll_s..world.duration_s {
+        if let Some(stage) = world.stage_at(t) {
+            judge.enter_stage(stage);
+        }
+        judge.tick(&traffic.second(t));
+        let verdict = judge.verdict();
+        if t >= 0 && (t % 5 == 4 || verdict.decision == Decision::Rollback) {
+            let numbers = |map: &std::collections::BTreeMap<esclusa_judge::Metric, f64>| {
+                map.iter().map(|(m, e)| format!("{m} {e:.1}")).collect::<Vec<_>>().join(" ")
+            };
+            println!(
+                "{t} {} | harm {} | harmless {} | {}",
+                verdict.reason.code(),
+                numbers(&verdict.log_e),
+                numbers(&verdict.log_ni),
+                verdict.causes.iter().map(|c| label_name(c.label)).collect::<Vec<_>>().join(" ")
+            );
+        }
+        if verdict.decision == Decision::Rollback {
+            break;
+        }
+    }
+}

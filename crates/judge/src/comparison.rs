@@ -31,9 +31,6 @@ const PACE_BLOCKS: usize = 12;
 const SECONDS_AT_CAP: u32 = 2;
 /// What each further second adds to the cap, as a part of it.
 const CAP_A_SECOND: f64 = 1.0 / 3.0;
-/// A second speaks for harm when the canary's part of the bad events is this much
-/// above its part of the requests.
-const SPEAKS: f64 = 1.25;
 /// Weight of the sides of episodes beside the comparison itself.
 const EPISODES_WEIGHT: f64 = 0.15;
 /// Canary requests without counterpart from which their harmlessness is asked for.
@@ -65,7 +62,8 @@ pub(crate) struct Comparison {
     dispersion: Dispersion,
     pace: VecDeque<f64>,
     open_baseline: (u64, u64),
-    /// Seconds of the open block that speak for harm.
+    /// Seconds of the open block that speak for harm: the canary's part of their bad
+    /// events is a standard deviation above its part of the requests.
     open_speaking: u32,
     episode: Episode,
     canary_bad: u64,
@@ -135,8 +133,10 @@ impl Comparison {
 
     /// Counts one second's bad events over all strata, and against before.
     pub(crate) fn count(&mut self, second: &Counts, against_before: &Sums) {
-        let expected = second.bad() as f64 * second.theta(1.0);
-        self.open_speaking += u32::from(second.canary_bad as f64 > SPEAKS * expected);
+        let (theta, bad) = (second.theta(1.0), second.bad() as f64);
+        let above = second.canary_bad as f64 - bad * theta;
+        let speaks = above > 0.0 && above > libm::sqrt(bad * theta * (1.0 - theta));
+        self.open_speaking += u32::from(speaks);
         self.ledger.count(against_before);
         self.open_baseline.0 += second.baseline_bad;
         self.open_baseline.1 += second.baseline;
@@ -152,8 +152,8 @@ impl Comparison {
             self.harm.log_evidence_with(&self.harm_nats(open))
         };
         let parts = [
-            (1.0 - EPISODES_WEIGHT, own),
-            (EPISODES_WEIGHT, self.ledger.log_episodes()),
+            (1.0 - crate::tune::tune("epw",EPISODES_WEIGHT), own),
+            (crate::tune::tune("epw",EPISODES_WEIGHT), self.ledger.log_episodes()),
         ];
         log_weighted_mean(&parts)
     }
@@ -177,7 +177,7 @@ impl Comparison {
     /// Why harm that was found here would not be the canary's.
     pub(crate) fn excuse(&self, ratio: f64, share: f64) -> Option<Excuse> {
         let ratio = if self.entry.metric.is_latency() { 1.0 } else { ratio };
-        self.ledger.excuse(ratio, share, self.phi())
+        self.ledger.excuse(ratio, share, self.phi(), self.harm.log_evidence())
     }
 
     /// Log evidence for harmlessness in this stage, closed blocks only.
@@ -380,12 +380,12 @@ impl Comparison {
             bad += w.tally.harm.bad() as f64;
             expected += w.tally.harm.bad() as f64 * w.tally.harm.theta(w.rho_harm);
         }
-        let further = f64::from(self.open_speaking.saturating_sub(SECONDS_AT_CAP));
+        let further = f64::from(self.open_speaking.saturating_sub(crate::tune::tune("capat",f64::from(SECONDS_AT_CAP)) as u32));
         let cap = if now > BURSTY && expected > 0.0 {
             // A block that is one cluster cannot say more than on which side it fell.
             log(bad / expected).clamp(SMALLEST_CAP, self.cap_nats.max(SMALLEST_CAP))
         } else {
-            self.cap_nats * (1.0 + CAP_A_SECOND * further)
+            self.cap_nats * (1.0 + crate::tune::tune("capsec",CAP_A_SECOND) * further)
         };
         let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < EPISODE_BLOCKS {
             // Up to the length of a burst, an episode is one observation.
@@ -393,6 +393,9 @@ impl Comparison {
         } else {
             cap
         };
+        if crate::tune::tune("debug", 0.0) > 0.0 {
+            eprintln!("{} phi {now:.2} before {before:.2} cap {cap:.2} bad {bad} exp {expected:.1} burst {:.2} fano {:?} speaking {}", self.entry.metric, self.burstiness(), self.dispersion, self.open_speaking);
+        }
         Temper {
             phi_for: now,
             phi_against: before,

@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 /// the limit.
 const COUNTS_POWER: f64 = 0.65;
 const MOST_FROM_COUNTS: f64 = 8.0;
+/// Blocks after which a jump that did not come back is a step.
+const STEP_BLOCKS: usize = 3;
 /// Overdispersion up to here is what 24 blocks of independent events show by chance.
 const NOISE: f64 = 1.35;
 
@@ -35,7 +37,8 @@ pub(crate) struct Dispersion {
     window: usize,
     splits: VecDeque<Split>,
     count_window: usize,
-    counts: VecDeque<u64>,
+    /// Bad events and requests of the baseline by block.
+    counts: VecDeque<(u64, u64)>,
     clusters: Clusters,
     phi: f64,
 }
@@ -62,7 +65,7 @@ impl Dispersion {
     /// The estimate if `open` ended now; blocks without bad events have no split.
     pub(crate) fn with(&self, open: Option<Split>) -> f64 {
         let residuals = residuals(self.splits.iter().copied().chain(open));
-        let from_splits = phi_of_residuals(&residuals, self.prior_blocks);
+        let from_splits = phi_of_residuals(&residuals, self.prior_blocks) - step(&residuals, self.prior_blocks);
         let from_counts = pow(self.burstiness(), COUNTS_POWER).min(MOST_FROM_COUNTS);
         beyond_noise(from_splits.max(from_counts))
     }
@@ -72,7 +75,7 @@ impl Dispersion {
         push(&mut self.splits, split, self.window);
         self.phi = self.with(None);
         // A block in which nothing was counted says nothing about how bad events cluster.
-        let counted = (baseline > 0).then_some(baseline_bad);
+        let counted = (baseline > 0).then_some((baseline_bad, baseline));
         push(&mut self.counts, counted, self.count_window);
         self.clusters.absorb(baseline_bad, baseline);
     }
@@ -86,10 +89,11 @@ impl Dispersion {
 /// The larger of several noisy estimates of one is above one: what independent events
 /// bring by chance counts as one, and what lies well beyond it is kept whole.
 fn beyond_noise(phi: f64) -> f64 {
-    if phi <= NOISE {
+    let noise = crate::tune::tune("noise", NOISE);
+    if phi <= noise {
         1.0
     } else {
-        (1.0 + (phi - NOISE) * 2.0).min(phi)
+        (1.0 + (phi - noise) * 2.0).min(phi)
     }
 }
 
@@ -134,17 +138,31 @@ pub(crate) fn phi_of_residuals(residuals: &[f64], prior_blocks: u32) -> f64 {
     (prior + squares) / (prior + residuals.len().saturating_sub(1) as f64)
 }
 
-/// Variance to mean of counts by successive differences, with a prior of one.
-pub(crate) fn fano(counts: &VecDeque<u64>) -> f64 {
+/// What the largest jump adds to that variance, if the residuals stayed where it took
+/// them: the beginning of a fault is no burst, which would have come back by now.
+fn step(residuals: &[f64], prior_blocks: u32) -> f64 {
+    let jumps = residuals.len().saturating_sub(1);
+    let older = jumps.saturating_sub(crate::tune::tune("stepb", STEP_BLOCKS as f64) as usize);
+    let largest = residuals
+        .windows(2)
+        .take(older)
+        .map(|pair| (pair[1] - pair[0]) * (pair[1] - pair[0]) / 2.0)
+        .fold(0.0, f64::max);
+    largest / (f64::from(prior_blocks) + jumps as f64)
+}
+
+/// Variance to mean of counts by successive differences, with a prior of one. Counts are
+/// compared as rates: a baseline that hands half of its traffic over has no burst.
+pub(crate) fn fano(counts: &VecDeque<(u64, u64)>) -> f64 {
     let squares: f64 = counts
         .iter()
         .zip(counts.iter().skip(1))
-        .map(|(a, b)| {
-            let step = *b as f64 - *a as f64;
-            step * step / 2.0
+        .map(|((a, n), (b, m))| {
+            let step = *b as f64 * *n as f64 - *a as f64 * *m as f64;
+            step * step / (*n as f64 * *m as f64) / 2.0
         })
         .sum();
-    let sum: u64 = counts.iter().sum();
+    let sum: u64 = counts.iter().map(|(bad, _)| bad).sum();
     (squares + 5.0) / (sum as f64 + 5.0)
 }
 
@@ -157,7 +175,7 @@ mod tests {
     fn worked_numbers() {
         assert_close(phi_of_residuals(&[0.2, -0.5, 7.0, -0.4, 0.1], 4), 7.484_375);
         assert_close(
-            fano(&VecDeque::from([6, 5, 7, 6, 46, 40, 5, 6])),
+            fano(&[6, 5, 7, 6, 46, 40, 5, 6].map(|bad| (bad, 400)).into()),
             11.420_634_920_634_921,
         );
     }

@@ -28,7 +28,7 @@ const SPARSE_RATE_AT_ONCE: f64 = 0.9;
 const SPARSE_LONG_S: i64 = 15;
 /// Fewer are enough when all failed, far apart.
 const SPARSE_ALL: u64 = 6;
-const SPARSE_ALL_SPAN_S: i64 = 30;
+const SPARSE_ALL_SPAN_S: i64 = 10;
 const SPARSE_CLUSTER: f64 = 2.0;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;

@@ -14,6 +14,10 @@ const MEMORY_BLOCKS: f64 = 360.0;
 /// Nats by which "the traffic changed sides" has to explain the counts better than
 /// "the canary is harmful".
 const BETTER_NATS: f64 = 1.0;
+/// It has to keep up with the evidence for harm: this part of it.
+const BETTER_PART: f64 = 0.15;
+/// The part of the canary's excess that the baseline has to miss.
+const MISSING_PART: f64 = 0.5;
 /// Nats against "the baseline is as before" from which it has moved.
 const MOVED_NATS: f64 = 2.5;
 /// Expected bad events from which the canary has a past of its own.
@@ -105,6 +109,10 @@ pub(crate) enum Excuse {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Ledger {
+    /// Before the canary came; faded as the rest.
+    first: Sums,
+    /// Since it came.
+    since: Sums,
     /// While the metric was quiet, the time before the canary included.
     before: Sums,
     /// Since it was quiet last.
@@ -116,12 +124,14 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Takes what the baseline was before the canary came.
     pub(crate) fn begin(&mut self, bad: f64) {
+        let before = Sums {
+            baseline: bad,
+            baseline_expected: bad,
+            ..Sums::default()
+        };
         *self = Self {
-            before: Sums {
-                baseline: bad,
-                baseline_expected: bad,
-                ..Sums::default()
-            },
+            first: before,
+            before,
             ..Self::default()
         };
     }
@@ -136,7 +146,10 @@ impl Ledger {
         let block = std::mem::take(&mut self.open);
         self.episodes.end_block(&block, &self.before);
         self.window.add(&block);
+        self.since.add(&block);
         self.before.fade();
+        self.first.fade();
+        self.since.fade();
         if quiet {
             let window = std::mem::take(&mut self.window);
             self.before.add(&window);
@@ -150,23 +163,24 @@ impl Ledger {
 
     /// Why harm that was found would not be the canary's. `ratio` and `share` are the
     /// margin and the canary's share, `phi` is overdispersion.
-    pub(crate) fn excuse(&self, ratio: f64, share: f64, phi: f64) -> Option<Excuse> {
+    pub(crate) fn excuse(&self, ratio: f64, share: f64, phi: f64, log_e: f64) -> Option<Excuse> {
+        let mut since = self.since;
+        since.add(&self.open);
+        if changed_sides(&self.first, &since, phi, log_e) {
+            return Some(Excuse::Reassigned);
+        }
         let mut now = self.window;
         now.add(&self.open);
         let before = &self.before;
-        let level = (before.baseline + 0.5) / (before.baseline_expected + 0.5);
+        let level = level(before);
         if now.baseline >= level * now.baseline_expected {
             return None;
         }
-        let past = (before.baseline, before.baseline_expected);
-        let as_before = heterogeneity(past, (now.baseline, now.baseline_expected)) / phi;
-        let total = (
-            now.baseline + now.canary,
-            now.baseline_expected + now.canary_expected,
-        );
-        if as_before - heterogeneity(past, total) / phi >= BETTER_NATS {
+        if changed_sides(before, &now, phi, log_e) {
             return Some(Excuse::Reassigned);
         }
+        let past = (before.baseline, before.baseline_expected);
+        let as_before = heterogeneity(past, (now.baseline, now.baseline_expected)) / phi;
         let own = before.canary_expected >= OWN_PAST;
         let reference = if own {
             (before.canary + 0.5) / (before.canary_expected + 0.5)
@@ -178,6 +192,29 @@ impl Ledger {
         let can_tell = own || share >= LARGE_SHARE;
         (!moved && can_tell && as_before >= MOVED_NATS).then_some(Excuse::BaselineMoved)
     }
+}
+
+/// The baseline's bad events for each expected.
+fn level(before: &Sums) -> f64 {
+    (before.baseline + 0.5) / (before.baseline_expected + 0.5)
+}
+
+/// Whether the baseline misses what the canary has more, and the total is as before.
+fn changed_sides(before: &Sums, now: &Sums, phi: f64, log_e: f64) -> bool {
+    let level = level(before);
+    let missing = level * now.baseline_expected - now.baseline;
+    let excess = now.canary - level * now.canary_expected;
+    if missing <= 0.0 || missing < crate::tune::tune("part", MISSING_PART) * excess {
+        return false;
+    }
+    let past = (before.baseline, before.baseline_expected);
+    let baseline = (now.baseline, now.baseline_expected);
+    let total = (
+        now.baseline + now.canary,
+        now.baseline_expected + now.canary_expected,
+    );
+    let better = heterogeneity(past, baseline) - heterogeneity(past, total);
+    better / phi >= crate::tune::tune("better", BETTER_NATS).max(crate::tune::tune("grow", BETTER_PART) * log_e)
 }
 
 /// Log likelihood ratio of two rates against one, for counts and their expectations.
@@ -275,13 +312,13 @@ mod tests {
 
     #[test]
     fn what_changed_sides_is_no_harm() {
-        assert_eq!(ledger(30.0, 30.0).excuse(1.25, 0.05, 1.0), Some(Excuse::Reassigned));
+        assert_eq!(ledger(30.0, 30.0).excuse(1.25, 0.05, 1.0, 5.0), Some(Excuse::Reassigned));
     }
 
     #[test]
     fn harm_adds_to_the_total() {
-        assert_eq!(ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0), None);
-        assert_eq!(ledger(50.0, 60.0).excuse(1.25, 0.05, 1.0), None);
+        assert_eq!(ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0, 5.0), None);
+        assert_eq!(ledger(50.0, 60.0).excuse(1.25, 0.05, 1.0, 5.0), None);
     }
 
     #[test]
@@ -310,7 +347,7 @@ mod tests {
             });
             ledger.end_block(false);
         }
-        assert_eq!(ledger.excuse(1.25, 0.05, 1.0), Some(Excuse::BaselineMoved));
+        assert_eq!(ledger.excuse(1.25, 0.05, 1.0, 5.0), Some(Excuse::BaselineMoved));
     }
 
     #[test]
