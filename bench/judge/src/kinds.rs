@@ -256,7 +256,11 @@ fn principles_healthy(kinds: &mut Kinds) {
             }),
             ..base.clone()
         };
-        kinds.healthy("hard", "long bursts", long);
+        kinds.healthy("long bursts", "long bursts", long.clone());
+        if share > 0.1 {
+            let told = World { told: true, ..long };
+            kinds.healthy("long bursts", "long bursts told", told);
+        }
         let before = |what| Effect {
             to: 0,
             ..since(-1_000, Side::Both, what)
@@ -411,8 +415,10 @@ fn principles_harmful(kinds: &mut Kinds) {
         };
         let world = repeats(6, 60, What::Errors(0.15));
         kinds.harmful("hard harm", "errors in 6 s of each minute", "errors", 0, world);
-        let world = repeats(20, 240, What::Errors(0.05));
-        kinds.harmful("hard harm", "errors at each load peak", "errors", 0, world);
+        if rps * share >= 25.0 {
+            let world = repeats(20, 240, What::Errors(0.05));
+            kinds.harmful("hard harm", "errors at each load peak", "errors", 0, world);
+        }
         let world = repeats(6, 60, What::Slow(3.0));
         kinds.harmful("hard harm", "slow in 6 s of each minute", "latency", 0, world);
         let near = World {

@@ -11,6 +11,7 @@ mod completions;
 mod exit;
 mod findings;
 mod init;
+mod judge;
 mod kill;
 mod logfile;
 mod logthread;
@@ -59,6 +60,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Proxy(asked) => proxy::run(&global, &asked),
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Sim { verb } => sim::run(verb, output),
+        Command::Judge { verb } => judge::run(verb, output),
         Command::Plan { verb } => plan::run(verb, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),

@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, VecDeque};
 const BURSTY: f64 = 1.5;
 /// From this size of clusters on, an episode as short as a burst is one observation.
 const CLUSTERED: f64 = 3.0;
-/// Blocks that a burst lasts at most; a longer episode is more than one observation.
+/// Blocks that a burst lasts at most where shorter ones are known, or twice the scale on
+/// which they cluster; a longer episode is more than one observation.
 const EPISODE_BLOCKS: u32 = 4;
 /// The least that a block of a burst may add.
 const SMALLEST_CAP: f64 = 0.3;
@@ -152,8 +153,8 @@ impl Comparison {
             self.harm.log_evidence_with(&self.harm_nats(open))
         };
         let parts = [
-            (1.0 - crate::tune::tune("epw",EPISODES_WEIGHT), own),
-            (crate::tune::tune("epw",EPISODES_WEIGHT), self.ledger.log_episodes()),
+            (1.0 - EPISODES_WEIGHT, own),
+            (EPISODES_WEIGHT, self.ledger.log_episodes()),
         ];
         log_weighted_mean(&parts)
     }
@@ -282,6 +283,7 @@ impl Comparison {
                 let part = parts.entry(alone.route).or_default();
                 part.alone.push(*alone);
                 part.alone_limit = block.alone_limit;
+                part.alone_harmless = block.alone_harmless;
             }
         }
         parts
@@ -353,8 +355,8 @@ impl Comparison {
             .sum();
         self.harmless.absorb(&split, temper.apply(split_equal));
         self.harmless_alone.absorb(&alone, temper.apply(alone_equal));
-        let limit = organic.iter().find_map(|w| w.limit);
-        if let Some(limit) = limit.filter(|limit| *limit < 1.0) {
+        let limit = block.alone_harmless;
+        if !block.alone.is_empty() && limit < 1.0 {
             let mut sum = vec![0.0; HARMLESS_FACTORS.len()];
             for apart in &block.alone {
                 self.apart += apart.counts.canary;
@@ -380,22 +382,20 @@ impl Comparison {
             bad += w.tally.harm.bad() as f64;
             expected += w.tally.harm.bad() as f64 * w.tally.harm.theta(w.rho_harm);
         }
-        let further = f64::from(self.open_speaking.saturating_sub(crate::tune::tune("capat",f64::from(SECONDS_AT_CAP)) as u32));
-        let cap = if now > BURSTY && expected > 0.0 {
+        let further = f64::from(self.open_speaking.saturating_sub(SECONDS_AT_CAP));
+        let cap = if self.burstiness() > BURSTY && expected > 0.0 {
             // A block that is one cluster cannot say more than on which side it fell.
             log(bad / expected).clamp(SMALLEST_CAP, self.cap_nats.max(SMALLEST_CAP))
         } else {
-            self.cap_nats * (1.0 + crate::tune::tune("capsec",CAP_A_SECOND) * further)
+            self.cap_nats * (1.0 + CAP_A_SECOND * further)
         };
-        let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < EPISODE_BLOCKS {
+        let episode = EPISODE_BLOCKS.max(2 * self.dispersion.span());
+        let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < episode {
             // Up to the length of a burst, an episode is one observation.
             (cap.min(self.cap_nats) - self.episode.nats).max(0.0)
         } else {
             cap
         };
-        if crate::tune::tune("debug", 0.0) > 0.0 {
-            eprintln!("{} phi {now:.2} before {before:.2} cap {cap:.2} bad {bad} exp {expected:.1} burst {:.2} fano {:?} speaking {}", self.entry.metric, self.burstiness(), self.dispersion, self.open_speaking);
-        }
         Temper {
             phi_for: now,
             phi_against: before,
@@ -411,8 +411,10 @@ pub(crate) struct Block {
     pub strata: Vec<Weighed>,
     /// Strata that the baseline serves nobody of.
     pub alone: Vec<Alone>,
-    /// The rate that those must not exceed.
+    /// The rate beyond which those are harmful.
     pub alone_limit: f64,
+    /// The rate below which they are harmless.
+    pub alone_harmless: f64,
 }
 
 impl Block {

@@ -80,6 +80,11 @@ impl Dispersion {
         self.clusters.absorb(baseline_bad, baseline);
     }
 
+    /// How long their clusters last, in blocks.
+    pub(crate) fn span(&self) -> u32 {
+        self.clusters.span()
+    }
+
     /// In what size the baseline's bad events come; one when independent.
     pub(crate) fn burstiness(&self) -> f64 {
         fano(&self.counts).max(self.clusters.size())
@@ -89,7 +94,7 @@ impl Dispersion {
 /// The larger of several noisy estimates of one is above one: what independent events
 /// bring by chance counts as one, and what lies well beyond it is kept whole.
 fn beyond_noise(phi: f64) -> f64 {
-    let noise = crate::tune::tune("noise", NOISE);
+    let noise = NOISE;
     if phi <= noise {
         1.0
     } else {
@@ -138,17 +143,21 @@ pub(crate) fn phi_of_residuals(residuals: &[f64], prior_blocks: u32) -> f64 {
     (prior + squares) / (prior + residuals.len().saturating_sub(1) as f64)
 }
 
-/// What the largest jump adds to that variance, if the residuals stayed where it took
-/// them: the beginning of a fault is no burst, which would have come back by now.
+/// What the largest jump adds to that variance, unless another one leads back: the
+/// beginning of a fault is no burst.
 fn step(residuals: &[f64], prior_blocks: u32) -> f64 {
-    let jumps = residuals.len().saturating_sub(1);
-    let older = jumps.saturating_sub(crate::tune::tune("stepb", STEP_BLOCKS as f64) as usize);
-    let largest = residuals
-        .windows(2)
-        .take(older)
-        .map(|pair| (pair[1] - pair[0]) * (pair[1] - pair[0]) / 2.0)
-        .fold(0.0, f64::max);
-    largest / (f64::from(prior_blocks) + jumps as f64)
+    let jumps: Vec<f64> = residuals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let older = jumps.len().saturating_sub(STEP_BLOCKS);
+    let largest = jumps[..older]
+        .iter()
+        .copied()
+        .max_by(|a, b| libm::fabs(*a).total_cmp(&libm::fabs(*b)))
+        .unwrap_or(0.0);
+    let leads_back = |jump: &f64| jump * largest < 0.0 && libm::fabs(*jump) * 2.0 > libm::fabs(largest);
+    if jumps.iter().any(leads_back) {
+        return 0.0;
+    }
+    largest * largest / 2.0 / (f64::from(prior_blocks) + jumps.len() as f64)
 }
 
 /// Variance to mean of counts by successive differences, with a prior of one. Counts are

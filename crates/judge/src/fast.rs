@@ -26,9 +26,8 @@ const SPARSE_RATE: f64 = 0.75;
 /// So many when the requests came in a shorter span than this.
 const SPARSE_RATE_AT_ONCE: f64 = 0.9;
 const SPARSE_LONG_S: i64 = 15;
-/// Fewer are enough when all failed, far apart.
-const SPARSE_ALL: u64 = 6;
-const SPARSE_ALL_SPAN_S: i64 = 10;
+/// Fewer are enough when all failed, the fewer the farther apart: requests, seconds.
+const SPARSE_ALL: [(u64, i64); 2] = [(6, 10), (5, 40)];
 const SPARSE_CLUSTER: f64 = 2.0;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;
@@ -48,7 +47,9 @@ pub struct Window {
 }
 
 /// What one second brought.
+/// Written as a tuple: judges keep a minute of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "RecentParts", into = "RecentParts")]
 pub(crate) struct Recent {
     pub t: i64,
     /// Failed or hanging requests.
@@ -57,6 +58,25 @@ pub(crate) struct Recent {
     pub rails: Vec<Counts>,
     /// The canary's requests and failures by instance.
     pub instances: BTreeMap<u32, (u64, u64)>,
+}
+
+type RecentParts = (i64, Counts, Vec<Counts>, BTreeMap<u32, (u64, u64)>);
+
+impl From<RecentParts> for Recent {
+    fn from((t, outage, rails, instances): RecentParts) -> Self {
+        Self {
+            t,
+            outage,
+            rails,
+            instances,
+        }
+    }
+}
+
+impl From<Recent> for RecentParts {
+    fn from(recent: Recent) -> Self {
+        (recent.t, recent.outage, recent.rails, recent.instances)
+    }
 }
 
 /// A second in which the canary finished requests, kept until enough later ones did.
@@ -82,6 +102,10 @@ impl FastPaths {
     /// Counts one second.
     pub(crate) fn push(&mut self, second: Recent) {
         let Recent { t, outage, .. } = second;
+        let nothing = Counts::default();
+        if outage == nothing && second.rails.iter().all(|rail| *rail == nothing) {
+            return;
+        }
         if outage.canary > 0 {
             self.sparse.push_back(Sparse {
                 t,
@@ -151,7 +175,10 @@ impl FastPaths {
             baseline_bad: self.baseline_bad - first.baseline_bad_before,
         };
         let span = last.t - first.t;
-        let all = canary >= SPARSE_ALL && canary_bad == canary && span >= SPARSE_ALL_SPAN_S;
+        let all = canary_bad == canary
+            && SPARSE_ALL
+                .iter()
+                .any(|(requests, seconds)| canary >= *requests && span >= *seconds);
         let enough = all || (canary >= SPARSE_REQUESTS && span >= SPARSE_SPAN_S);
         let rate = if span >= SPARSE_LONG_S {
             SPARSE_RATE
@@ -267,7 +294,7 @@ mod tests {
             paths.push(second(t, counts(canary, canary, 0, 10)));
             assert_eq!(
                 paths.sparse_outage(t, 1.0).is_some(),
-                t == 14 || t == 16,
+                t >= 10 && t % 2 == 0,
                 "at {t}"
             );
         }

@@ -238,6 +238,7 @@ impl Judge {
             let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
             let rate = (bad as f64 + 0.5) / (requests as f64 + 500.0);
             block.alone_limit = (margins.ratio * rate + ALONE_RATE).min(0.5);
+            block.alone_harmless = margins.ratio * rate + margins.delta_harmless;
         }
         block
     }

@@ -16,8 +16,13 @@ const MEMORY_BLOCKS: f64 = 360.0;
 const BETTER_NATS: f64 = 1.0;
 /// It has to keep up with the evidence for harm: this part of it.
 const BETTER_PART: f64 = 0.15;
+/// No more than this is asked: the time before the canary is short, and what can be
+/// known from it is limited.
+const MOST_BETTER_NATS: f64 = 3.0;
 /// The part of the canary's excess that the baseline has to miss.
 const MISSING_PART: f64 = 0.5;
+/// Where it misses many times more, it got better by itself.
+const MISSING_MOST: f64 = 4.0;
 /// Nats against "the baseline is as before" from which it has moved.
 const MOVED_NATS: f64 = 2.5;
 /// Expected bad events from which the canary has a past of its own.
@@ -204,7 +209,7 @@ fn changed_sides(before: &Sums, now: &Sums, phi: f64, log_e: f64) -> bool {
     let level = level(before);
     let missing = level * now.baseline_expected - now.baseline;
     let excess = now.canary - level * now.canary_expected;
-    if missing <= 0.0 || missing < crate::tune::tune("part", MISSING_PART) * excess {
+    if missing <= 0.0 || missing < MISSING_PART * excess || missing > MISSING_MOST * excess {
         return false;
     }
     let past = (before.baseline, before.baseline_expected);
@@ -214,7 +219,8 @@ fn changed_sides(before: &Sums, now: &Sums, phi: f64, log_e: f64) -> bool {
         now.baseline_expected + now.canary_expected,
     );
     let better = heterogeneity(past, baseline) - heterogeneity(past, total);
-    better / phi >= crate::tune::tune("better", BETTER_NATS).max(crate::tune::tune("grow", BETTER_PART) * log_e)
+    let asked = (BETTER_PART * log_e).clamp(BETTER_NATS, MOST_BETTER_NATS);
+    better / phi >= asked
 }
 
 /// Log likelihood ratio of two rates against one, for counts and their expectations.

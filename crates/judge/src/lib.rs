@@ -33,7 +33,6 @@ mod slice;
 mod stage_end;
 mod stratum;
 mod strict;
-mod tune;
 mod verdict;
 mod warm_up;
 mod witness;

@@ -142,11 +142,10 @@ pub(crate) fn entries(config: &JudgeConfig) -> Vec<Entry> {
     ];
     ALL.iter()
         .filter(|(metric, ..)| !metric.is_latency() || metric.margins(config).is_some())
-        .map(|(metric, weight, weight_of_routes, gate)| if *metric==Metric::Errors {(metric, crate::tune::tune("werr",*weight), crate::tune::tune("werrr",*weight_of_routes), gate)} else {(metric,*weight,*weight_of_routes,gate)})
         .map(|(metric, weight, weight_of_routes, gate)| Entry {
             metric: *metric,
-            weight,
-            weight_of_routes,
+            weight: *weight,
+            weight_of_routes: *weight_of_routes,
             gate: *gate,
         })
         .collect()

@@ -348,6 +348,39 @@ pub struct Cause {
     pub routes: Vec<String>,
 }
 
+impl Cause {
+    /// For people: the label, the metric, the routes.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = match self.label {
+            Label::NoTraffic => "no user reaches the canary",
+            Label::MissingData => "measurements are missing",
+            Label::SampleRatioMismatch => "requests meant for the canary are answered by stable",
+            Label::SharedDependency => "stable has it too: a dependency that both use",
+            Label::NoConcurrentBaseline => "no stable traffic to compare with",
+            Label::ColdStart => "a cold start: slow at first only",
+            Label::TrafficMix => "the versions are sent different mixes of routes",
+            Label::TrafficReassigned => "users or requests changed sides",
+            Label::BaselineMoved => "stable got better, the canary stayed",
+            Label::TooGood => "a route is too good to be true",
+            Label::Errors => "bad answers",
+            Label::Tail => "few requests are much slower, most are not",
+            Label::Drift => "it gets slower and slower: look at memory and heap",
+            Label::BadHost => "one instance",
+            Label::Latency => "slowness",
+            Label::Outage => "an outage",
+        }
+        .to_owned();
+        if let Some(metric) = self.metric {
+            words.push_str(&format!(" ({})", metric.words()));
+        }
+        if !self.routes.is_empty() {
+            words.push_str(&format!(" on {}", self.routes.join(", ")));
+        }
+        words
+    }
+}
+
 /// How the canary looks now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -17,14 +17,18 @@ const GAP_BLOCKS: usize = 3;
 const SMALLEST_GAP: f64 = 0.05;
 /// Standard errors that a first gap, and its fall, must exceed.
 const BEYOND_NOISE: f64 = 2.0;
-/// Blocks after which a gap can be seen not to fall.
-const FLAT_BLOCKS: usize = 3;
-/// A gap does not fall when it kept this part of its beginning, one-sided at 95 %.
-const FLAT: f64 = 0.25;
+/// Blocks after which a gap can be seen not to fall, and those that are looked at.
+const FLAT_BLOCKS: usize = 4;
+const FIRST_BLOCKS: usize = 6;
+/// A gap does not fall when the line through its blocks loses less than this part of it,
+/// one-sided at 95 %.
+const FLAT: f64 = 0.2;
 const FLAT_ERRORS: f64 = 1.64;
 /// A gap that fell by so much at `arm-s` may still be a cold start: it is waited for, at
 /// most as long again.
 const MAY_FALL: f64 = 0.9;
+/// A cold start is over when the gap did not fall over this many blocks.
+const SETTLED_BLOCKS: usize = 5;
 /// The gap that later ones are compared with to see a leak, in seconds of the release.
 const EARLY_S: std::ops::RangeInclusive<i64> = 15..=60;
 
@@ -92,6 +96,28 @@ impl Gap {
     }
 }
 
+/// Whether the gaps of the first blocks are seen to stay where they began, or to be none:
+/// nothing warms up.
+fn is_flat(gaps: &[Gap]) -> bool {
+    if gaps.len() < FLAT_BLOCKS {
+        return false;
+    }
+    let n = gaps.len() as f64;
+    let mean = gaps.iter().map(|g| g.mean).sum::<f64>() / n;
+    let variance = gaps.iter().map(|g| g.error * g.error).sum::<f64>() / n;
+    let middle = (n - 1.0) / 2.0;
+    let (mut products, mut squares) = (0.0, 0.0);
+    for (at, gap) in gaps.iter().enumerate() {
+        let x = at as f64 - middle;
+        products += x * gap.mean;
+        squares += x * x;
+    }
+    let fall = -products / squares * (n - 1.0);
+    let fall_error = sqrt(variance / squares) * (n - 1.0);
+    let none = mean + FLAT_ERRORS * sqrt(variance / n) < SMALLEST_GAP;
+    none || fall + FLAT_ERRORS * fall_error < FLAT * mean
+}
+
 /// What latency may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -111,13 +137,15 @@ pub(crate) struct WarmUp {
     open: Vec<[Moments; 2]>,
     blocks: VecDeque<Vec<[Moments; 2]>>,
     first_gap: Option<Gap>,
-    /// The gap of the very first block.
-    first_block_gap: Option<Gap>,
-    blocks_seen: usize,
+    /// The gaps of the first blocks, one by one.
+    single: Vec<Gap>,
     /// Whether the gap is seen not to fall: no cold start.
     flat: bool,
     /// Whether the last gap is a little smaller than the first.
     may_fall: bool,
+    /// The gaps of the last blocks, while a cold start lasts.
+    falling: VecDeque<Gap>,
+    settled: bool,
     /// Sum and number of the gaps of the first minute, and the last one.
     early: (f64, u32),
     now: Option<f64>,
@@ -136,10 +164,11 @@ impl WarmUp {
             open: Vec::new(),
             blocks: VecDeque::new(),
             first_gap: None,
-            first_block_gap: None,
-            blocks_seen: 0,
+            single: Vec::new(),
             flat: false,
             may_fall: false,
+            falling: VecDeque::new(),
+            settled: false,
             early: (0.0, 0),
             now: None,
             shrinking: false,
@@ -171,10 +200,8 @@ impl WarmUp {
         if self.blocks.len() > GAP_BLOCKS {
             self.blocks.pop_front();
         }
-        self.blocks_seen += 1;
-        let last = self.gap_of(1);
-        if self.blocks_seen == 1 {
-            self.first_block_gap = last;
+        if self.single.len() < FIRST_BLOCKS && !self.over {
+            self.single.extend(self.gap_of(1));
         }
         if self.blocks.len() < GAP_BLOCKS {
             return;
@@ -187,17 +214,15 @@ impl WarmUp {
         if self.over {
             return;
         }
-        if self.blocks_seen >= FLAT_BLOCKS
-            && let (Some(first), Some(last)) = (self.first_block_gap, last)
-        {
-            self.flat |= first.is_kept_by(&last);
+        self.flat |= is_flat(&self.single);
+        self.falling.push_back(gap);
+        if self.falling.len() > SETTLED_BLOCKS {
+            let earlier = self.falling.pop_front();
+            self.settled |= self.cold && earlier.is_some_and(|earlier| earlier.is_kept_by(&gap));
         }
         match &self.first_gap {
             None => self.first_gap = Some(gap),
             Some(first) => {
-                if self.blocks_seen >= 2 * GAP_BLOCKS {
-                    self.flat |= first.is_kept_by(&gap);
-                }
                 self.shrinking = first.may_have_shrunk_to(&gap, self.settings.decay.get());
                 self.may_fall = first.may_have_shrunk_to(&gap, MAY_FALL);
                 self.cold |= self.shrinking && first.shrank_beyond_chance(&gap);
@@ -238,10 +263,11 @@ impl WarmUp {
         let past_end = self
             .first_request
             .is_some_and(|first| t - first >= i64::from(self.settings.max_s));
-        if self.over || !past_end {
+        if self.over || !(past_end || self.settled) {
             return false;
         }
         self.over = true;
+        self.falling.clear();
         self.cold
     }
 
@@ -252,7 +278,7 @@ impl WarmUp {
         };
         let cold = self.cold || self.shrinking;
         let (age, arm_s) = (t - first, i64::from(self.settings.arm_s));
-        if self.over || (self.flat && !cold && 2 * age >= arm_s) {
+        if self.over || (self.flat && !cold) {
             Phase::Armed
         } else if age < arm_s {
             Phase::Arming
@@ -273,7 +299,7 @@ impl WarmUp {
         let wait = if self.cold || self.shrinking {
             self.settings.max_s
         } else if self.flat {
-            self.settings.arm_s / 2
+            0
         } else {
             self.settings.arm_s
         };
@@ -339,9 +365,10 @@ mod tests {
             (warm_up.phase(29), warm_up.phase(60)),
             (Phase::Arming, Phase::Cold)
         );
-        assert!(!warm_up.excuse_ends(119));
-        assert!(warm_up.excuse_ends(120) && !warm_up.excuse_ends(121));
-        assert_eq!(warm_up.phase(121), Phase::Armed);
+        // It is over when the gap has stopped to fall, at 120 s at the latest.
+        assert!(warm_up.settled);
+        assert!(warm_up.excuse_ends(60) && !warm_up.excuse_ends(61));
+        assert_eq!(warm_up.phase(61), Phase::Armed);
     }
 
     #[test]
@@ -357,7 +384,7 @@ mod tests {
         assert_eq!(run(|_| 20_000).phase(31), Phase::Armed);
         assert_eq!(run(|_| 10_000).phase(31), Phase::Armed);
         // A gap that is seen to stay need not be waited for.
-        assert_eq!(run(|_| 20_000).phase(15), Phase::Armed);
+        assert_eq!(run(|_| 20_000).phase(20), Phase::Armed);
     }
 
     #[test]

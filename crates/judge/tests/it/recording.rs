@@ -110,6 +110,6 @@ fn bad_recordings_are_refused_with_their_line() {
     let error =
         replay::run(["{\"kind\":\"tick\",\"t\":1}"], JudgeConfig::default()).expect_err("no meta");
     assert_eq!(error.line, 1);
-    let unknown = format!("{meta}{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
+    let unknown = format!("{meta}{{\"kind\":\"tick\",\"t\":0}}\n{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
     assert!(replay::run(unknown.lines(), JudgeConfig::default()).is_ok());
 }
