@@ -129,6 +129,35 @@ pub fn all() -> Vec<Kind> {
     kinds.0
 }
 
+/// A few kinds of each sort, small enough for every change.
+#[must_use]
+pub fn quick() -> Vec<Kind> {
+    const NAMES: [&str; 18] = [
+        "iid, 100 rps 25 %",
+        "route mix, 100 rps 25 %",
+        "cold x2, 100 rps 25 %",
+        "shared fault, 100 rps 25 %",
+        "bursts often, 100 rps 25 %",
+        "slow user moved, 1000 rps 50 %",
+        "baseline gets faster, 100 rps 25 %",
+        "baseline restarted, 100 rps 25 %",
+        "traffic pauses, 100 rps 25 %",
+        "outage, 1000 rps 5 %",
+        "outage, 10 rps 5 %",
+        "errors +5.0 pp, 100 rps 25 %",
+        "late errors +5 pp, 100 rps 25 %",
+        "404 20 %, 100 rps 25 %",
+        "hangs, 100 rps 25 %",
+        "+50 %, 100 rps 25 %",
+        "broken new route, 100 rps 25 %",
+        "no canary traffic, 1000 rps 5 %",
+    ];
+    all()
+        .into_iter()
+        .filter(|kind| NAMES.contains(&kind.name.as_str()))
+        .collect()
+}
+
 const SIZES: [(f64, f64); 4] = [(1_000.0, 0.05), (1_000.0, 0.5), (100.0, 0.25), (100.0, 0.05)];
 
 fn healthy(kinds: &mut Kinds) {
@@ -382,11 +411,11 @@ fn harmful_latency(kinds: &mut Kinds) {
             kind.goal_s = (rps > 500.0).then_some(goal);
         }
         let leak = vec![since(0, Side::Canary, What::Leak(0.003))];
-        let kind = kinds.harmful("late", "leak", "drift", 0, with(&base, leak));
+        let kind = kinds.harmful("late", "leak", "latency", 0, with(&base, leak));
         kind.goal_s = (rps > 500.0).then_some(100);
         kind.unprovable = false;
         let late = vec![since(300, Side::Canary, What::Slow(1.5))];
-        let kind = kinds.harmful("late", "late +50 %", "latency", 300, with(&base, late));
+        let kind = kinds.harmful("late", "late +50 %", "drift", 300, with(&base, late));
         kind.goal_s = (rps > 500.0).then_some(30);
         kind.unprovable = false;
         let cold = vec![

@@ -73,11 +73,7 @@ pub fn run(world: &World, onset: i64, config: &JudgeConfig) -> Outcome {
 }
 
 /// Prints what is said every fifth second of one run.
-pub fn trace(world: &World, seed: u64, config: &JudgeConfig) {
-    let world = World {
-        seed,
-        ..world.clone()
-    };
+pub fn trace(world: &World, config: &JudgeConfig) {
     let mut judge = Judge::new(config.clone(), stable(), canary());
     let mut traffic = world.traffic();
     for t in -world.pre_roll_s..world.duration_s {

@@ -20,8 +20,8 @@ pub fn runs_of(kind: &Kind, runs: u64, seed: u64, config: &JudgeConfig) -> Vec<O
         .collect()
 }
 
-/// Prints a line a kind and a line a group.
-pub fn judged(kinds: &[Kind], runs: u64, seed: u64, config: &JudgeConfig) {
+/// Prints a line a kind and a line a group; gives the wrong outcomes.
+pub fn judged(kinds: &[Kind], runs: u64, seed: u64, config: &JudgeConfig) -> u64 {
     println!(
         "{:<44} {:>5} {:>6} {:>6} {:>6} {:>6} {:>5} {:>6} {:>5} {:>6}  ways",
         "kind", "back", "median", "p90", "goal", "proofs", "at", "wrong", "label", "failed"
@@ -35,13 +35,16 @@ pub fn judged(kinds: &[Kind], runs: u64, seed: u64, config: &JudgeConfig) {
         group.1 += runs;
     }
     println!();
+    let mut all_wrong = 0;
     for (group, (wrong, all)) in groups {
+        all_wrong += wrong;
         println!(
             "{group:<12} {wrong} of {all} wrong: {:.2} %, upper bound {:.2} %",
             wrong as f64 * 100.0 / all as f64,
             upper_bound(wrong, all) * 100.0
         );
     }
+    all_wrong
 }
 
 fn line(kind: &Kind, outcomes: &[Outcome]) -> u64 {

@@ -27,15 +27,16 @@ const SMALLEST_CAP: f64 = 0.3;
 /// Blocks from which the pace of a proof is read.
 const PACE_BLOCKS: usize = 12;
 /// Seconds of a block that may speak for harm before more of them raise the cap: a
-/// burst of a second or two decides no more than a block did, a fault shows in every
-/// second.
-const SECONDS_AT_CAP: u32 = 2;
+/// burst of a second decides no more than a block did, a fault shows in many.
+const SECONDS_AT_CAP: u32 = 1;
 /// What each further second adds to the cap, as a part of it.
 const CAP_A_SECOND: f64 = 1.0 / 3.0;
 /// Weight of the sides of episodes beside the comparison itself.
 const EPISODES_WEIGHT: f64 = 0.15;
 /// Canary requests without counterpart from which their harmlessness is asked for.
 const ALONE_REQUESTS: u64 = 20;
+/// A bet on the margin itself says nothing.
+const ALMOST: f64 = 0.95;
 /// The bet on requests without counterpart: far inside the margin.
 const WELL_INSIDE: f64 = 0.15;
 /// Nats kept beyond what one alternative alone needs for a proof.
@@ -348,10 +349,12 @@ impl Comparison {
             .map(|w| counts(w).log_ratio(w.rho_harmless, w.equal))
             .sum();
         let alone = nats(&alone_ratio);
-        // As bad as the baseline, seen from the absolute margin alone.
         let alone_equal = organic
             .iter()
-            .map(|w| alone_ratio(w, (w.equal / (1.0 - 1.25 * w.equal).max(0.05)).min(0.95)))
+            .map(|w| match w.limit {
+                Some(limit) => alone_ratio(w, (w.rate / limit).min(ALMOST)),
+                None => 0.0,
+            })
             .sum();
         self.harmless.absorb(&split, temper.apply(split_equal));
         self.harmless_alone.absorb(&alone, temper.apply(alone_equal));

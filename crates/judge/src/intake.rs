@@ -15,6 +15,9 @@ const JUDGED_ROUTES: usize = 16;
 /// Canary instances that are told apart.
 const MOST_INSTANCES: usize = 64;
 
+/// Requests that no service of one machine serves in a second.
+const MOST_A_SECOND: u64 = 1 << 32;
+
 /// What one stratum did in one second: baseline, canary.
 type Sides = [Side; 2];
 
@@ -89,7 +92,7 @@ impl Judge {
     /// The canary's requests and failures by instance: organic, synthetic.
     fn count_instances(&mut self, cells: &[ProxyCell]) -> [BTreeMap<u32, (u64, u64)>; 2] {
         let mut sums = [BTreeMap::new(), BTreeMap::new()];
-        for ProxyCell { cell, .. } in cells {
+        for ProxyCell { cell, .. } in cells.iter().filter(|c| is_possible(&c.cell)) {
             let Some(instance) = cell
                 .instance
                 .as_ref()
@@ -118,6 +121,9 @@ impl Judge {
     fn sort_cells(&mut self, cells: &[ProxyCell]) -> BTreeMap<usize, Sides> {
         let mut sums: BTreeMap<usize, Sides> = BTreeMap::new();
         for ProxyCell { proxy, cell } in cells {
+            if !is_possible(cell) {
+                continue;
+            }
             let misrouted = self.is_misrouted(cell) && !cell.synthetic;
             if let Some(stage) = self.stage.as_mut().filter(|_| misrouted) {
                 stage.misrouted += cell.requests;
@@ -209,6 +215,16 @@ impl Judge {
         }
         self.routes = Some(kept);
     }
+}
+
+/// Whether a second can hold these counts at all; others are no measurement, and would
+/// overflow the sums of a release.
+fn is_possible(cell: &Cell) -> bool {
+    let within = |n: u64| n <= MOST_A_SECOND;
+    within(cell.requests)
+        && cell.events.values().all(|n| *n <= cell.requests)
+        && within(cell.latency.total())
+        && within(cell.pending.total())
 }
 
 fn add(sum: &mut Counts, more: &Counts) {

@@ -41,6 +41,9 @@ const UNKNOWN_HANG_US: u64 = 10_000_000;
 const LEAST_EQUAL: f64 = 0.05;
 const MOST_EQUAL: f64 = 0.95;
 
+/// Standard deviations below the baseline's count of bad events.
+const CERTAIN: f64 = 2.0;
+
 const FAILURES: &[EventClass] = &[
     EventClass::ServerError,
     EventClass::Connect,
@@ -116,6 +119,8 @@ pub(crate) struct Weighed {
     pub equal: f64,
     /// Absolute rate that proves harmlessness by itself.
     pub limit: Option<f64>,
+    /// The baseline's rate before the open block.
+    pub rate: f64,
 }
 
 /// Canary requests that have no counterpart on the baseline.
@@ -326,7 +331,12 @@ impl Stratum {
             } else {
                 1.0 / rho_harmless
             },
-            limit: proves_alone.then_some(margins.delta_harmless),
+            rate,
+            limit: proves_alone.then(|| {
+                // What the baseline has for certain is no harm either.
+                let certain = (bad - CERTAIN * libm::sqrt(bad)).max(0.0) / all.max(1.0);
+                margins.ratio * certain + margins.delta_harmless
+            }),
         })
     }
 

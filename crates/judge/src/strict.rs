@@ -54,6 +54,7 @@ mod tests {
             rho_harmless: 1.0,
             equal: 0.5,
             limit: None,
+            rate: 0.0,
         }]
     }
 

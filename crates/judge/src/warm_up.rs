@@ -262,7 +262,7 @@ impl WarmUp {
     pub(crate) fn excuse_ends(&mut self, t: i64) -> bool {
         let past_end = self
             .first_request
-            .is_some_and(|first| t - first >= i64::from(self.settings.max_s));
+            .is_some_and(|first| t - first + 1 >= i64::from(self.settings.max_s));
         if self.over || !(past_end || self.settled) {
             return false;
         }
@@ -277,7 +277,8 @@ impl WarmUp {
             return Phase::Arming;
         };
         let cold = self.cold || self.shrinking;
-        let (age, arm_s) = (t - first, i64::from(self.settings.arm_s));
+        // The first second counts.
+        let (age, arm_s) = (t - first + 1, i64::from(self.settings.arm_s));
         if self.over || (self.flat && !cold) {
             Phase::Armed
         } else if age < arm_s {
@@ -303,7 +304,7 @@ impl WarmUp {
         } else {
             self.settings.arm_s
         };
-        self.first_request.map(|first| first + i64::from(wait))
+        self.first_request.map(|first| first - 1 + i64::from(wait))
     }
 
     /// The gap of the last `blocks` blocks, route by route.
@@ -362,7 +363,7 @@ mod tests {
     fn a_gap_that_shrinks_is_a_cold_start() {
         let mut warm_up = run(|t| if t < 20 { 20_000 } else { 10_000 });
         assert_eq!(
-            (warm_up.phase(29), warm_up.phase(60)),
+            (warm_up.phase(28), warm_up.phase(60)),
             (Phase::Arming, Phase::Cold)
         );
         // It is over when the gap has stopped to fall, at 120 s at the latest.
@@ -376,7 +377,7 @@ mod tests {
         let mut warm_up = run(|_| 10_000);
         warm_up.shrinking = true;
         assert_eq!(warm_up.phase(60), Phase::Cold);
-        assert_eq!(warm_up.armed_at(), Some(120));
+        assert_eq!(warm_up.armed_at(), Some(119));
     }
 
     #[test]
