@@ -1,7 +1,7 @@
 //! The judge beside the rules of others, on the same streams.
 
 use crate::kinds::{Kind, Truth};
-use crate::peers::{self, Rule, Totals};
+use crate::peers::{self, Totals};
 use crate::table::upper_bound;
 use crate::world::{Effect, Side, What, World, canary, stable};
 use esclusa_judge::{

@@ -1,4 +1,5 @@
-//! `judge replay | explain`: recorded traffic, judged again. Needs no server.
+//! `judge replay | explain | power`: recorded traffic, judged again, and what a plan will
+//! be able to see. Needs no server.
 //!
 //! Exit codes of `replay` are those of its last line: 0 PROCEED, 10 HOLD, 20 ROLLBACK,
 //! and 2 for input that cannot be read.
@@ -7,13 +8,16 @@ use crate::args::duration;
 use crate::exit::{Exit, Failure};
 use crate::findings;
 use crate::output::{Output, Tone};
+use crate::place::read_plan;
+use crate::plan::accepted;
 use clap::{Args, Subcommand};
 use esclusa_judge::JudgeConfig;
 use esclusa_judge::replay::{Replay, TimelineLine};
-use esclusa_judge::{Decision, Verdict};
-use esclusa_model::Millis;
-use esclusa_plan::{SourceFile, parse_judge};
+use esclusa_judge::{Decision, Planned, Power as StagePower, Verdict, power as judge_power};
+use esclusa_model::{BasisPoints, Millis};
+use esclusa_plan::{Audience, Expose, SourceFile, Stage, parse_judge};
 use flate2::read::MultiGzDecoder;
+use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -36,6 +40,8 @@ pub(crate) enum JudgeVerb {
     Replay(Recording),
     /// The same in words: what was seen, what was decided, and why
     Explain(Recording),
+    /// What each stage of a plan can see at this traffic, and how long a proof takes
+    Power(Power),
 }
 
 /// Recorded traffic and the settings that it is judged with.
@@ -55,6 +61,7 @@ pub(crate) fn run(verb: JudgeVerb, output: &Output) -> Result<Exit, Failure> {
     match verb {
         JudgeVerb::Replay(asked) => replay(&asked, output),
         JudgeVerb::Explain(asked) => explain(&asked, output),
+        JudgeVerb::Power(asked) => power(&asked, output),
     }
 }
 
@@ -127,6 +134,87 @@ fn in_words(line: &TimelineLine) -> String {
     )
     .trim_end()
     .to_owned()
+}
+
+/// What the stages of a plan can see.
+#[derive(Debug, Args)]
+pub(crate) struct Power {
+    /// The plan
+    #[arg(value_name = "FILE", default_value = "esclusa.yaml")]
+    pub file: PathBuf,
+    /// Requests a second of the service
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rps: f64,
+    /// Its error rate in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.1)]
+    pub error_rate: f64,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
+        _ => Err("a number above 0".into()),
+    }
+}
+
+fn power(asked: &Power, output: &Output) -> Result<Exit, Failure> {
+    let Some(parsed) = accepted(&read_plan(&asked.file)?, output) else {
+        return Ok(Exit::BadInput);
+    };
+    let plan = &parsed.plan;
+    let shares: Vec<_> = plan
+        .stages
+        .iter()
+        .filter_map(|stage| match stage {
+            Stage::Expose(Expose {
+                to: Audience::Share(share),
+                for_,
+                ..
+            }) => Some((*share, for_.0 / 1_000)),
+            Stage::Expose(_) | Stage::WarmUp(_) => None,
+        })
+        .collect();
+    let mut told = Vec::new();
+    for (index, (share, for_s)) in shares.iter().enumerate() {
+        if *share == BasisPoints::FULL {
+            continue;
+        }
+        let next = shares.get(index + 1).map_or(BasisPoints::FULL, |s| s.0);
+        let planned = Planned {
+            rps: asked.rps,
+            error_rate: asked.error_rate / 100.0,
+            share: *share,
+            next_share: next,
+            for_s: *for_s,
+        };
+        told.push((*share, *for_s, judge_power(&plan.judge, &planned)));
+    }
+    let data: Vec<_> = told
+        .iter()
+        .map(|(share, for_s, power)| json!({ "share": share, "for_s": for_s, "power": power }))
+        .collect();
+    if output.json(&data) {
+        return Ok(Exit::Done);
+    }
+    for (share, for_s, power) in &told {
+        output.line(&stage_in_words(*share, *for_s, power));
+    }
+    Ok(Exit::Done)
+}
+
+fn stage_in_words(share: BasisPoints, for_s: u64, power: &StagePower) -> String {
+    let found = power.found_error_rate.map_or_else(
+        || "sees no regression in time: more traffic, a larger share or a longer stage".to_owned(),
+        |rate| format!("finds errors from {:.2} % on", rate * 100.0),
+    );
+    let proof = power.proof_s.map_or_else(
+        || format!("no proof in time: needs {:.0} requests/s, or more time", power.rps_for_proof.ceil()),
+        |seconds| format!("a healthy version is proved after {seconds:.0} s"),
+    );
+    format!(
+        "{share} for {for_s} s, {:.0} canary requests: {found}; an outage after {:.0} s; {proof}",
+        power.requests, power.outage_s
+    )
 }
 
 /// Runs a recording through the judge; gives its last verdict.
@@ -204,7 +292,7 @@ fn settings(file: Option<&Path>, output: &Output) -> Result<Option<JudgeConfig>,
     match parse_judge(&source) {
         Ok(config) => Ok(Some(config)),
         Err(found) => {
-            if !output.json(&serde_json::json!({ "accepted": false, "diagnostics": found })) {
+            if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
                 findings::print(&found, &source, output);
             }
             Ok(None)

@@ -24,6 +24,7 @@ mod math;
 mod metric;
 mod mix;
 mod outlook;
+mod power;
 mod rails;
 pub mod replay;
 mod report;
@@ -46,6 +47,7 @@ pub use fast::Window;
 pub use histogram::{Histogram, MAX_BUCKET, bucket_of, lower_edge, upper_edge};
 pub use judge::Judge;
 pub use metric::Metric;
+pub use power::{Planned, Power, power};
 pub use report::{Margin, Observed, Unit};
 pub use second::{Comparable, ProxyCell, Second, StageInfo};
 pub use slice::{

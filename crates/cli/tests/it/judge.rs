@@ -110,3 +110,16 @@ fn a_return_is_explained() {
         assert!(data.contains(part), "{part} in {data}");
     }
 }
+
+#[test]
+fn a_plan_is_told_what_its_stages_can_see() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plan = "esclusa: 1\nservice: shop\nroute: { listen: 127.0.0.1:8080 }\naddress: { url: 'http://shop-${version}.internal' }\nstages:\n  - { to: 5%, for: 10m }\n  - { to: 50%, for: 10m }\n  - { to: 100%, watch: 20m }\n";
+    std::fs::write(dir.path().join("esclusa.yaml"), plan).expect("written");
+    let (code, data, talk) = run(dir.path(), &["judge", "power", "--rps", "1000"]);
+    assert_eq!(code, 0, "{talk}");
+    assert_eq!(data.lines().count(), 2, "{data}");
+    assert!(data.contains("finds errors from") && data.contains("is proved after"), "{data}");
+    let (_, data, _) = run(dir.path(), &["judge", "power", "--rps", "0.01"]);
+    assert!(data.contains("sees no regression in time") && data.contains("no proof in time"), "{data}");
+}
