@@ -4,9 +4,7 @@ use crate::kinds::{Kind, Truth};
 use crate::peers::{self, Totals};
 use crate::table::upper_bound;
 use crate::world::{Effect, Side, What, World, canary, stable};
-use esclusa_judge::{
-    Decision, Judge, JudgeConfig, OnUnproven, Second, StageEnd, at_stage_end,
-};
+use esclusa_judge::{Decision, Judge, JudgeConfig, OnUnproven, Second, StageEnd, at_stage_end};
 use std::collections::BTreeMap;
 
 /// When a rule returned the release, and the failed canary requests until then.
@@ -93,14 +91,20 @@ pub fn beside_peers(kinds: &[Kind], runs: u64, seed: u64, config: &JudgeConfig) 
                 let sums = group.entry(index).or_default();
                 sums.runs += 1;
                 let late = result.at.filter(|at| *at >= kind.onset);
-                let right = if harmful { late.is_some() } else { result.at.is_none() };
+                let right = if harmful {
+                    late.is_some()
+                } else {
+                    result.at.is_none()
+                };
                 sums.wrong += u64::from(!right);
                 sums.delays.extend(late.map(|at| at - kind.onset + 1));
                 sums.failed += result.failed;
             }
         }
     }
-    println!("| group | rule | false return or miss | upper 95 % bound | median s to the return | failed requests served |");
+    println!(
+        "| group | rule | false return or miss | upper 95 % bound | median s to the return | failed requests served |"
+    );
     println!("|---|---|---|---|---|---|");
     for ((harmful, group), rules) in groups {
         for (index, mut sums) in rules {
@@ -113,7 +117,11 @@ pub fn beside_peers(kinds: &[Kind], runs: u64, seed: u64, config: &JudgeConfig) 
                 sums.wrong as f64 * 100.0 / sums.runs as f64,
                 upper_bound(sums.wrong, sums.runs) * 100.0,
                 median.map_or("-".into(), ToString::to_string),
-                if harmful { (sums.failed / sums.runs).to_string() } else { "-".into() },
+                if harmful {
+                    (sums.failed / sums.runs).to_string()
+                } else {
+                    "-".into()
+                },
             );
         }
     }
@@ -122,7 +130,9 @@ pub fn beside_peers(kinds: &[Kind], runs: u64, seed: u64, config: &JudgeConfig) 
 /// Prints how often each rule returns a release with no harm, and one with 2 points more
 /// errors, by requests a minute and true error rate: stages of 1, 5, 25 and 50 %.
 pub fn beside_threshold(runs: u64, seed: u64, config: &JudgeConfig) {
-    println!("| requests a minute | true error rate | canary | threshold 0.5 % / 5 min | esclusa | failed requests served by them |");
+    println!(
+        "| requests a minute | true error rate | canary | threshold 0.5 % / 5 min | esclusa | failed requests served by them |"
+    );
     println!("|---|---|---|---|---|---|");
     for per_minute in [60.0, 600.0, 6_000.0] {
         for error_rate in [0.001, 0.003, 0.006, 0.02, 0.05] {
@@ -134,7 +144,12 @@ pub fn beside_threshold(runs: u64, seed: u64, config: &JudgeConfig) {
                         seed,
                         rps: per_minute / 60.0,
                         error_rate,
-                        stages: vec![(0, 0.01, 0.05), (900, 0.05, 0.25), (1_800, 0.25, 0.5), (2_700, 0.5, 1.0)],
+                        stages: vec![
+                            (0, 0.01, 0.05),
+                            (900, 0.05, 0.25),
+                            (1_800, 0.25, 0.5),
+                            (2_700, 0.5, 1.0),
+                        ],
                         duration_s: 3_600,
                         effects: vec![Effect {
                             side: Side::Canary,
@@ -167,7 +182,9 @@ pub fn beside_threshold(runs: u64, seed: u64, config: &JudgeConfig) {
 
 /// Prints how a stage of 15 minutes ends for a healthy release, by requests a second.
 pub fn by_traffic(runs: u64, seed: u64, config: &JudgeConfig) {
-    println!("| requests a second | share | proved | promoted as quiet | held | returned | median s to the proof |");
+    println!(
+        "| requests a second | share | proved | promoted as quiet | held | returned | median s to the proof |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for rps in [1.0, 10.0, 50.0, 100.0] {
         for (share, next) in [(0.05, 0.25), (0.25, 0.5), (0.5, 1.0)] {
@@ -192,7 +209,9 @@ pub fn by_traffic(runs: u64, seed: u64, config: &JudgeConfig) {
                 ends[1],
                 ends[2],
                 ends[3],
-                proofs.get(proofs.len() / 2).map_or("-".into(), ToString::to_string),
+                proofs
+                    .get(proofs.len() / 2)
+                    .map_or("-".into(), ToString::to_string),
             );
         }
     }

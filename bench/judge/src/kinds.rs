@@ -70,11 +70,7 @@ impl Kinds {
     }
 
     fn add(&mut self, group: &'static str, name: &str, truth: Truth, world: World) -> &mut Kind {
-        let at = format!(
-            "{name}, {} rps {} %",
-            world.rps,
-            world.stages[0].1 * 100.0
-        );
+        let at = format!("{name}, {} rps {} %", world.rps, world.stages[0].1 * 100.0);
         self.0.push(Kind {
             group,
             name: at,
@@ -158,7 +154,12 @@ pub fn quick() -> Vec<Kind> {
         .collect()
 }
 
-const SIZES: [(f64, f64); 4] = [(1_000.0, 0.05), (1_000.0, 0.5), (100.0, 0.25), (100.0, 0.05)];
+const SIZES: [(f64, f64); 4] = [
+    (1_000.0, 0.05),
+    (1_000.0, 0.5),
+    (100.0, 0.25),
+    (100.0, 0.05),
+];
 
 fn healthy(kinds: &mut Kinds) {
     for (rps, share) in SIZES.into_iter().chain([(1_000.0, 0.01), (10.0, 0.5)]) {
@@ -184,7 +185,9 @@ fn healthy(kinds: &mut Kinds) {
             kinds.healthy("plain", name, world);
         }
         let mixes = vec![since(0, Side::Canary, What::Mix([0.35, 0.25, 0.2, 0.2]))];
-        kinds.healthy("context", "route mix", with(&base, mixes)).label = Some("traffic_mix");
+        kinds
+            .healthy("context", "route mix", with(&base, mixes))
+            .label = Some("traffic_mix");
         for (name, cold, fades) in [("cold x2", 2.0, 20.0), ("cold x3", 3.0, 25.0)] {
             let effects = vec![since(0, Side::Canary, What::Cold(cold, fades))];
             kinds.healthy("context", name, with(&base, effects)).label = Some("cold_start");
@@ -193,8 +196,9 @@ fn healthy(kinds: &mut Kinds) {
             since(200, Side::Both, What::Errors(0.08)),
             since(200, Side::Both, What::Slow(1.6)),
         ];
-        kinds.healthy("context", "shared fault", with(&base, fault)).label =
-            Some("shared_dependency");
+        kinds
+            .healthy("context", "shared fault", with(&base, fault))
+            .label = Some("shared_dependency");
         for (name, uneven) in [
             ("errors uneven together", Some((0.3, true))),
             ("errors uneven apart", Some((0.5, false))),
@@ -228,7 +232,11 @@ fn bursts(kinds: &mut Kinds) {
                     told,
                     ..sized(rps, share)
                 };
-                let name = if told { format!("{name} told") } else { name.into() };
+                let name = if told {
+                    format!("{name} told")
+                } else {
+                    name.into()
+                };
                 if !told || share > 0.05 {
                     kinds.healthy("bursts", &name, world);
                 }
@@ -248,7 +256,11 @@ fn principles_healthy(kinds: &mut Kinds) {
     for (rps, share) in SIZES {
         let base = sized(rps, share);
         let failing = User { fails: 0.1, ..user };
-        let slow = User { slower: 4.0, part: 0.01, ..user };
+        let slow = User {
+            slower: 4.0,
+            part: 0.01,
+            ..user
+        };
         for (name, users) in [
             ("failing user moved", vec![failing]),
             ("slow user moved", vec![slow]),
@@ -299,7 +311,10 @@ fn principles_healthy(kinds: &mut Kinds) {
         let fewer = World {
             error_rate: 0.001,
             effects: vec![
-                Effect { to: 120, ..since(-1_000, Side::Both, What::Errors(0.01)) },
+                Effect {
+                    to: 120,
+                    ..since(-1_000, Side::Both, What::Errors(0.01))
+                },
                 since(120, Side::Canary, What::Errors(0.01)),
             ],
             ..base.clone()
@@ -340,7 +355,10 @@ fn principles_healthy(kinds: &mut Kinds) {
         kinds.healthy("plain", "several stages", ramp);
         let drift = vec![
             since(0, Side::Both, What::Leak(0.0005)),
-            Effect { of_every: Some((60, 300)), ..since(0, Side::Both, What::Errors(0.002)) },
+            Effect {
+                of_every: Some((60, 300)),
+                ..since(0, Side::Both, What::Errors(0.002))
+            },
         ];
         kinds.healthy("plain", "both drift", with(&base, drift));
     }
@@ -377,7 +395,13 @@ fn harmful_errors(kinds: &mut Kinds) {
         let one = vec![since(0, Side::Canary, What::ErrorsOn(2, 0.1))];
         kinds.harmful("errors", "one route 10 %", "errors", 0, with(&base, one));
         let late = vec![since(300, Side::Canary, What::Errors(0.05))];
-        let kind = kinds.harmful("late", "late errors +5 pp", "errors", 300, with(&base, late));
+        let kind = kinds.harmful(
+            "late",
+            "late errors +5 pp",
+            "errors",
+            300,
+            with(&base, late),
+        );
         kind.goal_s = (rps > 500.0).then_some(30);
         kind.unprovable = false;
         for (name, class) in [
@@ -443,13 +467,25 @@ fn principles_harmful(kinds: &mut Kinds) {
             with(&base, vec![effect])
         };
         let world = repeats(6, 60, What::Errors(0.15));
-        kinds.harmful("hard harm", "errors in 6 s of each minute", "errors", 0, world);
+        kinds.harmful(
+            "hard harm",
+            "errors in 6 s of each minute",
+            "errors",
+            0,
+            world,
+        );
         if rps * share >= 25.0 {
             let world = repeats(20, 240, What::Errors(0.05));
             kinds.harmful("hard harm", "errors at each load peak", "errors", 0, world);
         }
         let world = repeats(6, 60, What::Slow(3.0));
-        kinds.harmful("hard harm", "slow in 6 s of each minute", "latency", 0, world);
+        kinds.harmful(
+            "hard harm",
+            "slow in 6 s of each minute",
+            "latency",
+            0,
+            world,
+        );
         let near = World {
             error_rate: 0.05,
             effects: vec![since(0, Side::Canary, What::Errors(0.02))],
@@ -458,7 +494,13 @@ fn principles_harmful(kinds: &mut Kinds) {
         if rps * share >= 50.0 {
             kinds.harmful("hard harm", "errors 5 to 7 %", "errors", 0, near);
             let near = vec![since(0, Side::Canary, What::Slow(1.16))];
-            kinds.harmful("hard harm", "latency +16 %", "latency", 0, with(&base, near));
+            kinds.harmful(
+                "hard harm",
+                "latency +16 %",
+                "latency",
+                0,
+                with(&base, near),
+            );
         }
         let harmed = User {
             part: 0.05 * share.max(0.2),
@@ -481,10 +523,7 @@ fn absent(kinds: &mut Kinds) {
         ("canary goes quiet", "no_traffic", What::Pause),
     ] {
         let from = if name.starts_with("no") { 0 } else { 200 };
-        let world = with(
-            &sized(1_000.0, 0.05),
-            vec![since(from, Side::Canary, what)],
-        );
+        let world = with(&sized(1_000.0, 0.05), vec![since(from, Side::Canary, what)]);
         let kind = kinds.add("absent", name, Truth::Unknown, world);
         kind.label = Some(label);
         kind.onset = from;

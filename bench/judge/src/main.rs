@@ -27,7 +27,9 @@ fn main() -> ExitCode {
         .into_iter()
         .filter(|kind| {
             words.is_empty()
-                || words.iter().any(|w| kind.group == w || kind.name.contains(w.as_str()))
+                || words
+                    .iter()
+                    .any(|w| kind.group == w || kind.name.contains(w.as_str()))
         })
         .collect();
     let part = (runs / 5).max(1);
@@ -54,10 +56,7 @@ fn main() -> ExitCode {
                 all().iter().for_each(|kind| println!("  {}", kind.name));
                 return ExitCode::from(2);
             };
-            let world = World {
-                seed,
-                ..kind.world
-            };
+            let world = World { seed, ..kind.world };
             if command == "record" {
                 for line in record::record(&name, &world) {
                     println!("{line}");
@@ -67,7 +66,9 @@ fn main() -> ExitCode {
             }
         }
         other => {
-            println!("no command {other:?}: all, kinds, peers, threshold, traffic, cost, quick, record or trace");
+            println!(
+                "no command {other:?}: all, kinds, peers, threshold, traffic, cost, quick, record or trace"
+            );
             return ExitCode::from(2);
         }
     }

@@ -186,7 +186,11 @@ impl Rule for Kayenta {
         if t % 300 != 299 {
             return false;
         }
-        let high = self.points.iter().filter(|points| is_higher(points)).count();
+        let high = self
+            .points
+            .iter()
+            .filter(|points| is_higher(points))
+            .count();
         // Two of four pass is half, below the usual 75; the error rate is critical.
         high >= 2 || is_higher(&self.points[0])
     }
@@ -207,14 +211,14 @@ fn is_higher(points: &[[f64; 2]]) -> bool {
     if n < 4.0 {
         return false;
     }
-    let mut all: Vec<(f64, usize)> = points
-        .iter()
-        .flat_map(|p| [(p[0], 0), (p[1], 1)])
-        .collect();
+    let mut all: Vec<(f64, usize)> = points.iter().flat_map(|p| [(p[0], 0), (p[1], 1)]).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut rank_sum, mut ties, mut at) = (0.0, 0.0, 0);
     while at < all.len() {
-        let same = all[at..].iter().take_while(|p| fabs(p.0 - all[at].0) < 1e-12).count();
+        let same = all[at..]
+            .iter()
+            .take_while(|p| fabs(p.0 - all[at].0) < 1e-12)
+            .count();
         let rank = at as f64 + (same as f64 + 1.0) / 2.0;
         rank_sum += rank * all[at..at + same].iter().filter(|p| p.1 == 1).count() as f64;
         let same_f = same as f64;

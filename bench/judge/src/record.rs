@@ -24,7 +24,8 @@ pub fn record(name: &str, world: &World) -> Vec<String> {
         if let Some((_, weight, next_weight)) =
             world.stages.iter().skip(1).find(|stage| stage.0 == t)
         {
-            let line = json!({ "kind": "stage", "t": t, "weight": weight, "next_weight": next_weight });
+            let line =
+                json!({ "kind": "stage", "t": t, "weight": weight, "next_weight": next_weight });
             lines.push(line.to_string());
         }
         let second = traffic.second(t);

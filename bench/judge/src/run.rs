@@ -84,14 +84,22 @@ pub fn trace(world: &World, config: &JudgeConfig) {
         let verdict = judge.verdict();
         if t >= 0 && (t % 5 == 4 || verdict.decision == Decision::Rollback) {
             let numbers = |map: &std::collections::BTreeMap<esclusa_judge::Metric, f64>| {
-                map.iter().map(|(m, e)| format!("{m} {e:.1}")).collect::<Vec<_>>().join(" ")
+                map.iter()
+                    .map(|(m, e)| format!("{m} {e:.1}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             };
             println!(
                 "{t} {} | harm {} | harmless {} | {}",
                 verdict.reason.code(),
                 numbers(&verdict.log_e),
                 numbers(&verdict.log_ni),
-                verdict.causes.iter().map(|c| label_name(c.label)).collect::<Vec<_>>().join(" ")
+                verdict
+                    .causes
+                    .iter()
+                    .map(|c| label_name(c.label))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             );
         }
         if verdict.decision == Decision::Rollback {

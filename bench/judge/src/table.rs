@@ -55,7 +55,9 @@ fn line(kind: &Kind, outcomes: &[Outcome]) -> u64 {
     for outcome in outcomes {
         if let Some((t, reason)) = &outcome.rollback {
             *ways.entry(reason.clone()).or_default() += 1;
-            *causes.entry(outcome.cause.clone().unwrap_or_default()).or_default() += 1;
+            *causes
+                .entry(outcome.cause.clone().unwrap_or_default())
+                .or_default() += 1;
             back += 1;
             early += u64::from(*t < kind.onset);
             delays.push(t - kind.onset + 1);

@@ -399,8 +399,7 @@ impl Traffic {
                 _ => (mix[route], 0.0),
             };
             let weather = weather(t, side, route, active);
-            let mut on_hosts =
-                vec![empty(side, route); if self.world.told { hosts } else { 1 }];
+            let mut on_hosts = vec![empty(side, route); if self.world.told { hosts } else { 1 }];
             let everybody = Group {
                 side,
                 route,

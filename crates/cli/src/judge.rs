@@ -101,7 +101,9 @@ fn explain(asked: &Recording, output: &Output) -> Result<Exit, Failure> {
     }
     output.line(&format!("  {}", last.proved()));
     if let Some(seconds) = last.eta_s {
-        output.line(&format!("  a proof is expected in {seconds} s at this traffic"));
+        output.line(&format!(
+            "  a proof is expected in {seconds} s at this traffic"
+        ));
     }
     Ok(exit)
 }
@@ -208,7 +210,12 @@ fn stage_in_words(share: BasisPoints, for_s: u64, power: &StagePower) -> String 
         |rate| format!("finds errors from {:.2} % on", rate * 100.0),
     );
     let proof = power.proof_s.map_or_else(
-        || format!("no proof in time: needs {:.0} requests/s, or more time", power.rps_for_proof.ceil()),
+        || {
+            format!(
+                "no proof in time: needs {:.0} requests/s, or more time",
+                power.rps_for_proof.ceil()
+            )
+        },
         |seconds| format!("a healthy version is proved after {seconds:.0} s"),
     );
     format!(

@@ -96,7 +96,11 @@ impl Judge {
             let parts = std::iter::once((entry.weight, own))
                 .chain(routes.values().map(|log_e| (each, *log_e)));
             let asked = parts.clone().any(|(_, log_e)| log_e > ASKED_NATS);
-            let excuse = if asked { comparison.excuse(ratio, share) } else { None };
+            let excuse = if asked {
+                comparison.excuse(ratio, share)
+            } else {
+                None
+            };
             let mut most = f64::NEG_INFINITY;
             for (weight, log_e) in parts {
                 all.push((weight, log_e));
@@ -122,11 +126,14 @@ impl Judge {
     }
 
     fn index_of(&self, metric: Metric) -> Option<usize> {
-        self.comparisons.iter().position(|c| c.entry.metric == metric)
+        self.comparisons
+            .iter()
+            .position(|c| c.entry.metric == metric)
     }
 
     fn excuse_of(&self, metric: Metric, evidence: &Evidence) -> Option<Excuse> {
-        self.index_of(metric).and_then(|index| evidence.excuses[index])
+        self.index_of(metric)
+            .and_then(|index| evidence.excuses[index])
     }
 
     fn reaches_floors(&self, comparison: &Comparison) -> bool {
@@ -200,7 +207,9 @@ impl Judge {
                 (latency_acts || !latency) && evidence.excuses[*index].is_none()
             })
             .max_by(|a, b| contribution(*a).total_cmp(&contribution(*b)))
-            .map_or(evidence.leading, |index| self.comparisons[index].entry.metric)
+            .map_or(evidence.leading, |index| {
+                self.comparisons[index].entry.metric
+            })
     }
 
     /// What the harm that `metric` shows comes from.
@@ -217,7 +226,11 @@ impl Judge {
             Label::Latency
         };
         // Routes are weighed at p95; they tell for the other quantiles too.
-        let by_route = if metric.is_latency() { Metric::P95 } else { metric };
+        let by_route = if metric.is_latency() {
+            Metric::P95
+        } else {
+            metric
+        };
         let routes = self
             .index_of(by_route)
             .map(|index| self.named(&evidence.routes[index]))

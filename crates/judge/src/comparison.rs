@@ -9,8 +9,8 @@ use crate::evidence::{
 use crate::ledger::{Excuse, Ledger, Sums};
 use crate::math::log_weighted_mean;
 use crate::metric::{Entry, Gate, Metric};
-use crate::strict;
 use crate::stratum::{Alone, Weighed};
+use crate::strict;
 use libm::{exp, log};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -178,8 +178,13 @@ impl Comparison {
 
     /// Why harm that was found here would not be the canary's.
     pub(crate) fn excuse(&self, ratio: f64, share: f64) -> Option<Excuse> {
-        let ratio = if self.entry.metric.is_latency() { 1.0 } else { ratio };
-        self.ledger.excuse(ratio, share, self.phi(), self.harm.log_evidence())
+        let ratio = if self.entry.metric.is_latency() {
+            1.0
+        } else {
+            ratio
+        };
+        self.ledger
+            .excuse(ratio, share, self.phi(), self.harm.log_evidence())
     }
 
     /// Log evidence for harmlessness in this stage, closed blocks only.
@@ -278,7 +283,11 @@ impl Comparison {
         let mut parts: BTreeMap<u32, Block> = BTreeMap::new();
         if self.entry.weight_of_routes > 0.0 {
             for weighed in &block.strata {
-                parts.entry(weighed.route).or_default().strata.push(*weighed);
+                parts
+                    .entry(weighed.route)
+                    .or_default()
+                    .strata
+                    .push(*weighed);
             }
             for alone in &block.alone {
                 let part = parts.entry(alone.route).or_default();
@@ -357,7 +366,8 @@ impl Comparison {
             })
             .sum();
         self.harmless.absorb(&split, temper.apply(split_equal));
-        self.harmless_alone.absorb(&alone, temper.apply(alone_equal));
+        self.harmless_alone
+            .absorb(&alone, temper.apply(alone_equal));
         let limit = block.alone_harmless;
         if !block.alone.is_empty() && limit < 1.0 {
             let mut sum = vec![0.0; HARMLESS_FACTORS.len()];
@@ -373,7 +383,8 @@ impl Comparison {
                 .iter()
                 .map(|a| log_ratio_absolute(&a.counts, limit, WELL_INSIDE))
                 .sum();
-            self.harmless_apart.absorb(&apart, temper.apply(well_inside));
+            self.harmless_apart
+                .absorb(&apart, temper.apply(well_inside));
         }
     }
 

@@ -65,7 +65,8 @@ impl Dispersion {
     /// The estimate if `open` ended now; blocks without bad events have no split.
     pub(crate) fn with(&self, open: Option<Split>) -> f64 {
         let residuals = residuals(self.splits.iter().copied().chain(open));
-        let from_splits = phi_of_residuals(&residuals, self.prior_blocks) - step(&residuals, self.prior_blocks);
+        let from_splits =
+            phi_of_residuals(&residuals, self.prior_blocks) - step(&residuals, self.prior_blocks);
         let from_counts = pow(self.burstiness(), COUNTS_POWER).min(MOST_FROM_COUNTS);
         beyond_noise(from_splits.max(from_counts))
     }
@@ -153,7 +154,8 @@ fn step(residuals: &[f64], prior_blocks: u32) -> f64 {
         .copied()
         .max_by(|a, b| libm::fabs(*a).total_cmp(&libm::fabs(*b)))
         .unwrap_or(0.0);
-    let leads_back = |jump: &f64| jump * largest < 0.0 && libm::fabs(*jump) * 2.0 > libm::fabs(largest);
+    let leads_back =
+        |jump: &f64| jump * largest < 0.0 && libm::fabs(*jump) * 2.0 > libm::fabs(largest);
     if jumps.iter().any(leads_back) {
         return 0.0;
     }

@@ -296,12 +296,7 @@ mod tests {
             counts(0, 5, 250, 4_750).log_ratio(1.25, 3.0),
             -0.582_051_759_222_056_1,
         );
-        let block = nats(
-            &counts(12, 40, 1_000, 19_000),
-            1.25,
-            EIGHT,
-            UNTEMPERED,
-        );
+        let block = nats(&counts(12, 40, 1_000, 19_000), 1.25, EIGHT, UNTEMPERED);
         assert_close(log_mean_exp(&block), 6.244_980_129_464_398);
     }
 
@@ -317,12 +312,7 @@ mod tests {
         ];
         let mut sums = vec![0.0; EIGHT.len()];
         for ((canary, baseline), expected) in BLOCKS.into_iter().zip(expected) {
-            let block = nats(
-                &counts(canary, baseline, 250, 4_750),
-                1.25,
-                EIGHT,
-                CAPPED,
-            );
+            let block = nats(&counts(canary, baseline, 250, 4_750), 1.25, EIGHT, CAPPED);
             sums.iter_mut().zip(block).for_each(|(sum, l)| *sum += l);
             assert_close(log_mean_exp(&sums), expected);
         }
@@ -338,12 +328,7 @@ mod tests {
         ];
         let mut process = HarmProcess::new(EARLY, EIGHT.len());
         for ((canary, baseline), expected) in BLOCKS.into_iter().zip(expected) {
-            let block = nats(
-                &counts(canary, baseline, 250, 4_750),
-                1.25,
-                EIGHT,
-                CAPPED,
-            );
+            let block = nats(&counts(canary, baseline, 250, 4_750), 1.25, EIGHT, CAPPED);
             assert_close(process.log_evidence_with(&block), expected);
             process.absorb(&block);
             assert_close(process.log_evidence(), expected);

@@ -19,6 +19,8 @@ const OUTAGE_RATE: f64 = 0.5;
 /// a host that fails half of its requests for a few seconds is a burst.
 const OUTAGE_RATE_AT_ONCE: f64 = 0.8;
 const OUTAGE_RATE_A_SECOND: f64 = 0.06;
+/// From this size of the baseline's own clusters on, its bursts are known.
+const BURSTS: f64 = 3.0;
 /// The sparse outage: so many of the last requests, over so many seconds.
 const SPARSE_REQUESTS: u64 = 8;
 const SPARSE_SPAN_S: i64 = 5;
@@ -150,7 +152,12 @@ impl FastPaths {
             .find_map(|(window, seconds)| {
                 let bad = window.canary_bad as f64;
                 let longer = (window.seconds - OUTAGE_WINDOWS.start()) as f64;
-                let rate = (OUTAGE_RATE_AT_ONCE - OUTAGE_RATE_A_SECOND * longer).max(OUTAGE_RATE);
+                // Where bursts are known, half is what a burst does.
+                let rate = if cluster >= BURSTS {
+                    OUTAGE_RATE_AT_ONCE
+                } else {
+                    (OUTAGE_RATE_AT_ONCE - OUTAGE_RATE_A_SECOND * longer).max(OUTAGE_RATE)
+                };
                 let failed = bad >= rate * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
                 let several = bad >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * cluster;

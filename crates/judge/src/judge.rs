@@ -233,7 +233,10 @@ impl Judge {
             ..Block::default()
         };
         if entry.metric == Metric::Errors {
-            block.alone = self.organic_strata().filter_map(|s| s.alone(index)).collect();
+            block.alone = self
+                .organic_strata()
+                .filter_map(|s| s.alone(index))
+                .collect();
             let requests: u64 = self.organic_strata().map(Stratum::past_requests).sum();
             let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
             let rate = (bad as f64 + 0.5) / (requests as f64 + 500.0);

@@ -58,7 +58,16 @@ pub(crate) struct Sums {
 }
 
 impl From<[f64; 6]> for Sums {
-    fn from([baseline, baseline_expected, canary, canary_harm, canary_expected, canary_margin]: [f64; 6]) -> Self {
+    fn from(
+        [
+            baseline,
+            baseline_expected,
+            canary,
+            canary_harm,
+            canary_expected,
+            canary_margin,
+        ]: [f64; 6],
+    ) -> Self {
         Self {
             baseline,
             baseline_expected,
@@ -318,7 +327,10 @@ mod tests {
 
     #[test]
     fn what_changed_sides_is_no_harm() {
-        assert_eq!(ledger(30.0, 30.0).excuse(1.25, 0.05, 1.0, 5.0), Some(Excuse::Reassigned));
+        assert_eq!(
+            ledger(30.0, 30.0).excuse(1.25, 0.05, 1.0, 5.0),
+            Some(Excuse::Reassigned)
+        );
     }
 
     #[test]
@@ -353,7 +365,10 @@ mod tests {
             });
             ledger.end_block(false);
         }
-        assert_eq!(ledger.excuse(1.25, 0.05, 1.0, 5.0), Some(Excuse::BaselineMoved));
+        assert_eq!(
+            ledger.excuse(1.25, 0.05, 1.0, 5.0),
+            Some(Excuse::BaselineMoved)
+        );
     }
 
     #[test]

@@ -40,8 +40,8 @@ mod witness;
 
 pub use assemble::{Assembler, LATE_S};
 pub use config::{
-    Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency, OnUnproven,
-    Quantile, WarmUp,
+    Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency,
+    OnUnproven, Quantile, WarmUp,
 };
 pub use fast::Window;
 pub use histogram::{Histogram, MAX_BUCKET, bucket_of, lower_edge, upper_edge};

@@ -29,7 +29,10 @@ pub(crate) fn log_mean_exp(values: &[f64]) -> f64 {
 
 /// `ln(sum(weight * exp(x)))` without overflow, for weights that sum to one.
 pub(crate) fn log_weighted_mean(parts: &[(f64, f64)]) -> f64 {
-    let top = parts.iter().map(|(_, v)| *v).fold(f64::NEG_INFINITY, f64::max);
+    let top = parts
+        .iter()
+        .map(|(_, v)| *v)
+        .fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = parts.iter().map(|(weight, v)| weight * exp(v - top)).sum();
     top + log(sum)
 }

@@ -5,8 +5,8 @@
 //! is said. A canary that is far too good on one route is said as well: a route that
 //! answers ten times sooner may have stopped doing its work.
 
-use crate::side::Side;
 use crate::histogram::lower_edge;
+use crate::side::Side;
 use libm::{fabs, lgamma, log};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,7 +75,8 @@ impl Mix {
         for route in self.routes.values() {
             let timed = (route.timed[0] + route.timed[1]).max(1) as f64;
             let mean = (route.logs[0] + route.logs[1]) / timed;
-            shift += mean * (route.requests[1] as f64 / canary - route.requests[0] as f64 / baseline);
+            shift +=
+                mean * (route.requests[1] as f64 / canary - route.requests[0] as f64 / baseline);
         }
         fabs(shift) > MISLEADING && self.log_evidence(baseline, canary) >= DIFFERS_NATS
     }
@@ -88,7 +89,9 @@ impl Mix {
             lgamma(kinds) - lgamma(kinds + total) + each
         };
         marginal(baseline, &|r| r.requests[0] as f64) + marginal(canary, &|r| r.requests[1] as f64)
-            - marginal(baseline + canary, &|r| (r.requests[0] + r.requests[1]) as f64)
+            - marginal(baseline + canary, &|r| {
+                (r.requests[0] + r.requests[1]) as f64
+            })
     }
 
     /// A route that is better than a version alone explains.
@@ -108,8 +111,11 @@ impl Mix {
             .collect();
         let too_fast = |route: u32| {
             let own = gaps.iter().find(|(r, _)| *r == route).map(|(_, gap)| *gap);
-            let others: Vec<f64> =
-                gaps.iter().filter(|(r, _)| *r != route).map(|(_, gap)| *gap).collect();
+            let others: Vec<f64> = gaps
+                .iter()
+                .filter(|(r, _)| *r != route)
+                .map(|(_, gap)| *gap)
+                .collect();
             let mean = others.iter().sum::<f64>() / others.len().max(1) as f64;
             own.is_some_and(|own| own < -TOO_FAST && own < mean - THAN_OTHERS)
         };

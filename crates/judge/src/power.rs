@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn a_stage_without_traffic_sees_nothing_and_says_what_it_needs() {
         let powerless = at(0.02, 100, 10_000, 60);
-        assert_eq!((powerless.found_error_rate, powerless.proof_s), (None, None));
+        assert_eq!(
+            (powerless.found_error_rate, powerless.proof_s),
+            (None, None)
+        );
         assert!(powerless.rps_for_proof > 1.0);
     }
 

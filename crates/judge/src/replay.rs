@@ -272,7 +272,11 @@ impl Replay {
         self.begin_second(t, line.w)
     }
 
-    fn begin_second(&mut self, t: i64, w: Option<f64>) -> Result<Option<TimelineLine>, ReplayError> {
+    fn begin_second(
+        &mut self,
+        t: i64,
+        w: Option<f64>,
+    ) -> Result<Option<TimelineLine>, ReplayError> {
         let said = self.close_second();
         if let Some(recording) = &self.recording {
             let due = t >= recording.start_t;
@@ -420,9 +424,10 @@ impl Replay {
             verdict.reason.code(),
             verdict.causes.first().map(|c| c.label),
         );
-        let due = self.every.zip(self.said_at).is_some_and(|(every, at)| {
-            second.t - at >= i64::try_from(every).unwrap_or(i64::MAX)
-        });
+        let due = self
+            .every
+            .zip(self.said_at)
+            .is_some_and(|(every, at)| second.t - at >= i64::try_from(every).unwrap_or(i64::MAX));
         let tells = due || self.said.as_ref() != Some(&says);
         self.said = Some(says);
         if tells {

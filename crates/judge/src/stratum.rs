@@ -342,9 +342,7 @@ impl Stratum {
 
     /// Ends the block: what was weighed is spent, one-sided counts wait a while.
     pub(crate) fn end_block(&mut self) {
-        if self.open.iter().any(|tally| tally.harm.canary > 0)
-            && self.past_requests == 0
-        {
+        if self.open.iter().any(|tally| tally.harm.canary > 0) && self.past_requests == 0 {
             // Judged alone.
             self.open.fill(Tally::default());
             return;

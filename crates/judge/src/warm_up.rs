@@ -206,7 +206,9 @@ impl WarmUp {
         if self.blocks.len() < GAP_BLOCKS {
             return;
         }
-        let Some(gap) = self.gap_of(GAP_BLOCKS) else { return };
+        let Some(gap) = self.gap_of(GAP_BLOCKS) else {
+            return;
+        };
         self.now = Some(gap.mean);
         if EARLY_S.contains(&(t - first)) {
             self.early = (self.early.0 + gap.mean, self.early.1 + 1);

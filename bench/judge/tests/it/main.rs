@@ -22,7 +22,12 @@ fn the_quick_kinds_end_as_they_should() {
             Truth::Healthy => assert_eq!(outcome.rollback, None, "{}", kind.name),
             Truth::Harmful => assert!(outcome.rollback.is_some(), "{}: {outcome:?}", kind.name),
             Truth::Unknown => {
-                assert_eq!((&outcome.rollback, outcome.proceed), (&None, None), "{}", kind.name);
+                assert_eq!(
+                    (&outcome.rollback, outcome.proceed),
+                    (&None, None),
+                    "{}",
+                    kind.name
+                );
             }
         }
     }

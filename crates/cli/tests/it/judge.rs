@@ -38,23 +38,46 @@ fn a_recording_ends_with_the_code_of_its_last_verdict() {
     let dir = tempfile::tempdir().expect("a folder");
     for (kind, expected, verdict, label) in [
         ("iid, 1000 rps 50 %", 0, "PROCEED", None),
-        ("no canary traffic, 1000 rps 5 %", 10, "HOLD", Some("no_traffic")),
-        ("errors +5.0 pp, 100 rps 25 %", 20, "ROLLBACK", Some("errors")),
+        (
+            "no canary traffic, 1000 rps 5 %",
+            10,
+            "HOLD",
+            Some("no_traffic"),
+        ),
+        (
+            "errors +5.0 pp, 100 rps 25 %",
+            20,
+            "ROLLBACK",
+            Some("errors"),
+        ),
         ("+50 %, 100 rps 25 %", 20, "ROLLBACK", Some("latency")),
     ] {
         recorded(dir.path(), "traffic.jsonl", kind);
         std::fs::write(dir.path().join("judge.yaml"), "judge: {}\n").expect("written");
         let (code, lines) = replay(dir.path(), &["traffic.jsonl", "--config", "judge.yaml"]);
         let last = lines.last().expect("a last line");
-        assert_eq!((code, &last["verdict"]), (expected, &verdict.into()), "{kind}: {last}");
+        assert_eq!(
+            (code, &last["verdict"]),
+            (expected, &verdict.into()),
+            "{kind}: {last}"
+        );
         assert_eq!(last["t"], 239);
         if let Some(label) = label {
             assert_eq!(last["causes"][0]["label"], label, "{kind}: {last}");
             assert!(last["causes"][0]["routes"].is_array());
         }
-        let says = |line: &Value| (line["verdict"].clone(), line["reason"].clone(), line["causes"][0]["label"].clone());
+        let says = |line: &Value| {
+            (
+                line["verdict"].clone(),
+                line["reason"].clone(),
+                line["causes"][0]["label"].clone(),
+            )
+        };
         let changes = lines[..lines.len() - 1].windows(2);
-        assert!(changes.clone().all(|pair| says(&pair[0]) != says(&pair[1])), "{kind}");
+        assert!(
+            changes.clone().all(|pair| says(&pair[0]) != says(&pair[1])),
+            "{kind}"
+        );
     }
 }
 
@@ -81,14 +104,33 @@ fn bad_recordings_and_settings_are_told_with_their_place() {
         ("", "line 0", "first `tick`"),
         ("{\"kind\":\"tick\",\"t\":0}", "line 1", "`meta`"),
         (&format!("{meta}\nnonsense"), "line 2", "expected"),
-        (&format!("{meta}\n{{\"kind\":\"tick\",\"t\":1}}\n{{\"kind\":\"tick\",\"t\":0}}"), "line 3", "backwards"),
-        (&format!("{meta}\n{{\"kind\":\"tick\",\"t\":1}}\n{{\"kind\":\"s\",\"t\":1,\"v\":\"v1\",\"r\":7,\"n\":1}}"), "line 3", "route"),
-        (&format!("{meta}\n{{\"kind\":\"tick\",\"t\":1}}\n{{\"kind\":\"s\",\"t\":1,\"v\":\"v1\",\"r\":0,\"n\":1,\"h\":[3,2]}}"), "line 3", "latencies"),
+        (
+            &format!("{meta}\n{{\"kind\":\"tick\",\"t\":1}}\n{{\"kind\":\"tick\",\"t\":0}}"),
+            "line 3",
+            "backwards",
+        ),
+        (
+            &format!(
+                "{meta}\n{{\"kind\":\"tick\",\"t\":1}}\n{{\"kind\":\"s\",\"t\":1,\"v\":\"v1\",\"r\":7,\"n\":1}}"
+            ),
+            "line 3",
+            "route",
+        ),
+        (
+            &format!(
+                "{meta}\n{{\"kind\":\"tick\",\"t\":1}}\n{{\"kind\":\"s\",\"t\":1,\"v\":\"v1\",\"r\":0,\"n\":1,\"h\":[3,2]}}"
+            ),
+            "line 3",
+            "latencies",
+        ),
     ] {
         std::fs::write(dir.path().join("bad.jsonl"), text).expect("written");
         let (code, data, talk) = run(dir.path(), &["judge", "replay", "bad.jsonl"]);
         assert_eq!(code, 2, "{talk}");
-        assert!(!data.contains("ROLLBACK") && talk.contains("ESC-0602"), "{talk}");
+        assert!(
+            !data.contains("ROLLBACK") && talk.contains("ESC-0602"),
+            "{talk}"
+        );
         assert!(talk.contains(line) && talk.contains(what), "{what}: {talk}");
     }
     recorded(dir.path(), "traffic.jsonl", "+50 %, 100 rps 25 %");
@@ -106,7 +148,12 @@ fn a_return_is_explained() {
     recorded(dir.path(), "traffic.jsonl", "one route 10 %, 1000 rps 50 %");
     let (code, data, _) = run(dir.path(), &["judge", "explain", "traffic.jsonl"]);
     assert_eq!(code, 20);
-    for part in ["ROLLBACK: the error rate is worse", "canary failed", "on POST /cart", "proved:"] {
+    for part in [
+        "ROLLBACK: the error rate is worse",
+        "canary failed",
+        "on POST /cart",
+        "proved:",
+    ] {
         assert!(data.contains(part), "{part} in {data}");
     }
 }
@@ -119,7 +166,13 @@ fn a_plan_is_told_what_its_stages_can_see() {
     let (code, data, talk) = run(dir.path(), &["judge", "power", "--rps", "1000"]);
     assert_eq!(code, 0, "{talk}");
     assert_eq!(data.lines().count(), 2, "{data}");
-    assert!(data.contains("finds errors from") && data.contains("is proved after"), "{data}");
+    assert!(
+        data.contains("finds errors from") && data.contains("is proved after"),
+        "{data}"
+    );
     let (_, data, _) = run(dir.path(), &["judge", "power", "--rps", "0.01"]);
-    assert!(data.contains("sees no regression in time") && data.contains("no proof in time"), "{data}");
+    assert!(
+        data.contains("sees no regression in time") && data.contains("no proof in time"),
+        "{data}"
+    );
 }

@@ -36,21 +36,31 @@ fn cell() -> impl Strategy<Value = Cell> {
         Just(EventClass::ClientError),
         Just(EventClass::Cancelled),
     ];
-    (any::<bool>(), 0usize..40, number(), proptest::collection::btree_map(class, number(), 0..4), histogram(), histogram(), any::<bool>())
-        .prop_map(|(is_canary, route, requests, mut events, latency, pending, synthetic)| {
-            let version = if is_canary { canary() } else { stable() };
-            if is_canary {
-                events.insert(EventClass::ServerError, requests / 2 + 1);
-            }
-            Cell {
-                requests,
-                events,
-                latency,
-                pending,
-                synthetic,
-                ..empty(version, &format!("GET /{route}"))
-            }
-        })
+    (
+        any::<bool>(),
+        0usize..40,
+        number(),
+        proptest::collection::btree_map(class, number(), 0..4),
+        histogram(),
+        histogram(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(is_canary, route, requests, mut events, latency, pending, synthetic)| {
+                let version = if is_canary { canary() } else { stable() };
+                if is_canary {
+                    events.insert(EventClass::ServerError, requests / 2 + 1);
+                }
+                Cell {
+                    requests,
+                    events,
+                    latency,
+                    pending,
+                    synthetic,
+                    ..empty(version, &format!("GET /{route}"))
+                }
+            },
+        )
 }
 
 proptest! {
@@ -113,8 +123,14 @@ fn more_harm_never_proves() {
                     *cell.events.entry(EventClass::ServerError).or_default() += left / part;
                 }
             });
-            assert!(worse.iter().all(|v| v.decision != Decision::Proceed), "{seed} {part}");
-            assert!(worse.iter().any(|v| v.decision == Decision::Rollback), "{seed} {part}");
+            assert!(
+                worse.iter().all(|v| v.decision != Decision::Proceed),
+                "{seed} {part}"
+            );
+            assert!(
+                worse.iter().any(|v| v.decision == Decision::Rollback),
+                "{seed} {part}"
+            );
         }
     }
 }
@@ -131,7 +147,10 @@ fn names_of_routes_change_nothing() {
         let name = |route: &str| format!("Z{}", route.chars().rev().collect::<String>());
         let renamed = verdicts(&world, |cell| cell.route = name(&cell.route));
         for (plain, renamed) in verdicts(&world, |_| {}).iter().zip(&renamed) {
-            assert_eq!((&plain.decision, &plain.log_e), (&renamed.decision, &renamed.log_e));
+            assert_eq!(
+                (&plain.decision, &plain.log_e),
+                (&renamed.decision, &renamed.log_e)
+            );
             assert_eq!(plain.log_ni, renamed.log_ni);
             for (a, b) in plain.causes.iter().zip(&renamed.causes) {
                 let names: Vec<String> = a.routes.iter().map(|r| name(r)).collect();

@@ -110,7 +110,8 @@ fn bad_recordings_are_refused_with_their_line() {
     let error =
         replay::run(["{\"kind\":\"tick\",\"t\":1}"], JudgeConfig::default()).expect_err("no meta");
     assert_eq!(error.line, 1);
-    let unknown = format!("{meta}{{\"kind\":\"tick\",\"t\":0}}\n{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
+    let unknown =
+        format!("{meta}{{\"kind\":\"tick\",\"t\":0}}\n{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
     assert!(replay::run(unknown.lines(), JudgeConfig::default()).is_ok());
 }
 
@@ -150,6 +151,9 @@ fn lines_come_as_often_as_asked() {
     for line in record(&world).lines() {
         times.extend(replay.read(line).expect("a line").map(|line| line.t));
     }
-    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 10), "{times:?}");
+    assert!(
+        times.windows(2).all(|pair| pair[1] - pair[0] <= 10),
+        "{times:?}"
+    );
     assert!(times.len() >= 5, "{times:?}");
 }
