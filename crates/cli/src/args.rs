@@ -108,6 +108,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: crate::sim::SimVerb,
     },
+    /// Judge recorded traffic again; needs no server and changes nothing
+    Judge {
+        #[command(subcommand)]
+        verb: crate::judge::JudgeVerb,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -3,6 +3,7 @@
 use crate::comparison::{Comparison, combine, proof_nats};
 use crate::fast::{FastPaths, Window};
 use crate::judge::{Judge, Stage};
+use crate::ledger::Excuse;
 use crate::metric::{Gate, Metric};
 use crate::rails::State;
 use crate::second::Comparable;
@@ -18,6 +19,21 @@ const MISSING_S: i64 = 10;
 /// Combined evidence up to which the canary is quiet, and from which it is suspicious.
 const QUIET: f64 = 1.0 + 1e-9;
 const SUSPICIOUS: f64 = 5.0;
+/// An e-value from which it is asked whether the harm is the canary's.
+const ASKED_NATS: f64 = 1.6;
+/// Error rate with which guilty routes are named.
+const NAMED: f64 = 0.05;
+/// A tail: evidence 20 at p99, none at p50, and a mean gap below this.
+const TAIL_NATS: f64 = 2.995_732_273_553_991;
+const TAIL_GAP: f64 = 0.12;
+/// A drift: from this age on, when half of the gap came after the first minute.
+const DRIFT_AGE_S: i64 = 150;
+const DRIFT_PART: f64 = 0.5;
+/// One instance has the fault when it has this part of at least so many failures of the
+/// last minute, and others served too.
+const ONE_HOST: f64 = 0.8;
+const ONE_HOST_FAILURES: u64 = 10;
+const ONE_HOST_S: i64 = 60;
 /// Misrouted requests that void a comparison: so many, and this part of the served.
 const MISROUTED: u64 = 10;
 const MISROUTED_PART: f64 = 0.05;
@@ -25,6 +41,10 @@ const MISROUTED_PART: f64 = 0.05;
 /// Everything that a verdict is made from, computed once a second.
 struct Evidence {
     log_e: Vec<f64>,
+    /// By metric and route.
+    routes: Vec<BTreeMap<u32, f64>>,
+    /// By metric: why its harm would not be the canary's.
+    excuses: Vec<Option<Excuse>>,
     /// Combined evidence.
     m: f64,
     /// Combined evidence of what may act now.
@@ -56,38 +76,64 @@ impl Judge {
     }
 
     fn evidence(&self, t: i64) -> Evidence {
-        let log_e = self.log_harm();
         let latency_acts = self.warm_up.phase(t) == Phase::Armed;
+        let share = self
+            .stage
+            .as_ref()
+            .map_or(0.0, |stage| stage.info.share.fraction());
+        let ratio = self.config.errors.ratio;
         let (mut all, mut acting) = (Vec::new(), Vec::new());
-        for (comparison, log_e) in self.comparisons.iter().zip(&log_e) {
-            let weight = comparison.entry.weight;
-            let acts = if comparison.entry.metric.is_latency() {
+        let (mut log_e, mut of_routes, mut excuses) = (Vec::new(), Vec::new(), Vec::new());
+        let mut leading = (f64::NEG_INFINITY, Metric::Errors);
+        for (comparison, (own, routes)) in self.comparisons.iter().zip(self.log_harm()) {
+            let entry = comparison.entry;
+            let acts = if entry.metric.is_latency() {
                 latency_acts
             } else {
                 self.reaches_floors(comparison)
             };
-            all.push((weight, *log_e));
-            acting.push((weight, if acts { *log_e } else { log_e.min(0.0) }));
+            let each = entry.weight_of_routes / routes.len().max(1) as f64;
+            let parts = std::iter::once((entry.weight, own))
+                .chain(routes.values().map(|log_e| (each, *log_e)));
+            let asked = parts.clone().any(|(_, log_e)| log_e > ASKED_NATS);
+            let excuse = if asked {
+                comparison.excuse(ratio, share)
+            } else {
+                None
+            };
+            let mut most = f64::NEG_INFINITY;
+            for (weight, log_e) in parts {
+                all.push((weight, log_e));
+                let counts = acts && excuse.is_none();
+                acting.push((weight, if counts { log_e } else { log_e.min(0.0) }));
+                most = most.max(log(weight) + log_e);
+            }
+            if most > leading.0 {
+                leading = (most, entry.metric);
+            }
+            log_e.push(own);
+            of_routes.push(routes);
+            excuses.push(excuse);
         }
-        let part = |(comparison, log_e): (&Comparison, &f64)| {
-            (
-                comparison.entry.metric,
-                log(comparison.entry.weight) + log_e,
-            )
-        };
-        let leading = self
-            .comparisons
-            .iter()
-            .zip(&log_e)
-            .map(part)
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map_or(Metric::Errors, |(metric, _)| metric);
         Evidence {
             m: combine(&all),
             acting: combine(&acting),
             log_e,
-            leading,
+            routes: of_routes,
+            excuses,
+            leading: leading.1,
         }
+    }
+
+    fn index_of(&self, metric: Metric) -> Option<usize> {
+        self.comparisons
+            .iter()
+            .position(|c| c.entry.metric == metric)
+    }
+
+    fn excuse_of(&self, metric: Metric, evidence: &Evidence) -> Option<Excuse> {
+        self.index_of(metric)
+            .and_then(|index| evidence.excuses[index])
     }
 
     fn reaches_floors(&self, comparison: &Comparison) -> bool {
@@ -104,7 +150,10 @@ impl Judge {
                 .outage(t, cluster)
                 .or_else(|| paths.sparse_outage(t, cluster))
         };
-        if let Some(window) = outage(&self.organic).or_else(|| outage(&self.synthetic)) {
+        // Whoever always fails may have come over from stable: that is no outage.
+        let moved = self.excuse_of(Metric::Errors, evidence) == Some(Excuse::Reassigned);
+        let organic = outage(&self.organic).filter(|_| !moved);
+        if let Some(window) = organic.or_else(|| outage(&self.synthetic)) {
             let causes = vec![
                 cause(Label::Errors, Some(Metric::Errors)),
                 cause(Label::Outage, None),
@@ -112,23 +161,29 @@ impl Judge {
             return Some((Reason::Outage { window }, causes));
         }
         for (rail, state) in self.rail_states(t) {
-            if let State::Broken(window) = state {
+            let moved = self.excuse_of(rail.0, evidence) == Some(Excuse::Reassigned);
+            if let State::Broken(window) = state
+                && !moved
+            {
                 let reason = Reason::NeverAbove {
                     metric: rail.0,
                     limit: rail.1,
                     window,
                 };
-                return Some((reason, vec![cause(label_of(rail.0), Some(rail.0))]));
+                return Some((reason, self.guilty(t, rail.0, evidence)));
             }
         }
         let limit = 1.0 / self.config.alpha.rollback.get().clamp(1e-12, 1.0);
         if evidence.acting >= limit {
             let metric = self.leading_now(t, evidence);
+            if !metric.is_latency() && self.one_host_has_it(t) {
+                return None;
+            }
             let reason = Reason::Harm {
                 metric,
                 log_m: log(evidence.acting),
             };
-            return Some((reason, self.guilty(metric, evidence)));
+            return Some((reason, self.guilty(t, metric, evidence)));
         }
         None
     }
@@ -136,25 +191,95 @@ impl Judge {
     /// The metric that contributes most among those that may act.
     fn leading_now(&self, t: i64, evidence: &Evidence) -> Metric {
         let latency_acts = self.warm_up.phase(t) == Phase::Armed;
-        if evidence.leading.is_latency() && !latency_acts {
-            Metric::Errors
-        } else {
-            evidence.leading
-        }
+        let contribution = |index: usize| {
+            let entry = self.comparisons[index].entry;
+            let routes = &evidence.routes[index];
+            let each = entry.weight_of_routes / routes.len().max(1) as f64;
+            let own = log(entry.weight) + evidence.log_e[index];
+            routes
+                .values()
+                .map(|log_e| log(each.max(1e-300)) + log_e)
+                .fold(own, f64::max)
+        };
+        (0..self.comparisons.len())
+            .filter(|index| {
+                let latency = self.comparisons[*index].entry.metric.is_latency();
+                (latency_acts || !latency) && evidence.excuses[*index].is_none()
+            })
+            .max_by(|a, b| contribution(*a).total_cmp(&contribution(*b)))
+            .map_or(evidence.leading, |index| {
+                self.comparisons[index].entry.metric
+            })
     }
 
-    fn guilty(&self, metric: Metric, evidence: &Evidence) -> Vec<Cause> {
-        let log_e = self
-            .comparisons
-            .iter()
-            .zip(&evidence.log_e)
-            .find(|(c, _)| c.entry.metric == metric)
-            .map(|(_, e)| *e);
+    /// What the harm that `metric` shows comes from.
+    fn guilty(&self, t: i64, metric: Metric, evidence: &Evidence) -> Vec<Cause> {
+        let index = self.index_of(metric);
+        let log_e = index.map(|index| evidence.log_e[index]);
+        let label = if !metric.is_latency() {
+            Label::Errors
+        } else if self.is_tail(evidence) {
+            Label::Tail
+        } else if self.drifts(t) {
+            Label::Drift
+        } else {
+            Label::Latency
+        };
+        // Routes are weighed at p95; they tell for the other quantiles too.
+        let by_route = if metric.is_latency() {
+            Metric::P95
+        } else {
+            metric
+        };
+        let routes = self
+            .index_of(by_route)
+            .map(|index| self.named(&evidence.routes[index]))
+            .unwrap_or_default();
         vec![Cause {
-            label: label_of(metric),
+            label,
             metric: Some(metric),
             log_e,
+            routes,
         }]
+    }
+
+    fn is_tail(&self, evidence: &Evidence) -> bool {
+        let at = |metric| self.index_of(metric).map(|index| evidence.log_e[index]);
+        at(Metric::P99).is_some_and(|e| e >= TAIL_NATS)
+            && at(Metric::P50).is_none_or(|e| e < 0.0)
+            && self.warm_up.gap() < TAIL_GAP
+    }
+
+    fn drifts(&self, t: i64) -> bool {
+        let gap = self.warm_up.gap();
+        self.warm_up.age(t) > DRIFT_AGE_S
+            && gap > 0.0
+            && gap - self.warm_up.early_gap() > DRIFT_PART * gap
+    }
+
+    /// Routes that are guilty by themselves: Benjamini and Hochberg's rule for e-values.
+    fn named(&self, routes: &BTreeMap<u32, f64>) -> Vec<String> {
+        let names = &self.route_names;
+        crate::math::e_benjamini_hochberg(routes, NAMED)
+            .into_iter()
+            .filter_map(|route| names.get(route as usize).cloned())
+            .collect()
+    }
+
+    /// Whether nearly all failures of the last minute come from one of several instances.
+    fn one_host_has_it(&self, t: i64) -> bool {
+        let (mut failures, mut requests) = (BTreeMap::new(), BTreeMap::new());
+        for recent in self.organic.last(t, ONE_HOST_S) {
+            for (instance, (served, failed)) in &recent.instances {
+                *failures.entry(*instance).or_insert(0) += failed;
+                *requests.entry(*instance).or_insert(0) += served;
+            }
+        }
+        let all: u64 = failures.values().sum();
+        let worst: u64 = failures.values().copied().max().unwrap_or(0);
+        requests.values().filter(|n| **n > 0).count() > 1
+            && all >= ONE_HOST_FAILURES
+            && worst as f64 >= ONE_HOST * all as f64
     }
 
     fn rail_states(&self, t: i64) -> Vec<((Metric, f64), State)> {
@@ -201,6 +326,15 @@ impl Judge {
             };
         }
         if evidence.m > SUSPICIOUS {
+            let metric = evidence.leading;
+            match self.excuse_of(metric, evidence) {
+                Some(Excuse::Reassigned) => return Reason::Reassigned { metric },
+                Some(Excuse::BaselineMoved) => return Reason::BaselineMoved { metric },
+                None => {}
+            }
+            if !metric.is_latency() && self.one_host_has_it(t) {
+                return Reason::BadHost { metric };
+            }
             return Reason::Suspicious {
                 metric: evidence.leading,
                 log_m: log(evidence.m),
@@ -225,6 +359,9 @@ impl Judge {
         }
         if stage.info.comparable == Comparable::NotRandom {
             return Reason::NotComparable;
+        }
+        if let Some(route) = self.too_good() {
+            return Reason::TooGood { route };
         }
         match self.farthest_from_proof() {
             Some((metric, missing)) => Reason::Unproven { metric, missing },
@@ -255,6 +392,11 @@ impl Judge {
         }
         let for_s = since(stage.last_baseline);
         (for_s >= SILENCE_S).then_some(Reason::NoBaseline { for_s })
+    }
+
+    fn too_good(&self) -> Option<String> {
+        let route = self.stage.as_ref()?.mix.too_good()?;
+        self.route_names.get(route as usize).cloned()
     }
 
     pub(crate) fn farthest_from_proof(&self) -> Option<(Metric, f64)> {
@@ -291,11 +433,30 @@ impl Judge {
                 ..cause(Label::SharedDependency, None)
             });
         }
-        if self.warm_up.phase(t) == Phase::Cold {
+        if self.warm_up.is_cold() || self.warm_up.phase(t) == Phase::Cold {
             causes.push(cause(Label::ColdStart, None));
         }
         if evidence.m > SUSPICIOUS {
-            causes.extend(self.guilty(evidence.leading, evidence));
+            let metric = evidence.leading;
+            let excused = match self.excuse_of(metric, evidence) {
+                Some(Excuse::Reassigned) => Some(Label::TrafficReassigned),
+                Some(Excuse::BaselineMoved) => Some(Label::BaselineMoved),
+                None if !metric.is_latency() && self.one_host_has_it(t) => Some(Label::BadHost),
+                None => None,
+            };
+            match excused {
+                Some(label) => causes.push(cause(label, Some(metric))),
+                None => causes.extend(self.guilty(t, metric, evidence)),
+            }
+        }
+        if self.stage.as_ref().is_some_and(|stage| stage.mix.differs()) {
+            causes.push(cause(Label::TrafficMix, None));
+        }
+        if let Some(route) = self.too_good() {
+            causes.push(Cause {
+                routes: vec![route],
+                ..cause(Label::TooGood, None)
+            });
         }
         causes
     }
@@ -363,18 +524,11 @@ pub(crate) fn age(stage: &Stage, t: i64) -> i64 {
     (t - stage.info.entered_at_s + 1).max(0)
 }
 
-const fn label_of(metric: Metric) -> Label {
-    if metric.is_latency() {
-        Label::Latency
-    } else {
-        Label::Errors
-    }
-}
-
-const fn cause(label: Label, metric: Option<Metric>) -> Cause {
+fn cause(label: Label, metric: Option<Metric>) -> Cause {
     Cause {
         label,
         metric,
         log_e: None,
+        routes: Vec::new(),
     }
 }

@@ -77,6 +77,13 @@ impl Clusters {
         }
     }
 
+    /// The length in blocks of the scale where they cluster most.
+    pub(crate) fn span(&self) -> u32 {
+        let sizes = self.scales.iter().map(Scale::size).zip(SCALES);
+        let largest = sizes.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        largest.map_or(1, |(_, length)| length)
+    }
+
     /// Events a cluster on the scale where they cluster most; at least one.
     pub(crate) fn size(&self) -> f64 {
         self.scales.iter().map(Scale::size).fold(1.0, f64::max)

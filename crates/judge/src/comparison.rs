@@ -1,27 +1,44 @@
 //! One metric's evidence, for harm over the release and for harmlessness in a stage.
 
-use crate::config::{Evidence, JudgeConfig};
+use crate::config::{BurstMode, Evidence, JudgeConfig};
 use crate::dispersion::{Dispersion, Split};
 use crate::evidence::{
     ChangePoint, Counts, HARM_FACTORS, HARMLESS_FACTORS, HarmProcess, HarmlessProcess, Temper,
     log_ratio_absolute,
 };
+use crate::ledger::{Excuse, Ledger, Sums};
+use crate::math::log_weighted_mean;
 use crate::metric::{Entry, Gate, Metric};
-use crate::stratum::Weighed;
+use crate::stratum::{Alone, Weighed};
+use crate::strict;
 use libm::{exp, log};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// From here on a block counts as part of a burst.
 const BURSTY: f64 = 1.5;
 /// From this size of clusters on, an episode as short as a burst is one observation.
 const CLUSTERED: f64 = 3.0;
-/// Blocks that a burst lasts at most; a longer episode is more than one observation.
+/// Blocks that a burst lasts at most where shorter ones are known, or twice the scale on
+/// which they cluster; a longer episode is more than one observation.
 const EPISODE_BLOCKS: u32 = 4;
 /// The least that a block of a burst may add.
 const SMALLEST_CAP: f64 = 0.3;
 /// Blocks from which the pace of a proof is read.
 const PACE_BLOCKS: usize = 12;
+/// Seconds of a block that may speak for harm before more of them raise the cap: a
+/// burst of a second decides no more than a block did, a fault shows in many.
+const SECONDS_AT_CAP: u32 = 1;
+/// What each further second adds to the cap, as a part of it.
+const CAP_A_SECOND: f64 = 1.0 / 3.0;
+/// Weight of the sides of episodes beside the comparison itself.
+const EPISODES_WEIGHT: f64 = 0.15;
+/// Canary requests without counterpart from which their harmlessness is asked for.
+const ALONE_REQUESTS: u64 = 20;
+/// A bet on the margin itself says nothing.
+const ALMOST: f64 = 0.95;
+/// The bet on requests without counterpart: far inside the margin.
+const WELL_INSIDE: f64 = 0.15;
 /// Nats kept beyond what one alternative alone needs for a proof.
 const PROOF_RESERVE: f64 = 2.0;
 /// Part of the later faults for which the prior keeps a very heavy tail.
@@ -32,14 +49,24 @@ const LATE_FAULTS: f64 = 0.2;
 pub(crate) struct Comparison {
     pub entry: Entry,
     cap_nats: f64,
+    mode: BurstMode,
     harm: HarmProcess,
+    /// Harm on single routes, by number, where the metric is weighed by route too.
+    routes: BTreeMap<u32, HarmProcess>,
+    pub ledger: Ledger,
     harmless: HarmlessProcess,
+    /// Harmlessness of requests that the baseline has no counterpart for.
+    harmless_apart: HarmlessProcess,
+    apart: u64,
     /// Harmlessness from the canary's own rate; where the baseline has no bad
     /// events, the split of bad events can prove nothing.
     harmless_alone: HarmlessProcess,
     dispersion: Dispersion,
     pace: VecDeque<f64>,
     open_baseline: (u64, u64),
+    /// Seconds of the open block that speak for harm: the canary's part of their bad
+    /// events is a standard deviation above its part of the requests.
+    open_speaking: u32,
     episode: Episode,
     canary_bad: u64,
     canary_bad_seconds: u64,
@@ -79,13 +106,18 @@ impl Comparison {
             blocks: f64::from((*change_point_blocks).max(1)),
             late: LATE_FAULTS,
         };
-        let ceiling = proof_nats(config) + log(HARMLESS_FACTORS.len() as f64) + PROOF_RESERVE;
         let evidence = &config.evidence;
+        let ceiling = proof_nats(config) + log(HARMLESS_FACTORS.len() as f64) + PROOF_RESERVE;
         Self {
             entry,
             cap_nats: *cap_nats,
-            harm: HarmProcess::new(prior),
+            mode: evidence.mode,
+            harm: HarmProcess::new(prior, HARM_FACTORS.len()),
+            routes: BTreeMap::new(),
+            ledger: Ledger::default(),
             harmless: HarmlessProcess::new(ceiling),
+            harmless_apart: HarmlessProcess::new(ceiling),
+            apart: 0,
             harmless_alone: HarmlessProcess::new(ceiling),
             dispersion: Dispersion::new(
                 evidence.phi_prior_blocks,
@@ -94,14 +126,20 @@ impl Comparison {
             ),
             pace: VecDeque::new(),
             open_baseline: (0, 0),
+            open_speaking: 0,
             episode: Episode::default(),
             canary_bad: 0,
             canary_bad_seconds: 0,
         }
     }
 
-    /// Counts one second's bad events over all strata.
-    pub(crate) fn count(&mut self, second: &Counts) {
+    /// Counts one second's bad events over all strata, and against before.
+    pub(crate) fn count(&mut self, second: &Counts, against_before: &Sums) {
+        let (theta, bad) = (second.theta(1.0), second.bad() as f64);
+        let above = second.canary_bad as f64 - bad * theta;
+        let speaks = above > 0.0 && above > libm::sqrt(bad * theta * (1.0 - theta));
+        self.open_speaking += u32::from(speaks);
+        self.ledger.count(against_before);
         self.open_baseline.0 += second.baseline_bad;
         self.open_baseline.1 += second.baseline;
         self.canary_bad += second.canary_bad;
@@ -109,23 +147,60 @@ impl Comparison {
     }
 
     /// Log evidence for harm, the open block included.
-    pub(crate) fn log_harm(&self, open: &[Weighed]) -> f64 {
-        if open.is_empty() {
+    pub(crate) fn log_harm(&self, open: &Block) -> f64 {
+        let own = if open.is_empty() {
             self.harm.log_evidence()
         } else {
             self.harm.log_evidence_with(&self.harm_nats(open))
+        };
+        let parts = [
+            (1.0 - EPISODES_WEIGHT, own),
+            (EPISODES_WEIGHT, self.ledger.log_episodes()),
+        ];
+        log_weighted_mean(&parts)
+    }
+
+    /// Log evidence for harm by route, the open block included.
+    pub(crate) fn log_harm_of_routes(&self, open: &Block) -> BTreeMap<u32, f64> {
+        let mut routes: BTreeMap<u32, f64> = self
+            .routes
+            .iter()
+            .map(|(route, process)| (*route, process.log_evidence()))
+            .collect();
+        for (route, part) in self.by_route(open) {
+            let fresh = HarmProcess::new(self.harm.prior(), HARM_FACTORS.len());
+            let process = self.routes.get(&route).unwrap_or(&fresh);
+            let nats = self.harm_nats_of(&part, open);
+            routes.insert(route, process.log_evidence_with(&nats));
         }
+        routes
+    }
+
+    /// Why harm that was found here would not be the canary's.
+    pub(crate) fn excuse(&self, ratio: f64, share: f64) -> Option<Excuse> {
+        let ratio = if self.entry.metric.is_latency() {
+            1.0
+        } else {
+            ratio
+        };
+        self.ledger
+            .excuse(ratio, share, self.phi(), self.harm.log_evidence())
     }
 
     /// Log evidence for harmlessness in this stage, closed blocks only.
     pub(crate) fn log_harmless(&self) -> f64 {
         let split = self.harmless.log_evidence();
-        if self.entry.metric == Metric::Errors {
-            // The mean of two e-values is one.
-            let alone = self.harmless_alone.log_evidence();
-            crate::math::log_mean_exp(&[split, alone])
+        if self.entry.metric != Metric::Errors {
+            return split;
+        }
+        // The mean of two e-values is one.
+        let alone = self.harmless_alone.log_evidence();
+        let both = crate::math::log_mean_exp(&[split, alone]);
+        if self.apart >= ALONE_REQUESTS {
+            // What cannot be compared has to be proved by itself too.
+            both.min(self.harmless_apart.log_evidence())
         } else {
-            split
+            both
         }
     }
 
@@ -150,18 +225,30 @@ impl Comparison {
         self.dispersion.before()
     }
 
-    /// Ends a block whose two-sided strata are `block`.
-    pub(crate) fn end_block(&mut self, block: &[Weighed], harmless: Collect) {
+    /// Ends a block.
+    pub(crate) fn end_block(&mut self, block: &Block, harmless: Collect) {
         if !block.is_empty() {
             if harmless == Collect::Yes && self.entry.gate == Gate::Proof {
                 self.absorb_harmless(block);
             }
             let nats = self.harm_nats(block);
+            let by_route: Vec<(u32, Vec<f64>)> = self
+                .by_route(block)
+                .into_iter()
+                .map(|(route, part)| (route, self.harm_nats_of(&part, block)))
+                .collect();
             self.harm.absorb(&nats);
+            for (route, nats) in by_route {
+                let fresh = HarmProcess::new(self.harm.prior(), HARM_FACTORS.len());
+                self.routes.entry(route).or_insert(fresh).absorb(&nats);
+            }
             self.episode = self.episode.after(&nats);
         }
+        self.open_speaking = 0;
+        let quiet = self.harm.log_evidence() <= 0.0;
+        self.ledger.end_block(quiet);
         let (bad, all) = std::mem::take(&mut self.open_baseline);
-        self.dispersion.absorb(split(block), bad, all);
+        self.dispersion.absorb(split(&block.strata), bad, all);
         self.pace.push_back(self.log_harmless());
         while self.pace.len() > PACE_BLOCKS {
             self.pace.pop_front();
@@ -170,6 +257,8 @@ impl Comparison {
 
     /// Ends a block whose traffic cannot be compared.
     pub(crate) fn skip_block(&mut self) {
+        self.open_speaking = 0;
+        self.ledger.end_block(true);
         let (bad, all) = std::mem::take(&mut self.open_baseline);
         self.dispersion.absorb(None, bad, all);
     }
@@ -178,21 +267,60 @@ impl Comparison {
     pub(crate) fn restart_harmless(&mut self) {
         self.harmless.restart();
         self.harmless_alone.restart();
+        self.harmless_apart.restart();
+        self.apart = 0;
         self.pace.clear();
     }
 
     /// Forgets the evidence for harm.
     pub(crate) fn restart_harm(&mut self) {
         self.harm.restart();
+        self.routes.clear();
     }
 
-    fn harm_nats(&self, block: &[Weighed]) -> Vec<f64> {
-        let temper = self.temper(block, |w| (w.tally.harm, w.rho_harm));
+    /// The parts of a block by route; nothing where the metric is weighed as a whole only.
+    fn by_route(&self, block: &Block) -> BTreeMap<u32, Block> {
+        let mut parts: BTreeMap<u32, Block> = BTreeMap::new();
+        if self.entry.weight_of_routes > 0.0 {
+            for weighed in &block.strata {
+                parts
+                    .entry(weighed.route)
+                    .or_default()
+                    .strata
+                    .push(*weighed);
+            }
+            for alone in &block.alone {
+                let part = parts.entry(alone.route).or_default();
+                part.alone.push(*alone);
+                part.alone_limit = block.alone_limit;
+                part.alone_harmless = block.alone_harmless;
+            }
+        }
+        parts
+    }
+
+    fn harm_nats(&self, block: &Block) -> Vec<f64> {
+        self.harm_nats_of(block, block)
+    }
+
+    /// Nats of a part of a block, tempered as the whole block is.
+    fn harm_nats_of(&self, part: &Block, whole: &Block) -> Vec<f64> {
+        if self.mode == BurstMode::Strict {
+            return strict::nats(&part.strata, HARM_FACTORS.len());
+        }
+        let temper = self.temper(&whole.strata);
         let sum = |factor: &f64| {
-            block
+            let split: f64 = part
+                .strata
                 .iter()
                 .map(|w| w.tally.harm.log_ratio(w.rho_harm, *factor))
-                .sum::<f64>()
+                .sum();
+            let alone: f64 = part
+                .alone
+                .iter()
+                .map(|a| log_ratio_absolute(&a.counts, part.alone_limit, *factor))
+                .sum();
+            split + alone
         };
         HARM_FACTORS
             .iter()
@@ -200,10 +328,10 @@ impl Comparison {
             .collect()
     }
 
-    fn absorb_harmless(&mut self, block: &[Weighed]) {
+    fn absorb_harmless(&mut self, block: &Block) {
         // Synthetic requests may prove harm, never harmlessness.
-        let organic: Vec<&Weighed> = block.iter().filter(|w| !w.synthetic).collect();
-        let phi = self.dispersion.with(split(block)).max(self.phi());
+        let organic: Vec<&Weighed> = block.strata.iter().filter(|w| !w.synthetic).collect();
+        let phi = self.dispersion.with(split(&block.strata)).max(self.phi());
         let temper = Temper {
             phi_for: phi,
             phi_against: self.phi(),
@@ -220,32 +348,65 @@ impl Comparison {
                 .map(|factor| temper.apply(sum(factor)))
                 .collect()
         };
-        let split = nats(&|w, factor| counts(w).log_ratio(w.rho_harmless, factor));
-        let alone = nats(&|w, factor| match w.limit {
+        let alone_ratio = |w: &Weighed, factor: f64| match w.limit {
             Some(limit) if limit < 1.0 => log_ratio_absolute(&counts(w), limit, factor),
             _ => 0.0,
-        });
-        self.harmless.absorb(&split);
-        self.harmless_alone.absorb(&alone);
+        };
+        let split = nats(&|w, factor| counts(w).log_ratio(w.rho_harmless, factor));
+        let split_equal = organic
+            .iter()
+            .map(|w| counts(w).log_ratio(w.rho_harmless, w.equal))
+            .sum();
+        let alone = nats(&alone_ratio);
+        let alone_equal = organic
+            .iter()
+            .map(|w| match w.limit {
+                Some(limit) => alone_ratio(w, (w.rate / limit).min(ALMOST)),
+                None => 0.0,
+            })
+            .sum();
+        self.harmless.absorb(&split, temper.apply(split_equal));
+        self.harmless_alone
+            .absorb(&alone, temper.apply(alone_equal));
+        let limit = block.alone_harmless;
+        if !block.alone.is_empty() && limit < 1.0 {
+            let mut sum = vec![0.0; HARMLESS_FACTORS.len()];
+            for apart in &block.alone {
+                self.apart += apart.counts.canary;
+                for (sum, factor) in sum.iter_mut().zip(HARMLESS_FACTORS) {
+                    *sum += log_ratio_absolute(&apart.counts, limit, *factor);
+                }
+            }
+            let apart: Vec<f64> = sum.iter().map(|nats| temper.apply(*nats)).collect();
+            let well_inside = block
+                .alone
+                .iter()
+                .map(|a| log_ratio_absolute(&a.counts, limit, WELL_INSIDE))
+                .sum();
+            self.harmless_apart
+                .absorb(&apart, temper.apply(well_inside));
+        }
     }
 
-    fn temper(&self, block: &[Weighed], part: impl Fn(&Weighed) -> (Counts, f64)) -> Temper {
+    fn temper(&self, block: &[Weighed]) -> Temper {
         let before = self.phi();
         let now = self.dispersion.with(split(block)).max(before);
         let (mut bad, mut expected) = (0.0, 0.0);
-        for (counts, rho) in block.iter().map(part) {
-            bad += counts.bad() as f64;
-            expected += counts.bad() as f64 * counts.theta(rho);
+        for w in block {
+            bad += w.tally.harm.bad() as f64;
+            expected += w.tally.harm.bad() as f64 * w.tally.harm.theta(w.rho_harm);
         }
-        let cap = if now > BURSTY && expected > 0.0 {
+        let further = f64::from(self.open_speaking.saturating_sub(SECONDS_AT_CAP));
+        let cap = if self.burstiness() > BURSTY && expected > 0.0 {
             // A block that is one cluster cannot say more than on which side it fell.
             log(bad / expected).clamp(SMALLEST_CAP, self.cap_nats.max(SMALLEST_CAP))
         } else {
-            self.cap_nats
+            self.cap_nats * (1.0 + CAP_A_SECOND * further)
         };
-        let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < EPISODE_BLOCKS {
+        let episode = EPISODE_BLOCKS.max(2 * self.dispersion.span());
+        let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < episode {
             // Up to the length of a burst, an episode is one observation.
-            (cap - self.episode.nats).max(0.0)
+            (cap.min(self.cap_nats) - self.episode.nats).max(0.0)
         } else {
             cap
         };
@@ -254,6 +415,25 @@ impl Comparison {
             phi_against: before,
             cap,
         }
+    }
+}
+
+/// What is weighed of one metric at the end of a block.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Block {
+    /// Strata with requests on both sides.
+    pub strata: Vec<Weighed>,
+    /// Strata that the baseline serves nobody of.
+    pub alone: Vec<Alone>,
+    /// The rate beyond which those are harmful.
+    pub alone_limit: f64,
+    /// The rate below which they are harmless.
+    pub alone_harmless: f64,
+}
+
+impl Block {
+    const fn is_empty(&self) -> bool {
+        self.strata.is_empty() && self.alone.is_empty()
     }
 }
 

@@ -56,6 +56,20 @@ pub struct Evidence {
     pub phi_window: u32,
     /// Blocks of the baseline's own counts that estimate burstiness.
     pub fano_window: u32,
+    /// How bursts are kept from deciding.
+    pub mode: BurstMode,
+}
+
+/// How bursts of bad events are kept from deciding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum BurstMode {
+    /// Evidence is divided by estimated overdispersion and capped a block.
+    #[default]
+    Tempered,
+    /// Bets on the share of a block's bad events only; valid whatever the clusters
+    /// within a block are, and slower. Blocks should be as long as bursts.
+    Strict,
 }
 
 /// Error rates: harm when above `ratio` times the baseline's plus `delta`.
@@ -188,6 +202,7 @@ impl Default for Evidence {
             phi_prior_blocks: 4,
             phi_window: 24,
             fano_window: 60,
+            mode: BurstMode::Tempered,
         }
     }
 }

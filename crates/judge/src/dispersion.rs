@@ -14,6 +14,10 @@ use std::collections::VecDeque;
 /// the limit.
 const COUNTS_POWER: f64 = 0.65;
 const MOST_FROM_COUNTS: f64 = 8.0;
+/// Blocks after which a jump that did not come back is a step.
+const STEP_BLOCKS: usize = 3;
+/// Overdispersion up to here is what 24 blocks of independent events show by chance.
+const NOISE: f64 = 1.35;
 
 /// Bad events of one block, pooled over strata.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -33,7 +37,8 @@ pub(crate) struct Dispersion {
     window: usize,
     splits: VecDeque<Split>,
     count_window: usize,
-    counts: VecDeque<u64>,
+    /// Bad events and requests of the baseline by block.
+    counts: VecDeque<(u64, u64)>,
     clusters: Clusters,
     phi: f64,
 }
@@ -60,9 +65,10 @@ impl Dispersion {
     /// The estimate if `open` ended now; blocks without bad events have no split.
     pub(crate) fn with(&self, open: Option<Split>) -> f64 {
         let residuals = residuals(self.splits.iter().copied().chain(open));
-        let from_splits = phi_of_residuals(&residuals, self.prior_blocks);
+        let from_splits =
+            phi_of_residuals(&residuals, self.prior_blocks) - step(&residuals, self.prior_blocks);
         let from_counts = pow(self.burstiness(), COUNTS_POWER).min(MOST_FROM_COUNTS);
-        from_splits.max(from_counts).max(1.0)
+        beyond_noise(from_splits.max(from_counts))
     }
 
     /// Takes a block in: its split, and the bad events and requests of the baseline.
@@ -70,14 +76,30 @@ impl Dispersion {
         push(&mut self.splits, split, self.window);
         self.phi = self.with(None);
         // A block in which nothing was counted says nothing about how bad events cluster.
-        let counted = (baseline > 0).then_some(baseline_bad);
+        let counted = (baseline > 0).then_some((baseline_bad, baseline));
         push(&mut self.counts, counted, self.count_window);
         self.clusters.absorb(baseline_bad, baseline);
+    }
+
+    /// How long their clusters last, in blocks.
+    pub(crate) fn span(&self) -> u32 {
+        self.clusters.span()
     }
 
     /// In what size the baseline's bad events come; one when independent.
     pub(crate) fn burstiness(&self) -> f64 {
         fano(&self.counts).max(self.clusters.size())
+    }
+}
+
+/// The larger of several noisy estimates of one is above one: what independent events
+/// bring by chance counts as one, and what lies well beyond it is kept whole.
+fn beyond_noise(phi: f64) -> f64 {
+    let noise = NOISE;
+    if phi <= noise {
+        1.0
+    } else {
+        (1.0 + (phi - noise) * 2.0).min(phi)
     }
 }
 
@@ -122,17 +144,36 @@ pub(crate) fn phi_of_residuals(residuals: &[f64], prior_blocks: u32) -> f64 {
     (prior + squares) / (prior + residuals.len().saturating_sub(1) as f64)
 }
 
-/// Variance to mean of counts by successive differences, with a prior of one.
-pub(crate) fn fano(counts: &VecDeque<u64>) -> f64 {
+/// What the largest jump adds to that variance, unless another one leads back: the
+/// beginning of a fault is no burst.
+fn step(residuals: &[f64], prior_blocks: u32) -> f64 {
+    let jumps: Vec<f64> = residuals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let older = jumps.len().saturating_sub(STEP_BLOCKS);
+    let largest = jumps[..older]
+        .iter()
+        .copied()
+        .max_by(|a, b| libm::fabs(*a).total_cmp(&libm::fabs(*b)))
+        .unwrap_or(0.0);
+    let leads_back =
+        |jump: &f64| jump * largest < 0.0 && libm::fabs(*jump) * 2.0 > libm::fabs(largest);
+    if jumps.iter().any(leads_back) {
+        return 0.0;
+    }
+    largest * largest / 2.0 / (f64::from(prior_blocks) + jumps.len() as f64)
+}
+
+/// Variance to mean of counts by successive differences, with a prior of one. Counts are
+/// compared as rates: a baseline that hands half of its traffic over has no burst.
+pub(crate) fn fano(counts: &VecDeque<(u64, u64)>) -> f64 {
     let squares: f64 = counts
         .iter()
         .zip(counts.iter().skip(1))
-        .map(|(a, b)| {
-            let step = *b as f64 - *a as f64;
-            step * step / 2.0
+        .map(|((a, n), (b, m))| {
+            let step = *b as f64 * *n as f64 - *a as f64 * *m as f64;
+            step * step / (*n as f64 * *m as f64) / 2.0
         })
         .sum();
-    let sum: u64 = counts.iter().sum();
+    let sum: u64 = counts.iter().map(|(bad, _)| bad).sum();
     (squares + 5.0) / (sum as f64 + 5.0)
 }
 
@@ -145,7 +186,7 @@ mod tests {
     fn worked_numbers() {
         assert_close(phi_of_residuals(&[0.2, -0.5, 7.0, -0.4, 0.1], 4), 7.484_375);
         assert_close(
-            fano(&VecDeque::from([6, 5, 7, 6, 46, 40, 5, 6])),
+            fano(&[6, 5, 7, 6, 46, 40, 5, 6].map(|bad| (bad, 400)).into()),
             11.420_634_920_634_921,
         );
     }

@@ -9,11 +9,15 @@ use crate::math::{log_complement_ratio, log_mean_exp, theta};
 use libm::{exp, log, log1p};
 use serde::{Deserialize, Serialize};
 
-/// How much worse than the margin the alternatives of harm are.
-pub(crate) const HARM_FACTORS: &[f64] = &[1.3, 1.6, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
+/// How much worse than the margin the alternatives of harm are. The first lies just
+/// above the margin: an alternative of 1.3 alone never finds a harm of 1.1.
+pub(crate) const HARM_FACTORS: &[f64] = &[1.1, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 
 /// How far inside the margin the alternatives of harmlessness are.
 pub(crate) const HARMLESS_FACTORS: &[f64] = &[0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05];
+
+/// Rates that are bet on stay below this.
+const MOST_RATE: f64 = 0.95;
 
 /// One block cannot take more than this away; keeps sums finite.
 const FLOOR_NATS: f64 = -50.0;
@@ -139,10 +143,10 @@ pub(crate) struct HarmProcess {
 
 impl HarmProcess {
     /// A process that has seen nothing: its evidence is one.
-    pub(crate) fn new(prior: ChangePoint) -> Self {
+    pub(crate) fn new(prior: ChangePoint, alternatives: usize) -> Self {
         Self {
             prior,
-            sums: vec![0.0; HARM_FACTORS.len()],
+            sums: vec![0.0; alternatives],
             waiting: 1.0,
             blocks: 0,
         }
@@ -165,9 +169,14 @@ impl HarmProcess {
         self.blocks += 1;
     }
 
+    /// When faults are expected to begin.
+    pub(crate) const fn prior(&self) -> ChangePoint {
+        self.prior
+    }
+
     /// Forgets all evidence.
     pub(crate) fn restart(&mut self) {
-        *self = Self::new(self.prior);
+        *self = Self::new(self.prior, self.sums.len());
     }
 
     fn total(&self, sums: &[f64], waiting: f64) -> f64 {
@@ -190,6 +199,9 @@ impl HarmProcess {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HarmlessProcess {
     nats: Vec<f64>,
+    /// The bet that both versions are equal, worth as much as all others together:
+    /// what most releases are should be proved soonest.
+    equal: f64,
     /// Evidence above this is not kept, so that a proof perishes soon after a late
     /// fault. Cutting from above keeps the process valid.
     ceiling: f64,
@@ -200,31 +212,36 @@ impl HarmlessProcess {
     pub(crate) fn new(ceiling: f64) -> Self {
         Self {
             nats: vec![0.0; HARMLESS_FACTORS.len()],
+            equal: 0.0,
             ceiling,
         }
     }
 
     /// Log evidence so far.
     pub(crate) fn log_evidence(&self) -> f64 {
-        log_mean_exp(&self.nats)
+        log_mean_exp(&[log_mean_exp(&self.nats), self.equal])
     }
 
-    /// Takes a block in.
-    pub(crate) fn absorb(&mut self, nats: &[f64]) {
+    /// Takes a block in: the bets on fixed factors, and the one on equality.
+    pub(crate) fn absorb(&mut self, nats: &[f64], equal: f64) {
         for (sum, l) in self.nats.iter_mut().zip(nats) {
             *sum = (*sum + l).min(self.ceiling).max(-1e6);
         }
+        self.equal = (self.equal + equal).min(self.ceiling).max(-1e6);
     }
 
     /// Forgets all evidence.
     pub(crate) fn restart(&mut self) {
         self.nats.fill(0.0);
+        self.equal = 0.0;
     }
 }
 
 /// Log likelihood ratio of a plain rate `factor * limit` against `limit`, for the
 /// canary alone: proves a small rate where the baseline has no bad events at all.
 pub(crate) fn log_ratio_absolute(counts: &Counts, limit: f64, factor: f64) -> f64 {
+    // A rate above one is none.
+    let factor = factor.min(MOST_RATE / limit);
     let good = counts.canary.saturating_sub(counts.canary_bad) as f64;
     counts.canary_bad as f64 * log(factor) + good * (log1p(-factor * limit) - log1p(-limit))
 }
@@ -233,6 +250,9 @@ pub(crate) fn log_ratio_absolute(counts: &Counts, limit: f64, factor: f64) -> f6
 mod tests {
     use super::*;
     use crate::math::assert_close;
+
+    /// The alternatives of the worked numbers.
+    const EIGHT: &[f64] = &[1.3, 1.6, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 
     const UNTEMPERED: Temper = Temper {
         phi_for: 1.0,
@@ -276,12 +296,7 @@ mod tests {
             counts(0, 5, 250, 4_750).log_ratio(1.25, 3.0),
             -0.582_051_759_222_056_1,
         );
-        let block = nats(
-            &counts(12, 40, 1_000, 19_000),
-            1.25,
-            HARM_FACTORS,
-            UNTEMPERED,
-        );
+        let block = nats(&counts(12, 40, 1_000, 19_000), 1.25, EIGHT, UNTEMPERED);
         assert_close(log_mean_exp(&block), 6.244_980_129_464_398);
     }
 
@@ -295,14 +310,9 @@ mod tests {
             3.226_238_988_061_123_5,
             4.726_238_988_061_123,
         ];
-        let mut sums = vec![0.0; HARM_FACTORS.len()];
+        let mut sums = vec![0.0; EIGHT.len()];
         for ((canary, baseline), expected) in BLOCKS.into_iter().zip(expected) {
-            let block = nats(
-                &counts(canary, baseline, 250, 4_750),
-                1.25,
-                HARM_FACTORS,
-                CAPPED,
-            );
+            let block = nats(&counts(canary, baseline, 250, 4_750), 1.25, EIGHT, CAPPED);
             sums.iter_mut().zip(block).for_each(|(sum, l)| *sum += l);
             assert_close(log_mean_exp(&sums), expected);
         }
@@ -316,14 +326,9 @@ mod tests {
             2.578_933_538_235_446_6,
             4.049_775_350_080_902,
         ];
-        let mut process = HarmProcess::new(EARLY);
+        let mut process = HarmProcess::new(EARLY, EIGHT.len());
         for ((canary, baseline), expected) in BLOCKS.into_iter().zip(expected) {
-            let block = nats(
-                &counts(canary, baseline, 250, 4_750),
-                1.25,
-                HARM_FACTORS,
-                CAPPED,
-            );
+            let block = nats(&counts(canary, baseline, 250, 4_750), 1.25, EIGHT, CAPPED);
             assert_close(process.log_evidence_with(&block), expected);
             process.absorb(&block);
             assert_close(process.log_evidence(), expected);
@@ -334,13 +339,9 @@ mod tests {
     fn harmlessness_of_a_clean_canary() {
         for (bad, expected) in [(0, 3.219_550_120_662_36), (3, 0.003_273_410_284_004_549_5)] {
             let mut process = HarmlessProcess::new(100.0);
-            process.absorb(&nats(
-                &counts(bad, 20, 1_000, 20_000),
-                5.25,
-                HARMLESS_FACTORS,
-                UNTEMPERED,
-            ));
-            assert_close(process.log_evidence(), expected);
+            let block = counts(bad, 20, 1_000, 20_000);
+            process.absorb(&nats(&block, 5.25, HARMLESS_FACTORS, UNTEMPERED), 0.0);
+            assert_close(log_mean_exp(&process.nats), expected);
         }
     }
 
@@ -388,9 +389,9 @@ mod tests {
 
     #[test]
     fn blocks_without_bad_events_leave_evidence_where_it_is() {
-        let mut process = HarmProcess::new(EARLY);
+        let mut process = HarmProcess::new(EARLY, EIGHT.len());
         for _ in 0..1_000 {
-            process.absorb(&nats(&counts(0, 0, 250, 4_750), 1.25, HARM_FACTORS, CAPPED));
+            process.absorb(&nats(&counts(0, 0, 250, 4_750), 1.25, EIGHT, CAPPED));
         }
         assert!(process.log_evidence().abs() < 1e-9);
     }

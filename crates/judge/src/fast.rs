@@ -15,10 +15,21 @@ const OUTAGE_WINDOWS: std::ops::RangeInclusive<i64> = 3..=10;
 const OUTAGE_REQUESTS: u64 = 10;
 const OUTAGE_SECONDS: u64 = 3;
 const OUTAGE_RATE: f64 = 0.5;
+/// In the shortest window more has to fail, falling to the rate above second by second:
+/// a host that fails half of its requests for a few seconds is a burst.
+const OUTAGE_RATE_AT_ONCE: f64 = 0.8;
+const OUTAGE_RATE_A_SECOND: f64 = 0.06;
+/// From this size of the baseline's own clusters on, its bursts are known.
+const BURSTS: f64 = 3.0;
 /// The sparse outage: so many of the last requests, over so many seconds.
 const SPARSE_REQUESTS: u64 = 8;
 const SPARSE_SPAN_S: i64 = 5;
 const SPARSE_RATE: f64 = 0.75;
+/// So many when the requests came in a shorter span than this.
+const SPARSE_RATE_AT_ONCE: f64 = 0.9;
+const SPARSE_LONG_S: i64 = 15;
+/// Fewer are enough when all failed, the fewer the farther apart: requests, seconds.
+const SPARSE_ALL: [(u64, i64); 2] = [(6, 10), (5, 40)];
 const SPARSE_CLUSTER: f64 = 2.0;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;
@@ -38,7 +49,9 @@ pub struct Window {
 }
 
 /// What one second brought.
+/// Written as a tuple: judges keep a minute of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "RecentParts", into = "RecentParts")]
 pub(crate) struct Recent {
     pub t: i64,
     /// Failed or hanging requests.
@@ -47,6 +60,25 @@ pub(crate) struct Recent {
     pub rails: Vec<Counts>,
     /// The canary's requests and failures by instance.
     pub instances: BTreeMap<u32, (u64, u64)>,
+}
+
+type RecentParts = (i64, Counts, Vec<Counts>, BTreeMap<u32, (u64, u64)>);
+
+impl From<RecentParts> for Recent {
+    fn from((t, outage, rails, instances): RecentParts) -> Self {
+        Self {
+            t,
+            outage,
+            rails,
+            instances,
+        }
+    }
+}
+
+impl From<Recent> for RecentParts {
+    fn from(recent: Recent) -> Self {
+        (recent.t, recent.outage, recent.rails, recent.instances)
+    }
 }
 
 /// A second in which the canary finished requests, kept until enough later ones did.
@@ -72,6 +104,10 @@ impl FastPaths {
     /// Counts one second.
     pub(crate) fn push(&mut self, second: Recent) {
         let Recent { t, outage, .. } = second;
+        let nothing = Counts::default();
+        if outage == nothing && second.rails.iter().all(|rail| *rail == nothing) {
+            return;
+        }
         if outage.canary > 0 {
             self.sparse.push_back(Sparse {
                 t,
@@ -115,7 +151,14 @@ impl FastPaths {
             .map(|length| self.window(t, length, |r| r.outage))
             .find_map(|(window, seconds)| {
                 let bad = window.canary_bad as f64;
-                let failed = bad >= OUTAGE_RATE * window.canary as f64;
+                let longer = (window.seconds - OUTAGE_WINDOWS.start()) as f64;
+                // Where bursts are known, half is what a burst does.
+                let rate = if cluster >= BURSTS {
+                    OUTAGE_RATE_AT_ONCE
+                } else {
+                    (OUTAGE_RATE_AT_ONCE - OUTAGE_RATE_A_SECOND * longer).max(OUTAGE_RATE)
+                };
+                let failed = bad >= rate * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
                 let several = bad >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * cluster;
                 (enough && failed && several && self.baseline_is_healthy(&window)).then_some(window)
@@ -138,8 +181,18 @@ impl FastPaths {
             baseline: self.baseline - first.baseline_before,
             baseline_bad: self.baseline_bad - first.baseline_bad_before,
         };
-        let enough = canary >= SPARSE_REQUESTS && last.t - first.t >= SPARSE_SPAN_S;
-        let failed = canary_bad as f64 >= SPARSE_RATE * canary as f64;
+        let span = last.t - first.t;
+        let all = canary_bad == canary
+            && SPARSE_ALL
+                .iter()
+                .any(|(requests, seconds)| canary >= *requests && span >= *seconds);
+        let enough = all || (canary >= SPARSE_REQUESTS && span >= SPARSE_SPAN_S);
+        let rate = if span >= SPARSE_LONG_S {
+            SPARSE_RATE
+        } else {
+            SPARSE_RATE_AT_ONCE
+        };
+        let failed = canary_bad as f64 >= rate * canary as f64;
         (enough && failed && last.t == t && self.baseline_is_healthy(&window)).then_some(window)
     }
 
@@ -248,7 +301,7 @@ mod tests {
             paths.push(second(t, counts(canary, canary, 0, 10)));
             assert_eq!(
                 paths.sparse_outage(t, 1.0).is_some(),
-                t == 14 || t == 16,
+                t >= 10 && t % 2 == 0,
                 "at {t}"
             );
         }

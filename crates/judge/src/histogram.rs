@@ -76,7 +76,8 @@ impl Histogram {
     /// How many latencies were counted.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts.values().sum()
+        let add = |sum: u64, n: &u64| sum.saturating_add(*n);
+        self.counts.values().fold(0, add)
     }
 
     /// How many latencies lie in buckets that start at or above `edge_us`.

@@ -3,6 +3,7 @@
 use crate::evidence::Counts;
 use crate::fast::Recent;
 use crate::judge::Judge;
+use crate::ledger::Sums;
 use crate::second::ProxyCell;
 use crate::side::Side;
 use crate::slice::{Cell, OTHER_ROUTE};
@@ -14,6 +15,9 @@ const JUDGED_ROUTES: usize = 16;
 /// Canary instances that are told apart.
 const MOST_INSTANCES: usize = 64;
 
+/// Requests that no service of one machine serves in a second.
+const MOST_A_SECOND: u64 = 1 << 32;
+
 /// What one stratum did in one second: baseline, canary.
 type Sides = [Side; 2];
 
@@ -24,7 +28,8 @@ impl Judge {
         let mut fast =
             [(); 2].map(|()| (Counts::default(), vec![Counts::default(); self.rails.len()]));
         let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
-        let mut totals = vec![Counts::default(); entries.len()];
+        let mut totals = vec![(Counts::default(), Sums::default()); entries.len()];
+        let delta = self.config.errors.delta.get();
         let none = Sides::default();
         let times = self.judges_latency();
         for index in 0..self.strata.len() {
@@ -47,16 +52,19 @@ impl Judge {
                 self.witness
                     .observe(baseline.failures, baseline.requests, slow, timed);
                 if let Some(stage) = &mut self.stage {
-                    stage.count(t, baseline, canary);
+                    stage.count(t, self.strata[index].route, baseline, canary);
                 }
             }
-            let counted = self.strata[index].observe(&entries, baseline, canary);
-            for (total, more) in totals.iter_mut().zip(&counted) {
+            let counted = self.strata[index].observe(&entries, baseline, canary, delta);
+            for ((total, sums), (more, against_before)) in totals.iter_mut().zip(&counted) {
                 add(total, more);
+                if organic {
+                    sums.add(against_before);
+                }
             }
         }
-        for (comparison, total) in self.comparisons.iter_mut().zip(&totals) {
-            comparison.count(total);
+        for (comparison, (total, sums)) in self.comparisons.iter_mut().zip(&totals) {
+            comparison.count(total, sums);
         }
         let [organic, synthetic] = self.count_instances(cells);
         let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;
@@ -84,7 +92,7 @@ impl Judge {
     /// The canary's requests and failures by instance: organic, synthetic.
     fn count_instances(&mut self, cells: &[ProxyCell]) -> [BTreeMap<u32, (u64, u64)>; 2] {
         let mut sums = [BTreeMap::new(), BTreeMap::new()];
-        for ProxyCell { cell, .. } in cells {
+        for ProxyCell { cell, .. } in cells.iter().filter(|c| is_possible(&c.cell)) {
             let Some(instance) = cell
                 .instance
                 .as_ref()
@@ -113,6 +121,9 @@ impl Judge {
     fn sort_cells(&mut self, cells: &[ProxyCell]) -> BTreeMap<usize, Sides> {
         let mut sums: BTreeMap<usize, Sides> = BTreeMap::new();
         for ProxyCell { proxy, cell } in cells {
+            if !is_possible(cell) {
+                continue;
+            }
             let misrouted = self.is_misrouted(cell) && !cell.synthetic;
             if let Some(stage) = self.stage.as_mut().filter(|_| misrouted) {
                 stage.misrouted += cell.requests;
@@ -160,11 +171,21 @@ impl Judge {
         cell.route.clone()
     }
 
+    fn route_number(&mut self, name: &str) -> u32 {
+        let at = self.route_names.iter().position(|known| known == name);
+        at.unwrap_or_else(|| {
+            self.route_names.push(name.to_owned());
+            self.route_names.len() - 1
+        }) as u32
+    }
+
     fn stratum(&mut self, key: StratumKey) -> usize {
         match self.strata.iter().position(|s| s.key == key) {
             Some(index) => index,
             None => {
-                self.strata.push(Stratum::new(key, self.comparisons.len()));
+                let route = self.route_number(&key.route);
+                self.strata
+                    .push(Stratum::new(key, route, self.comparisons.len()));
                 self.strata.len() - 1
             }
         }
@@ -183,6 +204,7 @@ impl Judge {
             .take(JUDGED_ROUTES)
             .map(|(name, _)| (*name).to_owned())
             .collect();
+        self.route_names.clear();
         for stratum in std::mem::take(&mut self.strata) {
             let mut key = stratum.key.clone();
             if !kept.contains(&key.route) {
@@ -193,6 +215,16 @@ impl Judge {
         }
         self.routes = Some(kept);
     }
+}
+
+/// Whether a second can hold these counts at all; others are no measurement, and would
+/// overflow the sums of a release.
+fn is_possible(cell: &Cell) -> bool {
+    let within = |n: u64| n <= MOST_A_SECOND;
+    within(cell.requests)
+        && cell.events.values().all(|n| *n <= cell.requests)
+        && within(cell.latency.total())
+        && within(cell.pending.total())
 }
 
 fn add(sum: &mut Counts, more: &Counts) {

@@ -3,26 +3,30 @@
 //! This file moves data to where it is counted; what counts means is decided in the
 //! modules it calls, and what to say of it in `assess`.
 
-use crate::comparison::{Collect, Comparison};
+use crate::comparison::{Block, Collect, Comparison};
 use crate::config::JudgeConfig;
 use crate::fast::FastPaths;
-use crate::metric::{Counting, Metric, entries};
+use crate::metric::{Counting, Entry, Metric, entries};
+use crate::mix::Mix;
 use crate::rails::Rail;
 use crate::report::{Margin, Report};
 use crate::second::{Comparable, Second, StageInfo};
 use crate::side::Side;
-use crate::stratum::{ErrorMargins, Stratum, Weighed};
+use crate::stratum::{ErrorMargins, Stratum};
 use crate::verdict::{Reason, Verdict};
 use crate::warm_up::{Phase, WarmUp};
 use crate::witness::Witness;
 use esclusa_model::{BasisPoints, Digest, InstanceId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds between two takings of latency edges.
 const MINUTE_S: i64 = 60;
 /// Seconds without canary traffic after which its proof is worth nothing.
 const STALE_PROOF_S: i64 = 120;
+/// The rate that requests without a counterpart must not exceed beyond the service's
+/// own: a burn of 14.4 at 99.9 %, which spends 2 % of a month's budget in an hour.
+const ALONE_RATE: f64 = 0.014_4;
 
 /// A judge of one canary against one baseline, over one release.
 ///
@@ -40,6 +44,8 @@ pub struct Judge {
     pub(crate) strata: Vec<Stratum>,
     /// The routes that are told apart; all of them before the first stage.
     pub(crate) routes: Option<BTreeSet<String>>,
+    /// Their names by number.
+    pub(crate) route_names: Vec<String>,
     /// The canary's instances, in the order of their first request.
     pub(crate) instances: Vec<InstanceId>,
     pub(crate) comparisons: Vec<Comparison>,
@@ -60,6 +66,7 @@ pub struct Judge {
 pub(crate) struct Stage {
     pub info: StageInfo,
     pub report: Report,
+    pub mix: Mix,
     pub misrouted: u64,
     pub last_canary: Option<i64>,
     pub last_baseline: Option<i64>,
@@ -84,6 +91,7 @@ impl Judge {
             silent_s: 0,
             strata: Vec::new(),
             routes: None,
+            route_names: Vec::new(),
             instances: Vec::new(),
             comparisons,
             organic: FastPaths::default(),
@@ -100,13 +108,22 @@ impl Judge {
     pub fn enter_stage(&mut self, info: StageInfo) {
         self.end_block();
         self.strata.iter_mut().for_each(Stratum::drop_open);
-        if self.routes.is_none() {
+        let first = self.routes.is_none();
+        if first {
             self.choose_routes();
         }
         let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
         self.strata
             .iter_mut()
             .for_each(|s| s.take_edges(&entries, &self.config));
+        if first {
+            self.remember_before(&entries);
+        }
+        let before = self.stage.as_ref().map(|stage| stage.info.share);
+        if before.is_some_and(|before| before < info.share) {
+            // New hosts join with a larger share, and they are cold.
+            self.warm_up.begin_again();
+        }
         if !self.witness.suspects_fault() {
             self.take_reference(info.entered_at_s);
         }
@@ -116,6 +133,7 @@ impl Judge {
         self.stage = Some(Stage {
             info,
             report: Report::default(),
+            mix: Mix::default(),
             misrouted: 0,
             last_canary: None,
             last_baseline: None,
@@ -181,6 +199,53 @@ impl Judge {
         }
     }
 
+    /// Fixes what the baseline is before the canary comes.
+    fn remember_before(&mut self, entries: &[Entry]) {
+        let requests: u64 = self.organic_strata().map(Stratum::past_requests).sum();
+        let rates: Vec<f64> = (0..entries.len())
+            .map(|index| {
+                let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
+                (bad as f64 + 0.5) / (requests as f64 + 500.0)
+            })
+            .collect();
+        for stratum in &mut self.strata {
+            stratum.remember(entries, &rates);
+        }
+        for (index, comparison) in self.comparisons.iter_mut().enumerate() {
+            let strata = self.strata.iter().filter(|s| !s.key.synthetic);
+            let bad = strata.map(|s| s.remembered(index)).sum();
+            comparison.ledger.begin(bad);
+        }
+    }
+
+    fn organic_strata(&self) -> impl Iterator<Item = &Stratum> {
+        self.strata.iter().filter(|s| !s.key.synthetic)
+    }
+
+    /// What is weighed of one metric in the open block.
+    fn open_block(&self, index: usize, margins: &ErrorMargins) -> Block {
+        let entry = self.comparisons[index].entry;
+        let strata = self.strata.iter();
+        let mut block = Block {
+            strata: strata
+                .filter_map(|s| s.weighed(index, &entry, margins))
+                .collect(),
+            ..Block::default()
+        };
+        if entry.metric == Metric::Errors {
+            block.alone = self
+                .organic_strata()
+                .filter_map(|s| s.alone(index))
+                .collect();
+            let requests: u64 = self.organic_strata().map(Stratum::past_requests).sum();
+            let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
+            let rate = (bad as f64 + 0.5) / (requests as f64 + 500.0);
+            block.alone_limit = (margins.ratio * rate + ALONE_RATE).min(0.5);
+            block.alone_harmless = margins.ratio * rate + margins.delta_harmless;
+        }
+        block
+    }
+
     fn end_block(&mut self) {
         let t = self.span.map_or(0, |(_, t)| t);
         let cap = self.config.evidence.cap_nats;
@@ -192,7 +257,7 @@ impl Judge {
         };
         self.witness
             .end_block([phi(Metric::Errors), phi(Metric::P95)], cap);
-        self.warm_up.end_block();
+        self.warm_up.end_block(t);
         let comparable = self
             .stage
             .as_ref()
@@ -200,18 +265,16 @@ impl Judge {
         let worthless = self.witness.suspects_fault() || self.proof_is_stale(t);
         let armed = self.warm_up.phase(t) == Phase::Armed;
         let margins = self.error_margins();
-        for (index, comparison) in self.comparisons.iter_mut().enumerate() {
+        let blocks: Vec<Block> = (0..self.comparisons.len())
+            .map(|index| self.open_block(index, &margins))
+            .collect();
+        for (comparison, block) in self.comparisons.iter_mut().zip(&blocks) {
             if !comparable {
                 comparison.skip_block();
                 continue;
             }
-            let block: Vec<Weighed> = self
-                .strata
-                .iter()
-                .filter_map(|s| s.weighed(index, &comparison.entry, &margins))
-                .collect();
             let counts = armed || !comparison.entry.metric.is_latency();
-            comparison.end_block(&block, if counts { Collect::Yes } else { Collect::No });
+            comparison.end_block(block, if counts { Collect::Yes } else { Collect::No });
             if worthless {
                 comparison.restart_harmless();
             }
@@ -276,29 +339,32 @@ impl Judge {
         }
     }
 
-    /// Each metric's log evidence for harm, the open block included.
-    pub(crate) fn log_harm(&self) -> Vec<f64> {
+    /// Each metric's log evidence for harm, and that of its routes, the open block
+    /// included.
+    pub(crate) fn log_harm(&self) -> Vec<(f64, BTreeMap<u32, f64>)> {
         let comparable = self
             .stage
             .as_ref()
             .is_some_and(|s| s.info.comparable == Comparable::Random);
         let margins = self.error_margins();
-        let open = |index: usize, comparison: &Comparison| -> Vec<Weighed> {
-            let strata = self.strata.iter().filter(|_| comparable);
-            strata
-                .filter_map(|s| s.weighed(index, &comparison.entry, &margins))
-                .collect()
-        };
         self.comparisons
             .iter()
             .enumerate()
-            .map(|(index, c)| c.log_harm(&open(index, c)))
+            .map(|(index, c)| {
+                let open = if comparable {
+                    self.open_block(index, &margins)
+                } else {
+                    Block::default()
+                };
+                (c.log_harm(&open), c.log_harm_of_routes(&open))
+            })
             .collect()
     }
 }
 
 impl Stage {
-    pub(crate) fn count(&mut self, t: i64, baseline: &Side, canary: &Side) {
+    pub(crate) fn count(&mut self, t: i64, route: u32, baseline: &Side, canary: &Side) {
+        self.mix.observe(route, baseline, canary);
         if baseline.requests + baseline.pending.total() > 0 {
             self.last_baseline = Some(t);
         }

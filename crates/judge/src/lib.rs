@@ -19,9 +19,12 @@ mod fast;
 mod histogram;
 mod intake;
 mod judge;
+mod ledger;
 mod math;
 mod metric;
+mod mix;
 mod outlook;
+mod power;
 mod rails;
 pub mod replay;
 mod report;
@@ -30,19 +33,21 @@ mod side;
 mod slice;
 mod stage_end;
 mod stratum;
+mod strict;
 mod verdict;
 mod warm_up;
 mod witness;
 
 pub use assemble::{Assembler, LATE_S};
 pub use config::{
-    Alpha, Bake, Blind, BlindThen, Errors, Evidence, Floor, JudgeConfig, Latency, OnUnproven,
-    Quantile, WarmUp,
+    Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency,
+    OnUnproven, Quantile, WarmUp,
 };
 pub use fast::Window;
 pub use histogram::{Histogram, MAX_BUCKET, bucket_of, lower_edge, upper_edge};
 pub use judge::Judge;
 pub use metric::Metric;
+pub use power::{Planned, Power, power};
 pub use report::{Margin, Observed, Unit};
 pub use second::{Comparable, ProxyCell, Second, StageInfo};
 pub use slice::{

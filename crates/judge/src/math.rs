@@ -4,6 +4,7 @@
 //! do: decide anything.
 
 use libm::{exp, lgamma, log, log1p};
+use std::collections::BTreeMap;
 
 /// The chance that a bad event falls on the canary when its rate is `rho` times the
 /// baseline's, given how many requests each side served.
@@ -24,6 +25,32 @@ pub(crate) fn log_mean_exp(values: &[f64]) -> f64 {
     let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = values.iter().map(|v| exp(v - top)).sum();
     top + log(sum / values.len() as f64)
+}
+
+/// `ln(sum(weight * exp(x)))` without overflow, for weights that sum to one.
+pub(crate) fn log_weighted_mean(parts: &[(f64, f64)]) -> f64 {
+    let top = parts
+        .iter()
+        .map(|(_, v)| *v)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = parts.iter().map(|(weight, v)| weight * exp(v - top)).sum();
+    top + log(sum)
+}
+
+/// Which of several hypotheses to reject by their log e-values, so that at most the part
+/// `alpha` of those is expected to be wrong, however the values depend on each other.
+pub(crate) fn e_benjamini_hochberg(log_e: &BTreeMap<u32, f64>, alpha: f64) -> Vec<u32> {
+    let mut sorted: Vec<(u32, f64)> = log_e.iter().map(|(key, e)| (*key, *e)).collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let all = sorted.len() as f64;
+    let rejected = (0..sorted.len())
+        .rev()
+        .find(|at| sorted[*at].1 >= log(all / (alpha * (*at as f64 + 1.0))));
+    sorted
+        .into_iter()
+        .take(rejected.map_or(0, |at| at + 1))
+        .map(|(key, _)| key)
+        .collect()
 }
 
 fn ln_beta(a: f64, b: f64) -> f64 {
@@ -126,6 +153,17 @@ mod tests {
         assert_close(rate_upper(9_500.0, 10_000.0, 0.05), 0.958_156_678_287_740_6);
         assert_eq!(rate_lower(0.0, 300.0, 0.05), 0.0);
         assert_close(rate_upper(0.0, 300.0, 0.05), 0.021_173_966_497_778_546);
+    }
+
+    #[test]
+    fn guilty_routes_are_named_with_few_wrong_ones() {
+        let log_e = |values: &[f64]| -> BTreeMap<u32, f64> {
+            (0u32..).zip(values.iter().map(|e| log(*e))).collect()
+        };
+        let named = |values: &[f64]| e_benjamini_hochberg(&log_e(values), 0.05);
+        assert_eq!(named(&[120.0, 45.0, 18.0, 3.0, 0.2]), [0]);
+        assert_eq!(named(&[60.0, 51.0, 0.2]), [0, 1]);
+        assert!(named(&[19.0]).is_empty() && named(&[]).is_empty());
     }
 
     #[test]

@@ -9,11 +9,13 @@ use crate::metric::Metric;
 use crate::second::{Comparable, ProxyCell, Second, StageInfo};
 use crate::slice::{Cell, EventClass};
 use crate::verdict::{Cause, Decision, Label, Verdict};
-use esclusa_model::{BasisPoints, Digest, ProxyId};
+use esclusa_model::{BasisPoints, Digest, InstanceId, ProxyId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const FORMAT: &str = "esclusa-judge/1";
+/// Evidence beyond this is written as if it were this.
+const MOST_NATS: f64 = 460.0;
 
 /// Why a recording cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,7 @@ pub struct TimelineLine {
     /// The reason's code.
     pub reason: String,
     /// Causes and context.
-    pub causes: Vec<Cause>,
+    pub causes: Vec<TimelineCause>,
     /// Log evidence for harm.
     pub log_e: BTreeMap<Metric, f64>,
     /// Log evidence for harmlessness.
@@ -46,13 +48,39 @@ pub struct TimelineLine {
     pub canary_requests: u64,
 }
 
+/// One cause of a timeline line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineCause {
+    /// The label.
+    pub label: Label,
+    /// The routes that show it by themselves.
+    pub routes: Vec<String>,
+    /// Evidence, where there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e: Option<f64>,
+    /// The metric that shows it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+}
+
+impl From<&Cause> for TimelineCause {
+    fn from(cause: &Cause) -> Self {
+        Self {
+            label: cause.label,
+            routes: cause.routes.clone(),
+            e: cause.log_e.map(|log_e| libm::exp(log_e.min(MOST_NATS))),
+            metric: cause.metric,
+        }
+    }
+}
+
 impl From<&Verdict> for TimelineLine {
     fn from(verdict: &Verdict) -> Self {
         Self {
             t: verdict.at,
             verdict: verdict.decision,
             reason: verdict.reason.code(),
-            causes: verdict.causes.clone(),
+            causes: verdict.causes.iter().map(TimelineCause::from).collect(),
             log_e: verdict.log_e.clone(),
             log_ni: verdict.log_ni.clone(),
             eta_s: verdict.eta_s,
@@ -88,20 +116,29 @@ struct Line {
     e: u64,
     h: Option<Histogram>,
     p: Option<Histogram>,
+    i: Option<Host>,
     #[serde(default)]
     x: BTreeMap<String, u64>,
     #[serde(default)]
     syn: bool,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// A host, by name or number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Host {
+    Name(String),
+    Number(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct StageLine {
     weight: f64,
     next_weight: f64,
 }
 
 /// What the first line said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Recording {
     routes: Vec<String>,
     baseline: String,
@@ -110,25 +147,31 @@ struct Recording {
     stage: StageLine,
 }
 
-/// A replay in progress.
-#[derive(Debug, Clone)]
+/// A replay in progress. Serialise it after any line, read it back, and go on: the
+/// timeline is the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
     judge: Judge,
     config: JudgeConfig,
     proxy: ProxyId,
+    /// Seconds after which a line is given though nothing has changed.
+    every: Option<u64>,
     recording: Option<Recording>,
     open: Option<Second>,
     weight: Option<f64>,
     line: usize,
     said: Option<(Decision, String, Option<Label>)>,
+    /// When a line was given last.
+    said_at: Option<i64>,
 }
 
 impl Replay {
-    /// A replay that has read nothing.
+    /// A replay that has read nothing; `every` asks for a line at least that often, in
+    /// seconds.
     ///
     /// # Errors
     /// Never in practice: the name of the recording's proxy is a constant.
-    pub fn new(config: JudgeConfig) -> Result<Self, ReplayError> {
+    pub fn new(config: JudgeConfig, every: Option<u64>) -> Result<Self, ReplayError> {
         let proxy = ProxyId::new("recording").map_err(|e| ReplayError {
             line: 0,
             what: e.to_string(),
@@ -139,12 +182,20 @@ impl Replay {
             judge,
             config,
             proxy,
+            every,
             recording: None,
             open: None,
             weight: None,
             line: 0,
             said: None,
+            said_at: None,
         })
+    }
+
+    /// The number of the line that was read last.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.line
     }
 
     /// Reads one line; gives a timeline line when what the judge says has changed.
@@ -161,19 +212,28 @@ impl Replay {
             return Err(self.error("the first line must be of kind `meta`"));
         }
         match line.kind.as_str() {
+            "meta" if self.recording.is_some() => Err(self.error("a second `meta`")),
             "meta" => self.begin(line).map(|()| None),
             "tick" => self.next_second(&line),
             "stage" => self.stage(&line),
-            "s" => self.cell(line).map(|()| None),
+            "s" => self.cell(line),
             _ => Ok(None),
         }
     }
 
-    /// Ends the recording: the last second is judged and the last line given.
-    #[must_use]
-    pub fn finish(mut self) -> TimelineLine {
+    /// Ends the recording: the last second is judged. Gives the last verdict and the
+    /// lines that are still to be told, the last one always.
+    ///
+    /// # Errors
+    /// When the recording holds no second.
+    pub fn finish(mut self) -> Result<(Verdict, Vec<TimelineLine>), ReplayError> {
+        if self.open.is_none() {
+            return Err(self.error("the recording ends before its first `tick`"));
+        }
         self.close_second();
-        TimelineLine::from(&self.judge.verdict())
+        let verdict = self.judge.verdict();
+        let last = TimelineLine::from(&verdict);
+        Ok((verdict, vec![last]))
     }
 
     fn begin(&mut self, line: Line) -> Result<(), ReplayError> {
@@ -185,6 +245,11 @@ impl Replay {
         else {
             return Err(self.error("`meta` needs routes, baseline, canary and stage"));
         };
+        if baseline == canary {
+            return Err(self.error("baseline and canary have the same name"));
+        }
+        self.share(stage.weight)?;
+        self.share(stage.next_weight)?;
         let digest = |name: &str| Digest::of(name.as_bytes());
         self.judge = Judge::new(self.config.clone(), digest(&baseline), digest(&canary));
         self.recording = Some(Recording {
@@ -204,12 +269,20 @@ impl Replay {
         if self.open.as_ref().is_some_and(|open| t <= open.t) {
             return Err(self.error("t runs backwards"));
         }
+        self.begin_second(t, line.w)
+    }
+
+    fn begin_second(
+        &mut self,
+        t: i64,
+        w: Option<f64>,
+    ) -> Result<Option<TimelineLine>, ReplayError> {
         let said = self.close_second();
         if let Some(recording) = &self.recording {
             let due = t >= recording.start_t;
-            let (stage, weight) = (recording.stage, line.w.unwrap_or(recording.stage.weight));
-            let changed = self.weight.is_some_and(|before| before != weight);
-            if due && (self.weight.is_none() || changed) {
+            let known = self.weight.unwrap_or(recording.stage.weight);
+            let (stage, weight) = (recording.stage, w.unwrap_or(known));
+            if due && self.weight != Some(weight) {
                 self.enter(t, StageLine { weight, ..stage })?;
             }
         }
@@ -226,6 +299,9 @@ impl Replay {
         else {
             return Err(self.error("`stage` needs t, weight and next_weight"));
         };
+        if self.open.as_ref().is_some_and(|open| t < open.t) {
+            return Err(self.error("t runs backwards"));
+        }
         let said = self
             .open
             .as_ref()
@@ -265,14 +341,23 @@ impl Replay {
         BasisPoints::new(rounded as u16).map_err(|e| self.error(e.to_string()))
     }
 
-    fn cell(&mut self, line: Line) -> Result<(), ReplayError> {
+    fn cell(&mut self, line: Line) -> Result<Option<TimelineLine>, ReplayError> {
+        let Some(open) = self.open.as_ref().map(|open| open.t) else {
+            return Err(self.error("`s` before the first `tick`"));
+        };
+        let mut said = None;
+        if let Some(t) = line.t.filter(|t| *t != open) {
+            if t < open {
+                return Err(self.error("t runs backwards"));
+            }
+            said = self.begin_second(t, None)?;
+        }
         let cell = self.cell_of(line)?;
         let proxy = self.proxy.clone();
-        match &mut self.open {
-            Some(second) => second.cells.push(ProxyCell { proxy, cell }),
-            None => return Err(self.error("`s` before the first `tick`")),
+        if let Some(second) = &mut self.open {
+            second.cells.push(ProxyCell { proxy, cell });
         }
-        Ok(())
+        Ok(said)
     }
 
     fn cell_of(&self, line: Line) -> Result<Cell, ReplayError> {
@@ -280,37 +365,50 @@ impl Replay {
             return Err(self.error("`s` before `meta`"));
         };
         let version = line.v.ok_or_else(|| self.error("`s` needs v"))?;
-        let route = line
-            .r
-            .and_then(|r| recording.routes.get(r))
-            .ok_or_else(|| self.error("no such route"))?;
+        let number = line.r.ok_or_else(|| self.error("`s` needs r"))?;
+        let Some(route) = recording.routes.get(number) else {
+            let known = recording.routes.len();
+            return Err(self.error(format!("no such route: {number} of {known}")));
+        };
         if version != recording.baseline && version != recording.canary {
             return Err(self.error(format!("{version:?} is neither baseline nor canary")));
         }
         if line.e > line.n {
             return Err(self.error("more errors than requests"));
         }
+        let latency = line.h.unwrap_or_default();
+        if latency.total() > line.n - line.e {
+            return Err(self.error("more latencies than requests without an error"));
+        }
         let mut events = BTreeMap::new();
         if line.e > 0 {
             events.insert(EventClass::ServerError, line.e);
         }
         for (name, n) in line.x {
-            // Classes of later formats are ignored, as unknown fields are.
-            if let Ok(class) = serde_json::from_value::<EventClass>(serde_json::Value::String(name))
+            // Classes of later formats are ignored, as unknown fields are. The failures
+            // are those of `e` already, whatever their class.
+            let class = serde_json::from_value::<EventClass>(serde_json::Value::String(name));
+            if let Ok(class) = class
+                && !class.is_failure()
             {
                 events.insert(class, n);
             }
         }
+        let host = line.i.map(|host| match host {
+            Host::Name(name) => name,
+            Host::Number(number) => format!("h{number}"),
+        });
         let digest = Digest::of(version.as_bytes());
         Ok(Cell {
             intended: digest,
             served: Some(digest),
             route: route.clone(),
-            instance: None,
+            // A name that is none is a host that is not told apart.
+            instance: host.and_then(|host| InstanceId::new(host).ok()),
             synthetic: line.syn,
             requests: line.n,
             events,
-            latency: line.h.unwrap_or_default(),
+            latency,
             pending: line.p.unwrap_or_default(),
             units: Vec::new(),
         })
@@ -326,9 +424,16 @@ impl Replay {
             verdict.reason.code(),
             verdict.causes.first().map(|c| c.label),
         );
-        let changed = self.said.as_ref() != Some(&says);
+        let due = self
+            .every
+            .zip(self.said_at)
+            .is_some_and(|(every, at)| second.t - at >= i64::try_from(every).unwrap_or(i64::MAX));
+        let tells = due || self.said.as_ref() != Some(&says);
         self.said = Some(says);
-        changed.then(|| TimelineLine::from(&verdict))
+        if tells {
+            self.said_at = Some(second.t);
+        }
+        tells.then(|| TimelineLine::from(&verdict))
     }
 
     fn error(&self, what: impl Into<String>) -> ReplayError {
@@ -347,14 +452,12 @@ pub fn run<'a>(
     lines: impl IntoIterator<Item = &'a str>,
     config: JudgeConfig,
 ) -> Result<Vec<TimelineLine>, ReplayError> {
-    let mut replay = Replay::new(config)?;
+    let mut replay = Replay::new(config, None)?;
     let mut timeline = Vec::new();
     for line in lines {
         timeline.extend(replay.read(line)?);
     }
-    let last = replay.finish();
-    if timeline.last() != Some(&last) {
-        timeline.push(last);
-    }
+    let (_, rest) = replay.finish()?;
+    timeline.extend(rest);
     Ok(timeline)
 }

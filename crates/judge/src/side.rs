@@ -19,7 +19,7 @@ impl Side {
     /// Adds one cell.
     pub(crate) fn add(&mut self, cell: &Cell) {
         self.requests += cell.requests;
-        self.failures += cell.failures();
+        self.failures += cell.failures().min(cell.requests);
         for (class, n) in &cell.events {
             match self.events.iter_mut().find(|(known, _)| known == class) {
                 Some((_, sum)) => *sum += n,

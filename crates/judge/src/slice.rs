@@ -132,8 +132,7 @@ impl Cell {
         self.events
             .iter()
             .filter(|(class, _)| class.is_failure())
-            .map(|(_, n)| n)
-            .sum()
+            .fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
     }
 }
 

@@ -93,6 +93,10 @@ const fn forbids_quiet(reason: &Reason) -> bool {
         | Reason::SplitMismatch { .. }
         | Reason::SharedFault { .. }
         | Reason::SharedLimit { .. }
+        | Reason::Reassigned { .. }
+        | Reason::BaselineMoved { .. }
+        | Reason::BadHost { .. }
+        | Reason::TooGood { .. }
         | Reason::ColdStart { .. }
         | Reason::TooLittle { .. }
         | Reason::Watching { .. } => true,

@@ -8,6 +8,7 @@
 use crate::config::JudgeConfig;
 use crate::evidence::Counts;
 use crate::histogram::{Histogram, bucket_of, lower_edge, upper_edge};
+use crate::ledger::Sums;
 use crate::metric::{Counting, Entry, Gate, Metric};
 use crate::side::Side;
 use crate::slice::EventClass;
@@ -23,6 +24,11 @@ const FEWEST_LATENCIES: u64 = 20;
 
 /// Blocks for which counts of one side wait for the other side's traffic.
 const PATIENCE_BLOCKS: u32 = 24;
+/// Blocks without any baseline request after which the canary's are judged alone: what
+/// has no counterpart is not excused.
+const ALONE_BLOCKS: u32 = 6;
+/// Requests at the whole service's rate that a route's own rate starts from.
+const PRIOR_REQUESTS: f64 = 50.0;
 
 /// A request hangs when it waits this many times longer than the baseline's 99th
 /// percentile, but never before the shortest.
@@ -30,6 +36,13 @@ const HANG_FACTOR: u64 = 8;
 const SHORTEST_HANG_US: u64 = 2_000_000;
 /// The same while nothing is known of the baseline.
 const UNKNOWN_HANG_US: u64 = 10_000_000;
+
+/// Bounds of the bet on equality; at one it would bet nothing.
+const LEAST_EQUAL: f64 = 0.05;
+const MOST_EQUAL: f64 = 0.95;
+
+/// Standard deviations below the baseline's count of bad events.
+const CERTAIN: f64 = 2.0;
 
 const FAILURES: &[EventClass] = &[
     EventClass::ServerError,
@@ -96,12 +109,33 @@ pub(crate) struct Tally {
 pub(crate) struct Weighed {
     pub tally: Tally,
     pub synthetic: bool,
+    /// Number of the route.
+    pub route: u32,
     /// Rate ratio at the margin of harm.
     pub rho_harm: f64,
     /// Rate ratio at the margin of harmlessness.
     pub rho_harmless: f64,
+    /// How far inside the margin of harmlessness a canary lies that equals the baseline.
+    pub equal: f64,
     /// Absolute rate that proves harmlessness by itself.
     pub limit: Option<f64>,
+    /// The baseline's rate before the open block.
+    pub rate: f64,
+}
+
+/// Canary requests that have no counterpart on the baseline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Alone {
+    pub counts: Counts,
+    pub route: u32,
+    pub synthetic: bool,
+}
+
+/// What a metric was before the canary came.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Before {
+    edges: Option<Edges>,
+    rate: f64,
 }
 
 /// Margins of the errors test that depend on the stage.
@@ -116,9 +150,14 @@ pub(crate) struct ErrorMargins {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stratum {
     pub key: StratumKey,
+    /// Number of its route among the judge's.
+    pub route: u32,
     minutes: VecDeque<Histogram>,
     minute: Histogram,
     edges: Vec<Option<Edges>>,
+    /// By metric: see [`Weighed::equal`], for latency.
+    equal: Vec<f64>,
+    before: Vec<Option<Before>>,
     waiting: [Histogram; 2],
     hang_edge: u64,
     past_requests: u64,
@@ -129,12 +168,15 @@ pub(crate) struct Stratum {
 
 impl Stratum {
     /// A stratum that has seen nothing, for `metrics` compared metrics.
-    pub(crate) fn new(key: StratumKey, metrics: usize) -> Self {
+    pub(crate) fn new(key: StratumKey, route: u32, metrics: usize) -> Self {
         Self {
             key,
+            route,
             minutes: VecDeque::new(),
             minute: Histogram::default(),
             edges: vec![None; metrics],
+            equal: vec![1.0; metrics],
+            before: vec![None; metrics],
             waiting: Default::default(),
             hang_edge: UNKNOWN_HANG_US,
             past_requests: 0,
@@ -144,13 +186,15 @@ impl Stratum {
         }
     }
 
-    /// Counts one second; returns it by metric.
+    /// Counts one second; returns it by metric, for the comparison and against before.
+    /// `delta` is the absolute margin of events.
     pub(crate) fn observe(
         &mut self,
         entries: &[Entry],
         baseline: &Side,
         canary: &Side,
-    ) -> Vec<Counts> {
+        delta: f64,
+    ) -> Vec<(Counts, Sums)> {
         let mut counted = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             let tally = match entry.metric.counting() {
@@ -159,7 +203,11 @@ impl Stratum {
                     .map(|edges| self.slow_tally(&edges, baseline, canary))
                     .unwrap_or_default(),
             };
-            counted.push(tally.harm);
+            let sums = self.before[index].map(|before| match before.edges {
+                Some(edges) => self.slow_sums(&edges, before.rate, baseline, canary),
+                None => event_sums(&tally.harm, before.rate, delta),
+            });
+            counted.push((tally.harm, sums.unwrap_or_default()));
             self.past_bad[index] += tally.harm.baseline_bad;
             let open = &mut self.open[index];
             open.harm.canary += tally.harm.canary;
@@ -189,6 +237,64 @@ impl Stratum {
         }
     }
 
+    fn slow_sums(&self, edges: &Edges, rate: f64, baseline: &Side, canary: &Side) -> Sums {
+        if canary.requests + canary.pending.total() == 0 && baseline.requests == 0 {
+            return Sums::default();
+        }
+        let tally = self.slow_tally(edges, baseline, canary).harm;
+        let (canary_bad, _) = canary.slower_than(edges.baseline, &self.waiting[1]);
+        Sums {
+            baseline: tally.baseline_bad as f64,
+            baseline_expected: rate * tally.baseline as f64,
+            canary: canary_bad as f64,
+            canary_harm: tally.canary_bad as f64,
+            canary_expected: rate * tally.canary as f64,
+            canary_margin: 0.0,
+        }
+    }
+
+    /// Remembers what the baseline is like before the canary comes. `rates` are those of
+    /// the whole service, by metric.
+    pub(crate) fn remember(&mut self, entries: &[Entry], rates: &[f64]) {
+        let history = self.history();
+        for (index, (entry, rate)) in entries.iter().zip(rates).enumerate() {
+            self.before[index] = match (entry.metric.counting(), self.edges[index]) {
+                (Counting::Events(_), _) => {
+                    let bad = self.past_bad[index] as f64 + PRIOR_REQUESTS * rate;
+                    Some(Before {
+                        edges: None,
+                        rate: bad / (self.past_requests as f64 + PRIOR_REQUESTS),
+                    })
+                }
+                (Counting::SlowerThan(_), Some(edges)) => Some(Before {
+                    edges: Some(edges),
+                    rate: part_above(&history, edges.baseline),
+                }),
+                (Counting::SlowerThan(_), None) => None,
+            };
+        }
+    }
+
+    /// Bad events of metric `index` among those that [`Stratum::remember`] has seen.
+    pub(crate) fn remembered(&self, index: usize) -> f64 {
+        match self.before[index] {
+            Some(Before { edges: None, .. }) => self.past_bad[index] as f64,
+            Some(Before { rate, .. }) => rate * self.history().total() as f64,
+            None => 0.0,
+        }
+    }
+
+    /// Canary requests of the open block that the baseline has no counterpart for.
+    pub(crate) fn alone(&self, index: usize) -> Option<Alone> {
+        let counts = self.open[index].harm;
+        let waited = self.past_requests == 0 || self.one_sided_blocks >= ALONE_BLOCKS;
+        (counts.canary > 0 && counts.baseline == 0 && waited).then_some(Alone {
+            counts,
+            route: self.route,
+            synthetic: self.key.synthetic,
+        })
+    }
+
     /// This stratum's part of the open block of metric `index`, unless a side is empty.
     pub(crate) fn weighed(
         &self,
@@ -206,25 +312,48 @@ impl Stratum {
         let all = self.past_requests.saturating_sub(tally.harm.baseline) as f64;
         let rate = (bad + 0.5) / (all + 500.0);
         let proves_alone = entry.gate == Gate::Proof && entry.metric == Metric::Errors;
+        let (rho_harm, rho_harmless) = if latency {
+            (1.0, 1.0)
+        } else {
+            (
+                margins.ratio + margins.delta_harm / rate,
+                margins.ratio + margins.delta_harmless / rate,
+            )
+        };
         Some(Weighed {
             tally,
             synthetic: self.key.synthetic,
-            rho_harm: if latency {
-                1.0
+            route: self.route,
+            rho_harm,
+            rho_harmless,
+            equal: if latency {
+                self.equal[index]
             } else {
-                margins.ratio + margins.delta_harm / rate
+                1.0 / rho_harmless
             },
-            rho_harmless: if latency {
-                1.0
-            } else {
-                margins.ratio + margins.delta_harmless / rate
-            },
-            limit: proves_alone.then_some(margins.delta_harmless),
+            rate,
+            limit: proves_alone.then(|| {
+                // What the baseline has for certain is no harm either.
+                let certain = (bad - CERTAIN * libm::sqrt(bad)).max(0.0) / all.max(1.0);
+                margins.ratio * certain + margins.delta_harmless
+            }),
         })
     }
 
     /// Ends the block: what was weighed is spent, one-sided counts wait a while.
     pub(crate) fn end_block(&mut self) {
+        if self.open.iter().any(|tally| tally.harm.canary > 0) && self.past_requests == 0 {
+            // Judged alone.
+            self.open.fill(Tally::default());
+            return;
+        }
+        if self.one_sided_blocks >= ALONE_BLOCKS {
+            let alone = |tally: &Tally| tally.harm.canary > 0 && tally.harm.baseline == 0;
+            self.open
+                .iter_mut()
+                .filter(|tally| alone(tally))
+                .for_each(|tally| *tally = Tally::default());
+        }
         let mut waits = false;
         for tally in &mut self.open {
             if tally.harm.canary > 0 && tally.harm.baseline > 0 {
@@ -317,6 +446,12 @@ impl Stratum {
                 *slot = Edges::of(&history, q, margins.harm.get(), margins.noninferior.get());
             }
         }
+        for (equal, edges) in self.equal.iter_mut().zip(&self.edges) {
+            *equal = edges.map_or(1.0, |edges| {
+                let beyond = part_above(&history, edges.harmless);
+                (beyond / part_above(&history, edges.baseline)).clamp(LEAST_EQUAL, MOST_EQUAL)
+            });
+        }
         let slowest = Edges::of(&history, 0.99, 0.0, 0.0).map_or(0, |edges| edges.baseline);
         self.hang_edge = slowest.saturating_mul(HANG_FACTOR).max(SHORTEST_HANG_US);
     }
@@ -350,6 +485,22 @@ impl Stratum {
         for (waiting, more) in self.waiting.iter_mut().zip(&other.waiting) {
             waiting.merge(more);
         }
+    }
+}
+
+/// The part of a history at or beyond an edge, half an event given.
+fn part_above(history: &Histogram, edge: u64) -> f64 {
+    (history.at_or_above(edge) as f64 + 0.5) / (history.total() as f64 + 1.0)
+}
+
+fn event_sums(counts: &Counts, rate: f64, delta: f64) -> Sums {
+    Sums {
+        baseline: counts.baseline_bad as f64,
+        baseline_expected: rate * counts.baseline as f64,
+        canary: counts.canary_bad as f64,
+        canary_harm: counts.canary_bad as f64,
+        canary_expected: rate * counts.canary as f64,
+        canary_margin: delta * counts.canary as f64,
     }
 }
 

@@ -92,6 +92,26 @@ pub enum Reason {
         /// What was seen.
         window: Window,
     },
+    /// What the canary has more, the baseline has less: users or requests changed sides.
+    Reassigned {
+        /// The metric that looks worse.
+        metric: Metric,
+    },
+    /// The canary is as both were before, and stable got better.
+    BaselineMoved {
+        /// The metric that looks worse.
+        metric: Metric,
+    },
+    /// The canary's bad events come from one of its instances.
+    BadHost {
+        /// The metric that looks worse.
+        metric: Metric,
+    },
+    /// A route of the canary is better than a release alone explains.
+    TooGood {
+        /// The route.
+        route: String,
+    },
     /// The canary recovers from a cold start.
     ColdStart {
         /// Seconds until latency is judged afresh.
@@ -139,6 +159,10 @@ impl Reason {
             Self::SplitMismatch { .. } => "sample_ratio_mismatch",
             Self::SharedFault { .. } => "shared_dependency",
             Self::SharedLimit { metric, .. } => return format!("shared_limit:{metric}"),
+            Self::Reassigned { .. } => "traffic_reassigned",
+            Self::BaselineMoved { .. } => "baseline_moved",
+            Self::BadHost { .. } => "bad_host",
+            Self::TooGood { .. } => "too_good",
             Self::ColdStart { .. } => "cold_start",
             Self::NotComparable => "not_comparable",
             Self::TooLittle { .. } => "too_little",
@@ -213,6 +237,25 @@ impl fmt::Display for Reason {
                     metric.words()
                 )
             }
+            Self::Reassigned { metric } => write!(
+                f,
+                "{} is worse on the canary by what it is better on stable: users or requests changed sides",
+                metric.words()
+            ),
+            Self::BaselineMoved { metric } => write!(
+                f,
+                "{} got better on stable, and the canary is as both were before",
+                metric.words()
+            ),
+            Self::BadHost { metric } => write!(
+                f,
+                "{} is worse on one instance of the canary only: replace it",
+                metric.words()
+            ),
+            Self::TooGood { route } => write!(
+                f,
+                "{route} is far better on the canary than on stable: look whether it still does its work"
+            ),
             Self::ColdStart { left_s } => write!(
                 f,
                 "the canary is warming up; latency is judged in {left_s} s"
@@ -267,8 +310,22 @@ pub enum Label {
     NoConcurrentBaseline,
     /// Slow only at first.
     ColdStart,
+    /// The versions are sent different mixes of routes.
+    TrafficMix,
+    /// Bad events went over to the canary with those who have them.
+    TrafficReassigned,
+    /// Stable got better, the canary stayed as both were.
+    BaselineMoved,
+    /// A route is better than a release alone explains.
+    TooGood,
     /// Failures, or another class of bad answers.
     Errors,
+    /// Few requests are slow, by much; most are as before.
+    Tail,
+    /// Slower and slower.
+    Drift,
+    /// One instance has nearly all of it.
+    BadHost,
     /// Slowness.
     Latency,
     /// Found by a fast path.
@@ -286,6 +343,42 @@ pub struct Cause {
     /// Log evidence, where there is any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_e: Option<f64>,
+    /// The routes that show it by themselves, named with an error rate of 5 % at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+}
+
+impl Cause {
+    /// For people: the label, the metric, the routes.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = match self.label {
+            Label::NoTraffic => "no user reaches the canary",
+            Label::MissingData => "measurements are missing",
+            Label::SampleRatioMismatch => "requests meant for the canary are answered by stable",
+            Label::SharedDependency => "stable has it too: a dependency that both use",
+            Label::NoConcurrentBaseline => "no stable traffic to compare with",
+            Label::ColdStart => "a cold start: slow at first only",
+            Label::TrafficMix => "the versions are sent different mixes of routes",
+            Label::TrafficReassigned => "users or requests changed sides",
+            Label::BaselineMoved => "stable got better, the canary stayed",
+            Label::TooGood => "a route is too good to be true",
+            Label::Errors => "bad answers",
+            Label::Tail => "few requests are much slower, most are not",
+            Label::Drift => "it gets slower and slower: look at memory and heap",
+            Label::BadHost => "one instance",
+            Label::Latency => "slowness",
+            Label::Outage => "an outage",
+        }
+        .to_owned();
+        if let Some(metric) = self.metric {
+            words.push_str(&format!(" ({})", metric.words()));
+        }
+        if !self.routes.is_empty() {
+            words.push_str(&format!(" on {}", self.routes.join(", ")));
+        }
+        words
+    }
 }
 
 /// How the canary looks now.

@@ -17,6 +17,20 @@ const GAP_BLOCKS: usize = 3;
 const SMALLEST_GAP: f64 = 0.05;
 /// Standard errors that a first gap, and its fall, must exceed.
 const BEYOND_NOISE: f64 = 2.0;
+/// Blocks after which a gap can be seen not to fall, and those that are looked at.
+const FLAT_BLOCKS: usize = 4;
+const FIRST_BLOCKS: usize = 6;
+/// A gap does not fall when the line through its blocks loses less than this part of it,
+/// one-sided at 95 %.
+const FLAT: f64 = 0.2;
+const FLAT_ERRORS: f64 = 1.64;
+/// A gap that fell by so much at `arm-s` may still be a cold start: it is waited for, at
+/// most as long again.
+const MAY_FALL: f64 = 0.9;
+/// A cold start is over when the gap did not fall over this many blocks.
+const SETTLED_BLOCKS: usize = 5;
+/// The gap that later ones are compared with to see a leak, in seconds of the release.
+const EARLY_S: std::ops::RangeInclusive<i64> = 15..=60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Moments {
@@ -68,9 +82,40 @@ impl Gap {
 
     /// Whether the fall to `later` is more than chance would bring.
     fn shrank_beyond_chance(&self, later: &Self) -> bool {
-        let error = sqrt(self.error * self.error + later.error * later.error);
-        self.mean - later.mean > BEYOND_NOISE * error
+        self.mean - later.mean > BEYOND_NOISE * self.error_to(later)
     }
+
+    fn error_to(&self, later: &Self) -> f64 {
+        sqrt(self.error * self.error + later.error * later.error)
+    }
+
+    /// Whether it is seen not to have fallen: there is nothing that warms up.
+    fn is_kept_by(&self, later: &Self) -> bool {
+        let fall = self.mean - later.mean + FLAT_ERRORS * self.error_to(later);
+        fall < FLAT * self.mean || self.mean + FLAT_ERRORS * self.error < SMALLEST_GAP
+    }
+}
+
+/// Whether the gaps of the first blocks are seen to stay where they began, or to be none:
+/// nothing warms up.
+fn is_flat(gaps: &[Gap]) -> bool {
+    if gaps.len() < FLAT_BLOCKS {
+        return false;
+    }
+    let n = gaps.len() as f64;
+    let mean = gaps.iter().map(|g| g.mean).sum::<f64>() / n;
+    let variance = gaps.iter().map(|g| g.error * g.error).sum::<f64>() / n;
+    let middle = (n - 1.0) / 2.0;
+    let (mut products, mut squares) = (0.0, 0.0);
+    for (at, gap) in gaps.iter().enumerate() {
+        let x = at as f64 - middle;
+        products += x * gap.mean;
+        squares += x * x;
+    }
+    let fall = -products / squares * (n - 1.0);
+    let fall_error = sqrt(variance / squares) * (n - 1.0);
+    let none = mean + FLAT_ERRORS * sqrt(variance / n) < SMALLEST_GAP;
+    none || fall + FLAT_ERRORS * fall_error < FLAT * mean
 }
 
 /// What latency may do now.
@@ -92,6 +137,18 @@ pub(crate) struct WarmUp {
     open: Vec<[Moments; 2]>,
     blocks: VecDeque<Vec<[Moments; 2]>>,
     first_gap: Option<Gap>,
+    /// The gaps of the first blocks, one by one.
+    single: Vec<Gap>,
+    /// Whether the gap is seen not to fall: no cold start.
+    flat: bool,
+    /// Whether the last gap is a little smaller than the first.
+    may_fall: bool,
+    /// The gaps of the last blocks, while a cold start lasts.
+    falling: VecDeque<Gap>,
+    settled: bool,
+    /// Sum and number of the gaps of the first minute, and the last one.
+    early: (f64, u32),
+    now: Option<f64>,
     /// Whether the last gap is smaller than the first one by enough, if not beyond chance.
     shrinking: bool,
     cold: bool,
@@ -107,6 +164,13 @@ impl WarmUp {
             open: Vec::new(),
             blocks: VecDeque::new(),
             first_gap: None,
+            single: Vec::new(),
+            flat: false,
+            may_fall: false,
+            falling: VecDeque::new(),
+            settled: false,
+            early: (0.0, 0),
+            now: None,
             shrinking: false,
             cold: false,
             over: false,
@@ -115,9 +179,6 @@ impl WarmUp {
 
     /// Counts one organic stratum's second.
     pub(crate) fn observe(&mut self, t: i64, stratum: usize, baseline: &Side, canary: &Side) {
-        if self.over {
-            return;
-        }
         if canary.requests + canary.pending.total() > 0 {
             self.first_request.get_or_insert(t);
         }
@@ -130,26 +191,72 @@ impl WarmUp {
         }
     }
 
-    /// Ends a block and looks whether the gap shrinks.
-    pub(crate) fn end_block(&mut self) {
-        if self.over || self.first_request.is_none() {
+    /// Ends a block at `t` and looks whether the gap shrinks.
+    pub(crate) fn end_block(&mut self, t: i64) {
+        let Some(first) = self.first_request else {
             return;
-        }
+        };
         self.blocks.push_back(std::mem::take(&mut self.open));
         if self.blocks.len() > GAP_BLOCKS {
             self.blocks.pop_front();
         }
+        if self.single.len() < FIRST_BLOCKS && !self.over {
+            self.single.extend(self.gap_of(1));
+        }
         if self.blocks.len() < GAP_BLOCKS {
             return;
         }
-        let Some(gap) = self.gap() else { return };
+        let Some(gap) = self.gap_of(GAP_BLOCKS) else {
+            return;
+        };
+        self.now = Some(gap.mean);
+        if EARLY_S.contains(&(t - first)) {
+            self.early = (self.early.0 + gap.mean, self.early.1 + 1);
+        }
+        if self.over {
+            return;
+        }
+        self.flat |= is_flat(&self.single);
+        self.falling.push_back(gap);
+        if self.falling.len() > SETTLED_BLOCKS {
+            let earlier = self.falling.pop_front();
+            self.settled |= self.cold && earlier.is_some_and(|earlier| earlier.is_kept_by(&gap));
+        }
         match &self.first_gap {
             None => self.first_gap = Some(gap),
             Some(first) => {
                 self.shrinking = first.may_have_shrunk_to(&gap, self.settings.decay.get());
+                self.may_fall = first.may_have_shrunk_to(&gap, MAY_FALL);
                 self.cold |= self.shrinking && first.shrank_beyond_chance(&gap);
             }
         }
+    }
+
+    /// New hosts join: what they bring may be cold again.
+    pub(crate) fn begin_again(&mut self) {
+        *self = Self {
+            early: self.early,
+            now: self.now,
+            ..Self::new(self.settings.clone())
+        };
+    }
+
+    /// The gap now.
+    pub(crate) fn gap(&self) -> f64 {
+        self.now.unwrap_or(0.0)
+    }
+
+    /// The gap of the first minute.
+    pub(crate) fn early_gap(&self) -> f64 {
+        match self.early {
+            (sum, n) if n > 0 => sum / f64::from(n),
+            _ => 0.0,
+        }
+    }
+
+    /// Seconds since the first organic canary request.
+    pub(crate) fn age(&self, t: i64) -> i64 {
+        self.first_request.map_or(0, |first| t - first)
     }
 
     /// Moves time on; true exactly once, when a cold start's excuse ends and latency
@@ -157,47 +264,59 @@ impl WarmUp {
     pub(crate) fn excuse_ends(&mut self, t: i64) -> bool {
         let past_end = self
             .first_request
-            .is_some_and(|first| t - first >= i64::from(self.settings.max_s));
-        if self.over || !past_end {
+            .is_some_and(|first| t - first + 1 >= i64::from(self.settings.max_s));
+        if self.over || !(past_end || self.settled) {
             return false;
         }
         self.over = true;
-        self.open.clear();
-        self.blocks.clear();
+        self.falling.clear();
         self.cold
     }
 
     /// What latency may do at `t`.
     pub(crate) fn phase(&self, t: i64) -> Phase {
-        match self.first_request {
-            Some(first) if t - first >= i64::from(self.settings.arm_s) => {
-                if (self.cold || self.shrinking) && !self.over {
-                    Phase::Cold
-                } else {
-                    Phase::Armed
-                }
-            }
-            _ => Phase::Arming,
+        let Some(first) = self.first_request else {
+            return Phase::Arming;
+        };
+        let cold = self.cold || self.shrinking;
+        // The first second counts.
+        let (age, arm_s) = (t - first + 1, i64::from(self.settings.arm_s));
+        if self.over || (self.flat && !cold) {
+            Phase::Armed
+        } else if age < arm_s {
+            Phase::Arming
+        } else if cold || (self.may_fall && age < 2 * arm_s) {
+            Phase::Cold
+        } else {
+            Phase::Armed
         }
+    }
+
+    /// Whether a cold start is seen.
+    pub(crate) const fn is_cold(&self) -> bool {
+        self.cold && !self.over
     }
 
     /// When latency may act, if the first organic request has come.
     pub(crate) fn armed_at(&self) -> Option<i64> {
         let wait = if self.cold || self.shrinking {
             self.settings.max_s
+        } else if self.flat {
+            0
         } else {
             self.settings.arm_s
         };
-        self.first_request.map(|first| first + i64::from(wait))
+        self.first_request.map(|first| first - 1 + i64::from(wait))
     }
 
-    /// The gap of the last blocks, route by route.
-    fn gap(&self) -> Option<Gap> {
-        let strata = self.blocks.iter().map(Vec::len).max()?;
+    /// The gap of the last `blocks` blocks, route by route.
+    fn gap_of(&self, blocks: usize) -> Option<Gap> {
+        let last = || self.blocks.iter().rev().take(blocks);
+        let strata = last().map(Vec::len).max()?;
         let (mut weight, mut sum, mut variance) = (0.0, 0.0, 0.0);
         for stratum in 0..strata {
             let mut sides = [Moments::default(); 2];
-            for block in &self.blocks {
+            for block in last() {
                 if let Some(moments) = block.get(stratum) {
                     sides[0].merge(&moments[0]);
                     sides[1].merge(&moments[1]);
@@ -236,7 +355,7 @@ mod tests {
         for t in 0..60 {
             warm_up.observe(t, 0, &side(10_000), &side(canary_us(t)));
             if t % 5 == 4 {
-                warm_up.end_block();
+                warm_up.end_block(t);
             }
         }
         warm_up
@@ -246,12 +365,13 @@ mod tests {
     fn a_gap_that_shrinks_is_a_cold_start() {
         let mut warm_up = run(|t| if t < 20 { 20_000 } else { 10_000 });
         assert_eq!(
-            (warm_up.phase(29), warm_up.phase(60)),
+            (warm_up.phase(28), warm_up.phase(60)),
             (Phase::Arming, Phase::Cold)
         );
-        assert!(!warm_up.excuse_ends(119));
-        assert!(warm_up.excuse_ends(120) && !warm_up.excuse_ends(121));
-        assert_eq!(warm_up.phase(121), Phase::Armed);
+        // It is over when the gap has stopped to fall, at 120 s at the latest.
+        assert!(warm_up.settled);
+        assert!(warm_up.excuse_ends(60) && !warm_up.excuse_ends(61));
+        assert_eq!(warm_up.phase(61), Phase::Armed);
     }
 
     #[test]
@@ -259,12 +379,21 @@ mod tests {
         let mut warm_up = run(|_| 10_000);
         warm_up.shrinking = true;
         assert_eq!(warm_up.phase(60), Phase::Cold);
-        assert_eq!(warm_up.armed_at(), Some(120));
+        assert_eq!(warm_up.armed_at(), Some(119));
     }
 
     #[test]
     fn a_gap_that_stays_is_a_slow_version() {
         assert_eq!(run(|_| 20_000).phase(31), Phase::Armed);
         assert_eq!(run(|_| 10_000).phase(31), Phase::Armed);
+        // A gap that is seen to stay need not be waited for.
+        assert_eq!(run(|_| 20_000).phase(20), Phase::Armed);
+    }
+
+    #[test]
+    fn a_larger_share_may_be_cold_again() {
+        let mut warm_up = run(|_| 10_000);
+        warm_up.begin_again();
+        assert_eq!(warm_up.phase(61), Phase::Arming);
     }
 }

@@ -25,6 +25,7 @@ mod going_back;
 mod hitless;
 mod http_server;
 mod in_flight;
+mod judge;
 mod kill;
 mod line;
 mod metrics;

@@ -89,7 +89,7 @@ fn evidence_against_an_equal_canary_stays_within_its_promise() {
 #[test]
 fn a_canary_that_breaks_mid_stage_is_returned_in_seconds() {
     // 100 requests/s, 25 %, a baseline without errors, default settings.
-    for (rate, within_s) in [(1.0, 3), (0.6, 5), (0.3, 9)] {
+    for (rate, within_s) in [(1.0, 3), (0.6, 8), (0.3, 16)] {
         let plants = vec![(90, Plant::Errors(rate))];
         let outcomes = runs(
             &World {
@@ -143,10 +143,11 @@ fn slow_canaries_are_returned_for_latency_once_warm() {
         for outcome in runs(&world, 0..8) {
             let (t, why) = outcome.rollback.expect("returned");
             assert!(
-                t >= 30 && why.starts_with("harm:p"),
+                t >= 19 && why.starts_with("harm:p"),
                 "{plant:?}: {why} at {t}"
             );
-            assert_eq!(outcome.label, Some(format!("{:?}", Label::Latency)));
+            let label = outcome.label.expect("a cause");
+            assert!(["Latency", "Tail"].contains(&label.as_str()), "{label}");
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod absence;
 mod decisions;
+mod properties;
 mod recording;
 mod resume;
 mod world;

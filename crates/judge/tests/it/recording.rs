@@ -110,6 +110,50 @@ fn bad_recordings_are_refused_with_their_line() {
     let error =
         replay::run(["{\"kind\":\"tick\",\"t\":1}"], JudgeConfig::default()).expect_err("no meta");
     assert_eq!(error.line, 1);
-    let unknown = format!("{meta}{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
+    let unknown =
+        format!("{meta}{{\"kind\":\"tick\",\"t\":0}}\n{{\"kind\":\"weather\",\"sky\":\"blue\"}}");
     assert!(replay::run(unknown.lines(), JudgeConfig::default()).is_ok());
+}
+
+/// The timeline is the same when the replay is stored and read back at any line.
+#[test]
+fn a_replay_goes_on_where_it_was_stopped() {
+    let world = World {
+        plants: vec![(20, Plant::Errors(0.03)), (0, Plant::Cold(2.0, 20.0))],
+        duration_s: 90,
+        ..World::default()
+    };
+    let text = record(&world);
+    let whole = replay::run(text.lines(), JudgeConfig::default()).expect("a recording");
+    let mut stopped = replay::Replay::new(JudgeConfig::default(), None).expect("a replay");
+    let mut timeline = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        timeline.extend(stopped.read(line).expect("a line"));
+        if number % 97 == 0 {
+            let stored = serde_json::to_string(&stopped).expect("serialises");
+            stopped = serde_json::from_str(&stored).expect("reads");
+        }
+    }
+    timeline.extend(stopped.finish().expect("seconds").1);
+    let text = |lines: &[replay::TimelineLine]| serde_json::to_string(lines).expect("serialises");
+    assert_eq!(text(&timeline), text(&whole));
+}
+
+/// `every` asks for lines though nothing changes.
+#[test]
+fn lines_come_as_often_as_asked() {
+    let world = World {
+        duration_s: 60,
+        ..World::default()
+    };
+    let mut replay = replay::Replay::new(JudgeConfig::default(), Some(10)).expect("a replay");
+    let mut times = Vec::new();
+    for line in record(&world).lines() {
+        times.extend(replay.read(line).expect("a line").map(|line| line.t));
+    }
+    assert!(
+        times.windows(2).all(|pair| pair[1] - pair[0] <= 10),
+        "{times:?}"
+    );
+    assert!(times.len() >= 5, "{times:?}");
 }

@@ -65,6 +65,7 @@ const LAYERS: &[Layer] = &[
     ),
     row("client", Kind::Shell, &["flags", "wire"]),
     row("cli", Kind::Shell, &["server", "client"]),
+    row("judge-bench", Kind::Dev, &["judge"]),
     row("testkit", Kind::Dev, &["cli"]),
     row("xtask", Kind::Dev, &[]),
 ];

@@ -6,8 +6,8 @@ use crate::fields::Fields;
 use crate::sink::Sink;
 use crate::units::Margin;
 use esclusa_judge::{
-    Alpha, Bake, Blind, BlindThen, Errors, Evidence, Floor, JudgeConfig, Latency, OnUnproven,
-    Quantile, WarmUp,
+    Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency,
+    OnUnproven, Quantile, WarmUp,
 };
 use esclusa_model::Fraction;
 
@@ -66,6 +66,14 @@ fn build_evidence(fields: &Fields, d: &Evidence) -> Evidence {
         phi_prior_blocks: small(burst.as_ref(), "phi-prior-blocks").unwrap_or(d.phi_prior_blocks),
         phi_window: small(burst.as_ref(), "phi-window").unwrap_or(d.phi_window),
         fano_window: small(burst.as_ref(), "fano-window").unwrap_or(d.fano_window),
+        mode: match burst
+            .as_ref()
+            .and_then(|burst| burst.text("mode"))
+            .as_deref()
+        {
+            Some("strict") => BurstMode::Strict,
+            _ => BurstMode::Tempered,
+        },
     }
 }
 

@@ -269,6 +269,12 @@ fn burst(d: &Evidence) -> Block {
             "Blocks of the stable version's counts that estimate burstiness.",
         )
         .default(d.fano_window.to_string()),
+        Key::new(
+            "mode",
+            Shape::choice(&["tempered", "strict"]),
+            "`strict` is valid whatever the clusters within a block are, and slower; use blocks as long as bursts.",
+        )
+        .default("tempered"),
     ])
 }
 

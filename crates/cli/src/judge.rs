@@ -1,0 +1,316 @@
+//! `judge replay | explain | power`: recorded traffic, judged again, and what a plan will
+//! be able to see. Needs no server.
+//!
+//! Exit codes of `replay` are those of its last line: 0 PROCEED, 10 HOLD, 20 ROLLBACK,
+//! and 2 for input that cannot be read.
+
+use crate::args::duration;
+use crate::exit::{Exit, Failure};
+use crate::findings;
+use crate::output::{Output, Tone};
+use crate::place::read_plan;
+use crate::plan::accepted;
+use clap::{Args, Subcommand};
+use esclusa_judge::JudgeConfig;
+use esclusa_judge::replay::{Replay, TimelineLine};
+use esclusa_judge::{Decision, Planned, Power as StagePower, Verdict, power as judge_power};
+use esclusa_model::{BasisPoints, Millis};
+use esclusa_plan::{Audience, Expose, SourceFile, Stage, parse_judge};
+use flate2::read::MultiGzDecoder;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Largest settings file that is read.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// Longest line of a recording; longer ones are no recording.
+const MAX_LINE_BYTES: u64 = 16 << 20;
+const HOLD: u8 = 10;
+const ROLLBACK: u8 = 20;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JudgeVerb {
+    /// Judge recorded traffic and print what the judge would have said, as JSON Lines
+    ///
+    /// One line whenever the verdict, its reason or its first cause changes, and a last one.
+    /// Exits 0 when the last verdict is PROCEED, 10 at HOLD, 20 at ROLLBACK, 2 when the
+    /// recording cannot be read.
+    Replay(Recording),
+    /// The same in words: what was seen, what was decided, and why
+    Explain(Recording),
+    /// What each stage of a plan can see at this traffic, and how long a proof takes
+    Power(Power),
+}
+
+/// Recorded traffic and the settings that it is judged with.
+#[derive(Debug, Args)]
+pub(crate) struct Recording {
+    /// The recording (esclusa-judge/1, JSON Lines; `.gz` too); `-` reads standard input
+    pub file: PathBuf,
+    /// Settings under the key `judge:`; the defaults without it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A line at least this often, whether something changed or not
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub every: Option<Millis>,
+}
+
+pub(crate) fn run(verb: JudgeVerb, output: &Output) -> Result<Exit, Failure> {
+    match verb {
+        JudgeVerb::Replay(asked) => replay(&asked, output),
+        JudgeVerb::Explain(asked) => explain(&asked, output),
+        JudgeVerb::Power(asked) => power(&asked, output),
+    }
+}
+
+fn replay(asked: &Recording, output: &Output) -> Result<Exit, Failure> {
+    let Some(config) = settings(asked.config.as_deref(), output)? else {
+        return Ok(Exit::BadInput);
+    };
+    let last = judged(asked, config, |line| {
+        // A timeline is JSON for programs and people alike.
+        output.line(&serde_json::to_string(line).unwrap_or_default());
+    })?;
+    Ok(exit_of(last.decision))
+}
+
+fn explain(asked: &Recording, output: &Output) -> Result<Exit, Failure> {
+    let Some(config) = settings(asked.config.as_deref(), output)? else {
+        return Ok(Exit::BadInput);
+    };
+    let mut lines = Vec::new();
+    let last = judged(asked, config, |line| lines.push(line.clone()))?;
+    let exit = exit_of(last.decision);
+    if output.json(&last) {
+        return Ok(exit);
+    }
+    for line in &lines {
+        output.line(&in_words(line));
+    }
+    let tone = match last.decision {
+        Decision::Proceed => Tone::Good,
+        Decision::Hold => Tone::Warn,
+        Decision::Rollback => Tone::Bad,
+    };
+    output.line("");
+    output.line(&output.colour.paint(tone, &last.summary));
+    for cause in &last.causes {
+        output.line(&format!("  cause: {}", cause.in_words()));
+    }
+    output.line(&format!("  {}", last.proved()));
+    if let Some(seconds) = last.eta_s {
+        output.line(&format!(
+            "  a proof is expected in {seconds} s at this traffic"
+        ));
+    }
+    Ok(exit)
+}
+
+fn in_words(line: &TimelineLine) -> String {
+    let causes: Vec<String> = line
+        .causes
+        .iter()
+        .map(|cause| {
+            let name = serde_json::to_value(cause.label).ok();
+            let name = name.as_ref().and_then(|v| v.as_str()).unwrap_or_default();
+            if cause.routes.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name} on {}", cause.routes.join(", "))
+            }
+        })
+        .collect();
+    let verdict = match line.verdict {
+        Decision::Proceed => "PROCEED",
+        Decision::Hold => "HOLD",
+        Decision::Rollback => "ROLLBACK",
+    };
+    format!(
+        "{:>6} s  {verdict:<8}  {:<22} {:>8} canary requests  {}",
+        line.t,
+        line.reason,
+        line.canary_requests,
+        causes.join("; ")
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// What the stages of a plan can see.
+#[derive(Debug, Args)]
+pub(crate) struct Power {
+    /// The plan
+    #[arg(value_name = "FILE", default_value = "esclusa.yaml")]
+    pub file: PathBuf,
+    /// Requests a second of the service
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rps: f64,
+    /// Its error rate in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.1)]
+    pub error_rate: f64,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
+        _ => Err("a number above 0".into()),
+    }
+}
+
+fn power(asked: &Power, output: &Output) -> Result<Exit, Failure> {
+    let Some(parsed) = accepted(&read_plan(&asked.file)?, output) else {
+        return Ok(Exit::BadInput);
+    };
+    let plan = &parsed.plan;
+    let shares: Vec<_> = plan
+        .stages
+        .iter()
+        .filter_map(|stage| match stage {
+            Stage::Expose(Expose {
+                to: Audience::Share(share),
+                for_,
+                ..
+            }) => Some((*share, for_.0 / 1_000)),
+            Stage::Expose(_) | Stage::WarmUp(_) => None,
+        })
+        .collect();
+    let mut told = Vec::new();
+    for (index, (share, for_s)) in shares.iter().enumerate() {
+        if *share == BasisPoints::FULL {
+            continue;
+        }
+        let next = shares.get(index + 1).map_or(BasisPoints::FULL, |s| s.0);
+        let planned = Planned {
+            rps: asked.rps,
+            error_rate: asked.error_rate / 100.0,
+            share: *share,
+            next_share: next,
+            for_s: *for_s,
+        };
+        told.push((*share, *for_s, judge_power(&plan.judge, &planned)));
+    }
+    let data: Vec<_> = told
+        .iter()
+        .map(|(share, for_s, power)| json!({ "share": share, "for_s": for_s, "power": power }))
+        .collect();
+    if output.json(&data) {
+        return Ok(Exit::Done);
+    }
+    for (share, for_s, power) in &told {
+        output.line(&stage_in_words(*share, *for_s, power));
+    }
+    Ok(Exit::Done)
+}
+
+fn stage_in_words(share: BasisPoints, for_s: u64, power: &StagePower) -> String {
+    let found = power.found_error_rate.map_or_else(
+        || "sees no regression in time: more traffic, a larger share or a longer stage".to_owned(),
+        |rate| format!("finds errors from {:.2} % on", rate * 100.0),
+    );
+    let proof = power.proof_s.map_or_else(
+        || {
+            format!(
+                "no proof in time: needs {:.0} requests/s, or more time",
+                power.rps_for_proof.ceil()
+            )
+        },
+        |seconds| format!("a healthy version is proved after {seconds:.0} s"),
+    );
+    format!(
+        "{share} for {for_s} s, {:.0} canary requests: {found}; an outage after {:.0} s; {proof}",
+        power.requests, power.outage_s
+    )
+}
+
+/// Runs a recording through the judge; gives its last verdict.
+fn judged(
+    asked: &Recording,
+    config: JudgeConfig,
+    mut tell: impl FnMut(&TimelineLine),
+) -> Result<Verdict, Failure> {
+    let name = asked.file.display().to_string();
+    let bad = |why: String| {
+        Failure::input(
+            "ESC-0602",
+            format!("{name}: {why}"),
+            "docs/judge.md says what a recording contains",
+        )
+    };
+    let every = asked.every.map(|every| (every.0 / 1_000).max(1));
+    let mut replay = Replay::new(config, every).map_err(|error| bad(error.to_string()))?;
+    let mut reader = open(&asked.file).map_err(|error| bad(error.to_string()))?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| bad(format!("after line {}: {error}", replay.line())))?;
+        if read == 0 {
+            break;
+        }
+        let text = std::str::from_utf8(&line)
+            .map_err(|_| bad(format!("line {}: not UTF-8", replay.line() + 1)))?;
+        if let Some(said) = replay.read(text).map_err(|error| bad(error.to_string()))? {
+            tell(&said);
+        }
+    }
+    let (last, said) = replay.finish().map_err(|error| bad(error.to_string()))?;
+    said.iter().for_each(&mut tell);
+    Ok(last)
+}
+
+fn open(file: &Path) -> std::io::Result<Box<dyn BufRead>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let raw = File::open(file)?;
+    if file.extension().is_some_and(|ext| ext == "gz") {
+        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(raw))));
+    }
+    Ok(Box::new(BufReader::new(raw)))
+}
+
+/// The settings, or nothing after their findings were printed.
+fn settings(file: Option<&Path>, output: &Output) -> Result<Option<JudgeConfig>, Failure> {
+    let Some(file) = file else {
+        return Ok(Some(JudgeConfig::default()));
+    };
+    let fail = |why: String| {
+        Failure::input(
+            "ESC-0502",
+            format!("{} cannot be read: {why}", file.display()),
+            "name a file with settings under the key `judge:`",
+        )
+    };
+    let size = std::fs::metadata(file)
+        .map_err(|error| fail(error.to_string()))?
+        .len();
+    if size > MAX_CONFIG_BYTES {
+        return Err(fail(format!(
+            "it has {size} bytes, over the limit of {MAX_CONFIG_BYTES}"
+        )));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
+    let source = SourceFile::new(file.display().to_string(), text);
+    match parse_judge(&source) {
+        Ok(config) => Ok(Some(config)),
+        Err(found) => {
+            if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
+                findings::print(&found, &source, output);
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn exit_of(decision: Decision) -> Exit {
+    match decision {
+        Decision::Proceed => Exit::Done,
+        Decision::Hold => Exit::Child(ExitCode::from(HOLD)),
+        Decision::Rollback => Exit::Child(ExitCode::from(ROLLBACK)),
+    }
+}
