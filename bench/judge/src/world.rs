@@ -392,11 +392,13 @@ impl Traffic {
             .unwrap_or([ROUTES[0].1, ROUTES[1].1, ROUTES[2].1, ROUTES[3].1]);
         let heavy: f64 = self.world.users.iter().map(|u| u.part).sum();
         for route in 0..ROUTES.len() {
+            // The new route, which is the last one, has no usual part.
+            let usual = mix.get(route).copied().unwrap_or_default();
             let (weight, fails) = match (self.world.new_route, route) {
                 (Some((part, fails)), 4) if side == 1 => (part, fails),
-                (Some((part, _)), _) if side == 1 && route < 4 => (mix[route] * (1.0 - part), 0.0),
+                (Some((part, _)), _) if side == 1 && route < 4 => (usual * (1.0 - part), 0.0),
                 (_, 4) => continue,
-                _ => (mix[route], 0.0),
+                _ => (usual, 0.0),
             };
             let weather = weather(t, side, route, active);
             let mut on_hosts = vec![empty(side, route); if self.world.told { hosts } else { 1 }];
