@@ -26,3 +26,8 @@ stable=${ESCLUSA_STABLE_URLS:-$ESCLUSA_CANARY_URLS}
 mv "$folder/split.conf.new" "$folder/split.conf"
 nginx -c "$folder/nginx.conf" -t -q
 nginx -c "$folder/nginx.conf" -s reload
+# A reload is over a moment later, and esclusa reads the share back at once.
+tries=100
+until [ "$("$(dirname "$0")/read-share.sh")" = "$ESCLUSA_SHARE%" ] || [ $((tries -= 1)) = 0 ]; do
+    sleep 0.1
+done

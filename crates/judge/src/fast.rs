@@ -15,10 +15,8 @@ const OUTAGE_WINDOWS: std::ops::RangeInclusive<i64> = 3..=10;
 const OUTAGE_REQUESTS: u64 = 10;
 const OUTAGE_SECONDS: u64 = 3;
 const OUTAGE_RATE: f64 = 0.5;
-/// In the shortest window more has to fail, falling to the rate above second by second:
-/// a host that fails half of its requests for a few seconds is a burst.
-const OUTAGE_RATE_AT_ONCE: f64 = 0.8;
-const OUTAGE_RATE_A_SECOND: f64 = 0.06;
+/// Where the baseline's own bursts are known, half is what a burst does.
+const OUTAGE_RATE_BURSTY: f64 = 0.8;
 /// From this size of the baseline's own clusters on, its bursts are known.
 const BURSTS: f64 = 3.0;
 /// The sparse outage: so many of the last requests, over so many seconds.
@@ -151,12 +149,10 @@ impl FastPaths {
             .map(|length| self.window(t, length, |r| r.outage))
             .find_map(|(window, seconds)| {
                 let bad = window.canary_bad as f64;
-                let longer = (window.seconds - OUTAGE_WINDOWS.start()) as f64;
-                // Where bursts are known, half is what a burst does.
                 let rate = if cluster >= BURSTS {
-                    OUTAGE_RATE_AT_ONCE
+                    OUTAGE_RATE_BURSTY
                 } else {
-                    (OUTAGE_RATE_AT_ONCE - OUTAGE_RATE_A_SECOND * longer).max(OUTAGE_RATE)
+                    OUTAGE_RATE
                 };
                 let failed = bad >= rate * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;

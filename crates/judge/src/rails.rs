@@ -18,8 +18,8 @@ const WINDOWS: [i64; 12] = [3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 60];
 /// Fewest bad events, and seconds that they lie in when instances agree.
 const EVENTS: f64 = 10.0;
 const SECONDS: u64 = 3;
-/// Fewest seconds when only one instance tells: longer than most bursts of a host.
-const SECONDS_OF_ONE: u64 = 15;
+/// Fewest seconds when only one instance tells.
+const SECONDS_OF_ONE: u64 = 8;
 /// Evidence 1000 against "within the limit" and against "as stable".
 const NATS: f64 = 6.907_755_278_982_137;
 /// A canary must stand this far above stable before it is the canary's fault.
@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn one_instance_has_to_fail_for_longer_than_a_short_burst() {
         let second = Second(vec![8], 0);
-        assert_eq!(state(&vec![second.clone(); 14], 1.0), None);
-        assert!(is_broken(state(&vec![second; 15], 1.0)));
+        assert_eq!(state(&vec![second.clone(); 7], 1.0), None);
+        assert!(is_broken(state(&vec![second; 8], 1.0)));
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn evidence_against_an_equal_canary_stays_within_its_promise() {
 #[test]
 fn a_canary_that_breaks_mid_stage_is_returned_in_seconds() {
     // 100 requests/s, 25 %, a baseline without errors, default settings.
-    for (rate, within_s) in [(1.0, 3), (0.6, 8), (0.3, 16)] {
+    for (rate, within_s) in [(1.0, 3), (0.6, 5), (0.3, 9)] {
         let plants = vec![(90, Plant::Errors(rate))];
         let outcomes = runs(
             &World {
