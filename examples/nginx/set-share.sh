@@ -31,3 +31,5 @@ tries=100
 until [ "$("$(dirname "$0")/read-share.sh")" = "$ESCLUSA_SHARE%" ] || [ $((tries -= 1)) = 0 ]; do
     sleep 0.1
 done
+# Workers of before end what they have taken; a version that nobody needs may be stopped next.
+sleep 1
