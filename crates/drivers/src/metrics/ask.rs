@@ -1,9 +1,11 @@
 //! One HTTP question of a source, and what kind of lack no good answer is.
 
 use super::{Lack, MetricContext, Unknown};
+use crate::fields::optional;
 use crate::http::{self, Ask, Extent, Redirects};
 use crate::secret::SecretRef;
-use crate::template::{fill, fill_map};
+use crate::template::fill;
+use esclusa_plan::{Field, FieldKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -20,6 +22,22 @@ pub(super) struct Answered {
     pub(super) body: serde_json::Value,
 }
 
+/// The keys of a [`Door`], as plans write them.
+pub(super) fn door_fields() -> [Field; 2] {
+    [
+        optional(
+            "headers",
+            FieldKind::TemplateMap,
+            "Headers of the request; a secret is a reference such as env:TOKEN.",
+        ),
+        optional(
+            "ca-file",
+            FieldKind::Template,
+            "PEM file of a private certificate authority.",
+        ),
+    ]
+}
+
 impl Door {
     /// Asks `url`, which is filled already.
     pub(super) async fn ask(
@@ -29,17 +47,21 @@ impl Door {
     ) -> Result<Answered, Unknown> {
         let values = &context.placeholders;
         let ca_file = self.ca_file.as_ref().map(|f| fill(f, values)).transpose()?;
-        let mut headers = fill_map(&self.headers, values)?;
-        for (name, value) in &mut headers {
-            // A value that looks like a reference is one: a token never stands in a plan.
-            if let Some(secret) = SecretRef::parse(value) {
+        let mut headers = BTreeMap::new();
+        for (name, text) in &self.headers {
+            // A reference is what the plan itself says: what a placeholder holds is never
+            // read as one, or the name of a version could be a command.
+            let value = if let Some(secret) = SecretRef::parse(text) {
                 let read = secret.read().await;
                 let read = read.map_err(|e| Unknown::new(Lack::Question, e.to_string()))?;
-                read.reveal().clone_into(value);
+                read.reveal().to_owned()
             } else if name.eq_ignore_ascii_case("authorization") {
                 let why = "the header authorization needs a reference such as env:TOKEN";
                 return Err(Unknown::new(Lack::Question, why));
-            }
+            } else {
+                fill(text, values)?
+            };
+            headers.insert(name.clone(), value);
         }
         let ask = Ask {
             url: url.to_owned(),

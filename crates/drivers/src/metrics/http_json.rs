@@ -3,7 +3,7 @@
 //! For vendors without a source of their own. The status has to be 200 and the path has
 //! to find exactly one number.
 
-use super::ask::{Door, lack_of};
+use super::ask::{Door, door_fields, lack_of};
 use super::{Adapter, Lack, MetricContext, MetricSource, Reading, Unknown, believed, value};
 use crate::error::DriverError;
 use crate::fields::{entry, optional, read, required};
@@ -27,7 +27,7 @@ fn describe() -> DriverEntry {
     entry(
         NAME,
         "A number in the JSON that a GET is answered with.",
-        vec![
+        [
             required("url", FieldKind::Template, "What is asked."),
             required(
                 "value",
@@ -40,17 +40,10 @@ fn describe() -> DriverEntry {
                 "Where the time of the measurement stands: seconds or milliseconds since 1970, \
                  or RFC 3339. Without it an old number cannot be told from a new one.",
             ),
-            optional(
-                "headers",
-                FieldKind::TemplateMap,
-                "Headers of the request; a secret is a reference such as env:TOKEN.",
-            ),
-            optional(
-                "ca-file",
-                FieldKind::Template,
-                "PEM file of a private certificate authority.",
-            ),
-        ],
+        ]
+        .into_iter()
+        .chain(door_fields())
+        .collect(),
         &[],
     )
 }

@@ -5,10 +5,10 @@
 //! zero. Prometheus itself leaves out series that their target stopped to give; a query
 //! over a range (`increase(...[1m])`) copes with counters that begin anew.
 
-use super::ask::{Answered, Door, lack_of};
+use super::ask::{Answered, Door, door_fields, lack_of};
 use super::{Adapter, Lack, MetricContext, MetricSource, Reading, Unknown, believed, value};
 use crate::error::DriverError;
-use crate::fields::{entry, optional, read, required};
+use crate::fields::{entry, read, required};
 use crate::http::shown;
 use crate::template::fill;
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ fn describe() -> DriverEntry {
     entry(
         NAME,
         "An instant query of Prometheus, or of anything with its HTTP API.",
-        vec![
+        [
             required(
                 "url",
                 FieldKind::Text,
@@ -42,17 +42,10 @@ fn describe() -> DriverEntry {
                 FieldKind::Template,
                 "PromQL that gives one number, with ${version} for the side that is asked about.",
             ),
-            optional(
-                "headers",
-                FieldKind::TemplateMap,
-                "Headers of the request; a secret is a reference such as env:TOKEN.",
-            ),
-            optional(
-                "ca-file",
-                FieldKind::Template,
-                "PEM file of a private certificate authority.",
-            ),
-        ],
+        ]
+        .into_iter()
+        .chain(door_fields())
+        .collect(),
         &[],
     )
 }

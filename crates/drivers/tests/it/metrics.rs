@@ -226,6 +226,13 @@ async fn a_number_is_found_in_json() {
         "{}",
         refused.1
     );
+    // Nor is a placeholder's value a reference: nobody's version name is run.
+    let mark = folder.path().join("ran");
+    let mut named = block("$.series[0].last");
+    named["headers"]["x-version"] = json!("${version}");
+    let name = format!("cmd:touch {}", mark.display());
+    let reading = read("http-json", named, &name).await;
+    assert_eq!((told(reading), mark.exists()), (Ok(12.5), false));
     let mut none = block("$.series[0].last");
     none["headers"] = json!({});
     assert_eq!(
