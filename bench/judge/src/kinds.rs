@@ -502,6 +502,20 @@ fn principles_harmful(kinds: &mut Kinds) {
                 with(&base, near),
             );
         }
+        let among_bursts = World {
+            bursts: Some(Bursts {
+                every_s: 2_500.0,
+                seconds: (40.0, 90.0),
+                rate: (0.05, 0.3),
+                slower: 1.5,
+            }),
+            effects: vec![
+                since(200, Side::Canary, What::Errors(0.05)),
+                since(200, Side::Canary, What::Slow(1.5)),
+            ],
+            ..base.clone()
+        };
+        kinds.harmful("hard harm", "harm among long bursts", "errors", 200, among_bursts);
         let harmed = User {
             part: 0.05 * share.max(0.2),
             fails: 0.0,

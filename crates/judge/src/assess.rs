@@ -1,7 +1,8 @@
 //! From evidence to a verdict: the order of what outranks what.
 
-use crate::comparison::{Comparison, combine, proof_nats};
+use crate::comparison::{Comparison, combine, long_bursts, proof_nats};
 use crate::fast::{FastPaths, Window};
+use crate::hosts::{self, Spread};
 use crate::judge::{Judge, Stage};
 use crate::ledger::Excuse;
 use crate::metric::{Gate, Metric};
@@ -29,10 +30,7 @@ const TAIL_GAP: f64 = 0.12;
 /// A drift: from this age on, when half of the gap came after the first minute.
 const DRIFT_AGE_S: i64 = 150;
 const DRIFT_PART: f64 = 0.5;
-/// One instance has the fault when it has this part of at least so many failures of the
-/// last minute, and others served too.
-const ONE_HOST: f64 = 0.8;
-const ONE_HOST_FAILURES: u64 = 10;
+/// Seconds in which one instance may have all failures.
 const ONE_HOST_S: i64 = 60;
 /// Misrouted requests that void a comparison: so many, and this part of the served.
 const MISROUTED: u64 = 10;
@@ -85,7 +83,7 @@ impl Judge {
         let (mut all, mut acting) = (Vec::new(), Vec::new());
         let (mut log_e, mut of_routes, mut excuses) = (Vec::new(), Vec::new(), Vec::new());
         let mut leading = (f64::NEG_INFINITY, Metric::Errors);
-        for (comparison, (own, routes)) in self.comparisons.iter().zip(self.log_harm()) {
+        for (comparison, (own, routes)) in self.comparisons.iter().zip(self.log_harm(t)) {
             let entry = comparison.entry;
             let acts = if entry.metric.is_latency() {
                 latency_acts
@@ -97,7 +95,7 @@ impl Judge {
                 .chain(routes.values().map(|log_e| (each, *log_e)));
             let asked = parts.clone().any(|(_, log_e)| log_e > ASKED_NATS);
             let excuse = if asked {
-                comparison.excuse(ratio, share)
+                comparison.excuse(ratio, share, &self.surplus)
             } else {
                 None
             };
@@ -176,7 +174,7 @@ impl Judge {
         let limit = 1.0 / self.config.alpha.rollback.get().clamp(1e-12, 1.0);
         if evidence.acting >= limit {
             let metric = self.leading_now(t, evidence);
-            if !metric.is_latency() && self.one_host_has_it(t) {
+            if metric == Metric::Errors && self.spread(t) != Spread::Version {
                 return None;
             }
             let reason = Reason::Harm {
@@ -266,32 +264,38 @@ impl Judge {
             .collect()
     }
 
-    /// Whether nearly all failures of the last minute come from one of several instances.
-    fn one_host_has_it(&self, t: i64) -> bool {
-        let (mut failures, mut requests) = (BTreeMap::new(), BTreeMap::new());
+    /// On how many of the canary's instances the failures of the last minute lie.
+    pub(crate) fn spread(&self, t: i64) -> Spread {
+        let mut instances: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
         for recent in self.organic.last(t, ONE_HOST_S) {
             for (instance, (served, failed)) in &recent.instances {
-                *failures.entry(*instance).or_insert(0) += failed;
-                *requests.entry(*instance).or_insert(0) += served;
+                let sum = instances.entry(*instance).or_default();
+                sum.0 += served;
+                sum.1 += failed;
             }
         }
-        let all: u64 = failures.values().sum();
-        let worst: u64 = failures.values().copied().max().unwrap_or(0);
-        requests.values().filter(|n| **n > 0).count() > 1
-            && all >= ONE_HOST_FAILURES
-            && worst as f64 >= ONE_HOST * all as f64
+        hosts::spread(&instances, self.service_rate())
     }
 
     fn rail_states(&self, t: i64) -> Vec<((Metric, f64), State)> {
         let mut states = Vec::new();
         for (index, rail) in self.rails.iter().enumerate() {
             let cluster = self.cluster(rail.metric);
+            let burst_s = self.burst_s(rail.metric);
             for paths in [&self.organic, &self.synthetic] {
-                let state = rail.state(index, paths, t, cluster);
+                let state = rail.state(index, paths, t, cluster, burst_s);
                 states.extend(state.map(|state| ((rail.metric, rail.limit), state)));
             }
         }
         states
+    }
+
+    /// Seconds that known bursts of a metric's bad events last.
+    fn burst_s(&self, metric: Metric) -> u64 {
+        let own = self.comparisons.iter().find(|c| c.entry.metric == metric);
+        let blocks = own.map_or(0, Comparison::burst_blocks);
+        let longest = blocks.max(long_bursts(&self.comparisons));
+        u64::from(longest) * u64::from(self.config.evidence.block_s)
     }
 
     /// In what size the baseline's bad events of a metric come.
@@ -325,15 +329,17 @@ impl Judge {
                 log_e: self.witness.log_evidence(),
             };
         }
+        if self.spread(t) == Spread::FewHosts {
+            return Reason::BadHost {
+                metric: Metric::Errors,
+            };
+        }
         if evidence.m > SUSPICIOUS {
             let metric = evidence.leading;
             match self.excuse_of(metric, evidence) {
                 Some(Excuse::Reassigned) => return Reason::Reassigned { metric },
                 Some(Excuse::BaselineMoved) => return Reason::BaselineMoved { metric },
                 None => {}
-            }
-            if !metric.is_latency() && self.one_host_has_it(t) {
-                return Reason::BadHost { metric };
             }
             return Reason::Suspicious {
                 metric: evidence.leading,
@@ -441,13 +447,15 @@ impl Judge {
             let excused = match self.excuse_of(metric, evidence) {
                 Some(Excuse::Reassigned) => Some(Label::TrafficReassigned),
                 Some(Excuse::BaselineMoved) => Some(Label::BaselineMoved),
-                None if !metric.is_latency() && self.one_host_has_it(t) => Some(Label::BadHost),
                 None => None,
             };
             match excused {
                 Some(label) => causes.push(cause(label, Some(metric))),
                 None => causes.extend(self.guilty(t, metric, evidence)),
             }
+        }
+        if self.spread(t) == Spread::FewHosts {
+            causes.push(cause(Label::BadHost, Some(Metric::Errors)));
         }
         if self.stage.as_ref().is_some_and(|stage| stage.mix.differs()) {
             causes.push(cause(Label::TrafficMix, None));

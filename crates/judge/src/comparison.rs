@@ -11,6 +11,7 @@ use crate::math::log_weighted_mean;
 use crate::metric::{Entry, Gate, Metric};
 use crate::stratum::{Alone, Weighed};
 use crate::strict;
+use crate::surplus::Surplus;
 use libm::{exp, log};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -19,9 +20,15 @@ use std::collections::{BTreeMap, VecDeque};
 const BURSTY: f64 = 1.5;
 /// From this size of clusters on, an episode as short as a burst is one observation.
 const CLUSTERED: f64 = 3.0;
+/// Less is enough on scales of so many blocks, where chance averages out.
+const CLUSTERED_LONG: f64 = 2.0;
+const LONG_SPAN: u32 = 8;
 /// Blocks that a burst lasts at most where shorter ones are known, or twice the scale on
 /// which they cluster; a longer episode is more than one observation.
 const EPISODE_BLOCKS: u32 = 4;
+const MOST_EPISODE_BLOCKS: u32 = 24;
+/// Bursts of so many blocks or more are told to the other metrics.
+const TOLD_BLOCKS: u32 = 16;
 /// The least that a block of a burst may add.
 const SMALLEST_CAP: f64 = 0.3;
 /// Blocks from which the pace of a proof is read.
@@ -31,8 +38,14 @@ const PACE_BLOCKS: usize = 12;
 const SECONDS_AT_CAP: u32 = 1;
 /// What each further second adds to the cap, as a part of it.
 const CAP_A_SECOND: f64 = 1.0 / 3.0;
+/// A burst on a host brings many failures at once. So few in a block, that are no more
+/// than this part of its requests and lie in several seconds, count as if they lay in
+/// this many.
+const HANDFUL: u64 = 6;
+const HANDFUL_PART: f64 = 0.04;
+const SECONDS_OF_HANDFUL: u32 = 5;
 /// Weight of the sides of episodes beside the comparison itself.
-const EPISODES_WEIGHT: f64 = 0.15;
+const EPISODES_WEIGHT: f64 = 0.08;
 /// Canary requests without counterpart from which their harmlessness is asked for.
 const ALONE_REQUESTS: u64 = 20;
 /// A bet on the margin itself says nothing.
@@ -81,13 +94,14 @@ struct Episode {
 }
 
 impl Episode {
-    fn after(self, nats: &[f64]) -> Self {
-        match nats.iter().copied().fold(0.0, f64::max) {
-            most if most > 0.0 => Self {
-                blocks: self.blocks + 1,
-                nats: self.nats + most,
-            },
-            _ => Self::default(),
+    /// After a block; `speaks` when it spoke for harm, whatever a cap left of it.
+    fn after(self, speaks: bool, nats: &[f64]) -> Self {
+        if !speaks {
+            return Self::default();
+        }
+        Self {
+            blocks: self.blocks + 1,
+            nats: self.nats + nats.iter().copied().fold(0.0, f64::max),
         }
     }
 }
@@ -177,14 +191,13 @@ impl Comparison {
     }
 
     /// Why harm that was found here would not be the canary's.
-    pub(crate) fn excuse(&self, ratio: f64, share: f64) -> Option<Excuse> {
+    pub(crate) fn excuse(&self, ratio: f64, share: f64, surplus: &Surplus) -> Option<Excuse> {
         let ratio = if self.entry.metric.is_latency() {
             1.0
         } else {
             ratio
         };
-        self.ledger
-            .excuse(ratio, share, self.phi(), self.harm.log_evidence())
+        self.ledger.excuse(ratio, share, self.phi(), surplus)
     }
 
     /// Log evidence for harmlessness in this stage, closed blocks only.
@@ -226,7 +239,7 @@ impl Comparison {
     }
 
     /// Ends a block.
-    pub(crate) fn end_block(&mut self, block: &Block, harmless: Collect) {
+    pub(crate) fn end_block(&mut self, block: &Block, harmless: Collect, surplus: &Surplus) {
         if !block.is_empty() {
             if harmless == Collect::Yes && self.entry.gate == Gate::Proof {
                 self.absorb_harmless(block);
@@ -242,11 +255,12 @@ impl Comparison {
                 let fresh = HarmProcess::new(self.harm.prior(), HARM_FACTORS.len());
                 self.routes.entry(route).or_insert(fresh).absorb(&nats);
             }
-            self.episode = self.episode.after(&nats);
+            self.episode = self.episode.after(block.speaks(), &nats);
         }
         self.open_speaking = 0;
         let quiet = self.harm.log_evidence() <= 0.0;
-        self.ledger.end_block(quiet);
+        let phi = self.phi();
+        self.ledger.end_block(quiet, phi, surplus);
         let (bad, all) = std::mem::take(&mut self.open_baseline);
         self.dispersion.absorb(split(&block.strata), bad, all);
         self.pace.push_back(self.log_harmless());
@@ -258,7 +272,7 @@ impl Comparison {
     /// Ends a block whose traffic cannot be compared.
     pub(crate) fn skip_block(&mut self) {
         self.open_speaking = 0;
-        self.ledger.end_block(true);
+        self.ledger.end_block(true, self.phi(), &Surplus::default());
         let (bad, all) = std::mem::take(&mut self.open_baseline);
         self.dispersion.absorb(None, bad, all);
     }
@@ -308,7 +322,7 @@ impl Comparison {
         if self.mode == BurstMode::Strict {
             return strict::nats(&part.strata, HARM_FACTORS.len());
         }
-        let temper = self.temper(&whole.strata);
+        let temper = self.temper(whole);
         let sum = |factor: &f64| {
             let split: f64 = part
                 .strata
@@ -322,9 +336,10 @@ impl Comparison {
                 .sum();
             split + alone
         };
+        let most = if whole.few_hosts { 0.0 } else { f64::INFINITY };
         HARM_FACTORS
             .iter()
-            .map(|factor| temper.apply(sum(factor)))
+            .map(|factor| temper.apply(sum(factor)).min(most))
             .collect()
     }
 
@@ -388,23 +403,46 @@ impl Comparison {
         }
     }
 
-    fn temper(&self, block: &[Weighed]) -> Temper {
+    /// Blocks that the baseline's bursts of bad events last at most; none when it has none.
+    pub(crate) fn burst_blocks(&self) -> u32 {
+        let span = self.dispersion.span();
+        let clustered = if span >= LONG_SPAN {
+            CLUSTERED_LONG
+        } else {
+            CLUSTERED
+        };
+        if self.burstiness() >= clustered {
+            (2 * span).clamp(EPISODE_BLOCKS, MOST_EPISODE_BLOCKS)
+        } else {
+            0
+        }
+    }
+
+    fn temper(&self, block: &Block) -> Temper {
         let before = self.phi();
-        let now = self.dispersion.with(split(block)).max(before);
+        let now = self.dispersion.with(split(&block.strata)).max(before);
         let (mut bad, mut expected) = (0.0, 0.0);
-        for w in block {
+        let (mut canary_bad, mut canary) = (0, 0);
+        for w in &block.strata {
+            canary_bad += w.tally.harm.canary_bad;
+            canary += w.tally.harm.canary;
             bad += w.tally.harm.bad() as f64;
             expected += w.tally.harm.bad() as f64 * w.tally.harm.theta(w.rho_harm);
         }
-        let further = f64::from(self.open_speaking.saturating_sub(SECONDS_AT_CAP));
+        let handful = canary_bad <= HANDFUL && canary_bad as f64 <= HANDFUL_PART * canary as f64;
+        let speaking = if handful && self.open_speaking > SECONDS_AT_CAP {
+            SECONDS_OF_HANDFUL
+        } else {
+            self.open_speaking
+        };
+        let further = f64::from(speaking.saturating_sub(SECONDS_AT_CAP));
         let cap = if self.burstiness() > BURSTY && expected > 0.0 {
             // A block that is one cluster cannot say more than on which side it fell.
             log(bad / expected).clamp(SMALLEST_CAP, self.cap_nats.max(SMALLEST_CAP))
         } else {
             self.cap_nats * (1.0 + CAP_A_SECOND * further)
         };
-        let episode = EPISODE_BLOCKS.max(2 * self.dispersion.span());
-        let cap = if self.burstiness() >= CLUSTERED && self.episode.blocks < episode {
+        let cap = if self.episode.blocks < self.burst_blocks().max(block.bursts) {
             // Up to the length of a burst, an episode is one observation.
             (cap.min(self.cap_nats) - self.episode.nats).max(0.0)
         } else {
@@ -429,12 +467,41 @@ pub(crate) struct Block {
     pub alone_limit: f64,
     /// The rate below which they are harmless.
     pub alone_harmless: f64,
+    /// Blocks that long bursts last which are known from any metric: what hits a host
+    /// shows in several.
+    pub bursts: u32,
+    /// Few of several instances have the bad events: no evidence against the version.
+    pub few_hosts: bool,
 }
 
 impl Block {
     const fn is_empty(&self) -> bool {
         self.strata.is_empty() && self.alone.is_empty()
     }
+
+    /// Whether the canary has more bad events than it may at the margin of harm.
+    fn speaks(&self) -> bool {
+        let split: f64 = self
+            .strata
+            .iter()
+            .map(|w| {
+                let counts = w.tally.harm;
+                counts.canary_bad as f64 - counts.bad() as f64 * counts.theta(w.rho_harm)
+            })
+            .sum();
+        let alone: f64 = self
+            .alone
+            .iter()
+            .map(|a| a.counts.canary_bad as f64 - self.alone_limit * a.counts.canary as f64)
+            .sum();
+        split + alone > 0.0
+    }
+}
+
+/// Blocks that the longest known bursts of a service last, where they are long.
+pub(crate) fn long_bursts(comparisons: &[Comparison]) -> u32 {
+    let longest = comparisons.iter().map(Comparison::burst_blocks).max();
+    longest.filter(|blocks| *blocks >= TOLD_BLOCKS).unwrap_or(0)
 }
 
 /// Whether evidence for harmlessness counts at the moment.

@@ -197,7 +197,7 @@ impl Default for Evidence {
         Self {
             block_s: 5,
             cap_nats: 1.5,
-            change_point_start: percent(50),
+            change_point_start: percent(65),
             change_point_blocks: 120,
             phi_prior_blocks: 4,
             phi_window: 24,

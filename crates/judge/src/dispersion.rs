@@ -17,7 +17,7 @@ const MOST_FROM_COUNTS: f64 = 8.0;
 /// Blocks after which a jump that did not come back is a step.
 const STEP_BLOCKS: usize = 3;
 /// Overdispersion up to here is what 24 blocks of independent events show by chance.
-const NOISE: f64 = 1.35;
+const NOISE: f64 = 1.5;
 
 /// Bad events of one block, pooled over strata.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

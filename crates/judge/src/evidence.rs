@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 /// above the margin: an alternative of 1.3 alone never finds a harm of 1.1.
 pub(crate) const HARM_FACTORS: &[f64] = &[1.1, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 
+/// How much of the prior each of them has. Small and middling harms are found slowly and
+/// need every nat; the largest ones win back a small prior in one block.
+const HARM_PRIOR: &[f64] = &[0.09, 0.12, 0.17, 0.19, 0.16, 0.12, 0.09, 0.04, 0.02];
+
 /// How far inside the margin the alternatives of harmlessness are.
 pub(crate) const HARMLESS_FACTORS: &[f64] = &[0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0.05];
 
@@ -180,7 +184,12 @@ impl HarmProcess {
     }
 
     fn total(&self, sums: &[f64], waiting: f64) -> f64 {
-        sums.iter().sum::<f64>() / sums.len() as f64 + waiting
+        let mean = if sums.len() == HARM_PRIOR.len() {
+            sums.iter().zip(HARM_PRIOR).map(|(sum, part)| sum * part).sum()
+        } else {
+            sums.iter().sum::<f64>() / sums.len() as f64
+        };
+        mean + waiting
     }
 
     fn after(&self, nats: &[f64]) -> (Vec<f64>, f64) {

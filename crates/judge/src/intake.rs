@@ -4,7 +4,7 @@ use crate::evidence::Counts;
 use crate::fast::Recent;
 use crate::judge::Judge;
 use crate::ledger::Sums;
-use crate::second::ProxyCell;
+use crate::second::{Comparable, ProxyCell};
 use crate::side::Side;
 use crate::slice::{Cell, OTHER_ROUTE};
 use crate::stratum::{Stratum, StratumKey};
@@ -65,6 +65,15 @@ impl Judge {
         }
         for (comparison, (total, sums)) in self.comparisons.iter_mut().zip(&totals) {
             comparison.count(total, sums);
+        }
+        if let Some(stage) = &self.stage
+            && stage.info.comparable == Comparable::Random
+        {
+            let Counts {
+                canary, baseline, ..
+            } = fast[0].0;
+            let share = stage.info.share.fraction();
+            self.surplus.count(canary, canary + baseline, share);
         }
         let [organic, synthetic] = self.count_instances(cells);
         let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;

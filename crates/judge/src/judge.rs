@@ -3,9 +3,10 @@
 //! This file moves data to where it is counted; what counts means is decided in the
 //! modules it calls, and what to say of it in `assess`.
 
-use crate::comparison::{Block, Collect, Comparison};
+use crate::comparison::{Block, Collect, Comparison, long_bursts};
 use crate::config::JudgeConfig;
 use crate::fast::FastPaths;
+use crate::hosts::Spread;
 use crate::metric::{Counting, Entry, Metric, entries};
 use crate::mix::Mix;
 use crate::rails::Rail;
@@ -13,6 +14,7 @@ use crate::report::{Margin, Report};
 use crate::second::{Comparable, Second, StageInfo};
 use crate::side::Side;
 use crate::stratum::{ErrorMargins, Stratum};
+use crate::surplus::Surplus;
 use crate::verdict::{Reason, Verdict};
 use crate::warm_up::{Phase, WarmUp};
 use crate::witness::Witness;
@@ -54,6 +56,8 @@ pub struct Judge {
     pub(crate) rails: Vec<Rail>,
     pub(crate) warm_up: WarmUp,
     pub(crate) witness: Witness,
+    /// Requests beyond the canary's share, over the release.
+    pub(crate) surplus: Surplus,
     /// Set once, for good.
     pub(crate) returned: Option<(Reason, Vec<crate::verdict::Cause>)>,
     /// What is proved, as of the last block.
@@ -97,6 +101,7 @@ impl Judge {
             organic: FastPaths::default(),
             synthetic: FastPaths::default(),
             witness: Witness::default(),
+            surplus: Surplus::default(),
             returned: None,
             margins: Vec::new(),
             verdict: None,
@@ -222,14 +227,29 @@ impl Judge {
         self.strata.iter().filter(|s| !s.key.synthetic)
     }
 
+    /// The rate of failures that stable has over the release.
+    pub(crate) fn service_rate(&self) -> f64 {
+        let index = self
+            .comparisons
+            .iter()
+            .position(|c| c.entry.metric == Metric::Errors)
+            .unwrap_or(usize::MAX);
+        let requests: u64 = self.organic_strata().map(Stratum::past_requests).sum();
+        let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
+        (bad as f64 + 0.5) / (requests as f64 + 500.0)
+    }
+
     /// What is weighed of one metric in the open block.
-    fn open_block(&self, index: usize, margins: &ErrorMargins) -> Block {
+    fn open_block(&self, index: usize, margins: &ErrorMargins, few_hosts: bool) -> Block {
         let entry = self.comparisons[index].entry;
         let strata = self.strata.iter();
         let mut block = Block {
             strata: strata
                 .filter_map(|s| s.weighed(index, &entry, margins))
                 .collect(),
+            bursts: long_bursts(&self.comparisons),
+            // Only failures are told apart by instance.
+            few_hosts: few_hosts && entry.metric == Metric::Errors,
             ..Block::default()
         };
         if entry.metric == Metric::Errors {
@@ -237,9 +257,7 @@ impl Judge {
                 .organic_strata()
                 .filter_map(|s| s.alone(index))
                 .collect();
-            let requests: u64 = self.organic_strata().map(Stratum::past_requests).sum();
-            let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
-            let rate = (bad as f64 + 0.5) / (requests as f64 + 500.0);
+            let rate = self.service_rate();
             block.alone_limit = (margins.ratio * rate + ALONE_RATE).min(0.5);
             block.alone_harmless = margins.ratio * rate + margins.delta_harmless;
         }
@@ -265,8 +283,9 @@ impl Judge {
         let worthless = self.witness.suspects_fault() || self.proof_is_stale(t);
         let armed = self.warm_up.phase(t) == Phase::Armed;
         let margins = self.error_margins();
+        let few_hosts = self.spread(t) == Spread::FewHosts;
         let blocks: Vec<Block> = (0..self.comparisons.len())
-            .map(|index| self.open_block(index, &margins))
+            .map(|index| self.open_block(index, &margins, few_hosts))
             .collect();
         for (comparison, block) in self.comparisons.iter_mut().zip(&blocks) {
             if !comparable {
@@ -274,7 +293,8 @@ impl Judge {
                 continue;
             }
             let counts = armed || !comparison.entry.metric.is_latency();
-            comparison.end_block(block, if counts { Collect::Yes } else { Collect::No });
+            let counts = if counts { Collect::Yes } else { Collect::No };
+            comparison.end_block(block, counts, &self.surplus);
             if worthless {
                 comparison.restart_harmless();
             }
@@ -341,18 +361,19 @@ impl Judge {
 
     /// Each metric's log evidence for harm, and that of its routes, the open block
     /// included.
-    pub(crate) fn log_harm(&self) -> Vec<(f64, BTreeMap<u32, f64>)> {
+    pub(crate) fn log_harm(&self, t: i64) -> Vec<(f64, BTreeMap<u32, f64>)> {
         let comparable = self
             .stage
             .as_ref()
             .is_some_and(|s| s.info.comparable == Comparable::Random);
         let margins = self.error_margins();
+        let few_hosts = self.spread(t) == Spread::FewHosts;
         self.comparisons
             .iter()
             .enumerate()
             .map(|(index, c)| {
                 let open = if comparable {
-                    self.open_block(index, &margins)
+                    self.open_block(index, &margins, few_hosts)
                 } else {
                     Block::default()
                 };

@@ -6,25 +6,23 @@
 //! the service; a change of sides adds on one what it takes from the other. What this
 //! does not do: find harm. It only says when harm that was found is not the canary's.
 
+use crate::surplus::Surplus;
 use libm::{log, sqrt};
 use serde::{Deserialize, Serialize};
 
 /// Blocks after which the past has a third of its weight: half an hour.
 const MEMORY_BLOCKS: f64 = 360.0;
-/// Nats by which "the traffic changed sides" has to explain the counts better than
-/// "the canary is harmful".
-const BETTER_NATS: f64 = 1.0;
-/// It has to keep up with the evidence for harm: this part of it.
-const BETTER_PART: f64 = 0.15;
-/// No more than this is asked: the time before the canary is short, and what can be
-/// known from it is limited.
-const MOST_BETTER_NATS: f64 = 3.0;
-/// The part of the canary's excess that the baseline has to miss.
-const MISSING_PART: f64 = 0.5;
+/// Nats by which "the traffic changed sides" has to explain the counts better than "the
+/// canary is harmful"; the surplus of traffic that came over counts as well.
+const BETTER_NATS: f64 = 1.3;
+/// Once it did, this is enough: what stays as it is should not be judged anew each second.
+const STILL_NATS: f64 = 0.0;
 /// Where it misses many times more, it got better by itself.
 const MISSING_MOST: f64 = 4.0;
 /// Nats against "the baseline is as before" from which it has moved.
 const MOVED_NATS: f64 = 2.5;
+/// Standard deviations by which the canary has to be above its past before it moved.
+const CERTAINLY_MOVED: f64 = 2.0;
 /// Expected bad events from which the canary has a past of its own.
 const OWN_PAST: f64 = 5.0;
 /// From this share on, taking its traffic away can itself change the baseline.
@@ -132,6 +130,8 @@ pub(crate) struct Ledger {
     /// Since it was quiet last.
     window: Sums,
     open: Sums,
+    /// Traffic was seen to have changed sides, and nothing spoke against it since.
+    reassigned: bool,
     episodes: Episodes,
 }
 
@@ -156,7 +156,8 @@ impl Ledger {
     }
 
     /// Ends a block; `quiet` when nothing speaks for harm now.
-    pub(crate) fn end_block(&mut self, quiet: bool) {
+    pub(crate) fn end_block(&mut self, quiet: bool, phi: f64, surplus: &Surplus) {
+        self.reassigned = self.changed_sides(phi, surplus);
         let block = std::mem::take(&mut self.open);
         self.episodes.end_block(&block, &self.before);
         self.window.add(&block);
@@ -175,12 +176,16 @@ impl Ledger {
         self.episodes.log_evidence()
     }
 
-    /// Why harm that was found would not be the canary's. `ratio` and `share` are the
+    /// Why harm that was found here would not be the canary's. `ratio` and `share` are the
     /// margin and the canary's share, `phi` is overdispersion.
-    pub(crate) fn excuse(&self, ratio: f64, share: f64, phi: f64, log_e: f64) -> Option<Excuse> {
-        let mut since = self.since;
-        since.add(&self.open);
-        if changed_sides(&self.first, &since, phi, log_e) {
+    pub(crate) fn excuse(
+        &self,
+        ratio: f64,
+        share: f64,
+        phi: f64,
+        surplus: &Surplus,
+    ) -> Option<Excuse> {
+        if self.changed_sides(phi, surplus) {
             return Some(Excuse::Reassigned);
         }
         let mut now = self.window;
@@ -190,7 +195,7 @@ impl Ledger {
         if now.baseline >= level * now.baseline_expected {
             return None;
         }
-        if changed_sides(before, &now, phi, log_e) {
+        if better_as_moved(before, &now, phi, &Surplus::default()) >= BETTER_NATS {
             return Some(Excuse::Reassigned);
         }
         let past = (before.baseline, before.baseline_expected);
@@ -202,9 +207,21 @@ impl Ledger {
             level
         };
         let tolerated = ratio * reference * now.canary_expected + now.canary_margin;
-        let moved = now.canary_harm > tolerated;
+        let moved = now.canary_harm > tolerated + CERTAINLY_MOVED * sqrt(phi * tolerated);
         let can_tell = own || share >= LARGE_SHARE;
         (!moved && can_tell && as_before >= MOVED_NATS).then_some(Excuse::BaselineMoved)
+    }
+
+    /// Whether traffic changed sides when the canary came, the open block included.
+    fn changed_sides(&self, phi: f64, surplus: &Surplus) -> bool {
+        let mut since = self.since;
+        since.add(&self.open);
+        let asked = if self.reassigned {
+            STILL_NATS
+        } else {
+            BETTER_NATS
+        };
+        better_as_moved(&self.first, &since, phi, surplus) >= asked
     }
 }
 
@@ -213,13 +230,14 @@ fn level(before: &Sums) -> f64 {
     (before.baseline + 0.5) / (before.baseline_expected + 0.5)
 }
 
-/// Whether the baseline misses what the canary has more, and the total is as before.
-fn changed_sides(before: &Sums, now: &Sums, phi: f64, log_e: f64) -> bool {
+/// Nats by which "the canary has what the baseline misses, and the total is as before"
+/// explains the counts better than "the baseline is as before".
+fn better_as_moved(before: &Sums, now: &Sums, phi: f64, surplus: &Surplus) -> f64 {
     let level = level(before);
     let missing = level * now.baseline_expected - now.baseline;
     let excess = now.canary - level * now.canary_expected;
-    if missing <= 0.0 || missing < MISSING_PART * excess || missing > MISSING_MOST * excess {
-        return false;
+    if missing > MISSING_MOST * excess {
+        return f64::NEG_INFINITY;
     }
     let past = (before.baseline, before.baseline_expected);
     let baseline = (now.baseline, now.baseline_expected);
@@ -228,8 +246,13 @@ fn changed_sides(before: &Sums, now: &Sums, phi: f64, log_e: f64) -> bool {
         now.baseline_expected + now.canary_expected,
     );
     let better = heterogeneity(past, baseline) - heterogeneity(past, total);
-    let asked = (BETTER_PART * log_e).clamp(BETTER_NATS, MOST_BETTER_NATS);
-    better / phi >= asked
+    // Only as much as came over can have brought its bad events along.
+    let brought = if excess <= surplus.requests() {
+        surplus.nats()
+    } else {
+        0.0
+    };
+    better / phi + brought
 }
 
 /// Log likelihood ratio of two rates against one, for counts and their expectations.
@@ -328,22 +351,22 @@ mod tests {
     #[test]
     fn what_changed_sides_is_no_harm() {
         assert_eq!(
-            ledger(30.0, 30.0).excuse(1.25, 0.05, 1.0, 5.0),
+            ledger(30.0, 30.0).excuse(1.25, 0.05, 1.0, &Surplus::default()),
             Some(Excuse::Reassigned)
         );
     }
 
     #[test]
     fn harm_adds_to_the_total() {
-        assert_eq!(ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0, 5.0), None);
-        assert_eq!(ledger(50.0, 60.0).excuse(1.25, 0.05, 1.0, 5.0), None);
+        assert_eq!(ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0, &Surplus::default()), None);
+        assert_eq!(ledger(50.0, 60.0).excuse(1.25, 0.05, 1.0, &Surplus::default()), None);
     }
 
     #[test]
     fn a_canary_that_stayed_is_not_guilty_of_a_baseline_that_got_better() {
         let mut ledger = ledger(57.0, 3.0);
         for _ in 0..4 {
-            ledger.end_block(true);
+            ledger.end_block(true, 1.0, &Surplus::default());
             ledger.count(&Sums {
                 baseline: 57.0,
                 baseline_expected: 57.0,
@@ -353,7 +376,7 @@ mod tests {
                 canary_margin: 0.0,
             });
         }
-        ledger.end_block(true);
+        ledger.end_block(true, 1.0, &Surplus::default());
         for _ in 0..6 {
             ledger.count(&Sums {
                 baseline: 6.0,
@@ -363,10 +386,10 @@ mod tests {
                 canary_expected: 3.0,
                 canary_margin: 0.0,
             });
-            ledger.end_block(false);
+            ledger.end_block(false, 1.0, &Surplus::default());
         }
         assert_eq!(
-            ledger.excuse(1.25, 0.05, 1.0, 5.0),
+            ledger.excuse(1.25, 0.05, 1.0, &Surplus::default()),
             Some(Excuse::BaselineMoved)
         );
     }
@@ -387,7 +410,7 @@ mod tests {
                     canary_expected: 0.3,
                     canary_margin: 0.0,
                 });
-                ledger.end_block(true);
+                ledger.end_block(true, 1.0, &Surplus::default());
             }
             ledger.log_episodes()
         };

@@ -132,12 +132,12 @@ pub(crate) struct Entry {
 /// not use stays at evidence one, which keeps the combination valid.
 pub(crate) fn entries(config: &JudgeConfig) -> Vec<Entry> {
     const ALL: &[(Metric, f64, f64, Gate)] = &[
-        (Metric::Errors, 0.36, 0.12, Gate::Proof),
+        (Metric::Errors, 0.40, 0.10, Gate::Proof),
         (Metric::ClientErrors, 0.03, 0.0, Gate::HarmOnly),
         (Metric::GrpcStatus, 0.02, 0.0, Gate::HarmOnly),
         (Metric::Cancelled, 0.02, 0.0, Gate::HarmOnly),
         (Metric::P50, 0.10, 0.0, Gate::Proof),
-        (Metric::P95, 0.14, 0.10, Gate::Proof),
+        (Metric::P95, 0.13, 0.09, Gate::Proof),
         (Metric::P99, 0.11, 0.0, Gate::Proof),
     ];
     ALL.iter()

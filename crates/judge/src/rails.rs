@@ -57,13 +57,14 @@ enum Spread {
 
 impl Rail {
     /// Whether this rail, number `index`, is broken; `cluster` is the size in which the
-    /// baseline's own bad events come.
+    /// baseline's own bad events come, `burst_s` how long they come so.
     pub(crate) fn state(
         &self,
         index: usize,
         paths: &FastPaths,
         t: i64,
         cluster: f64,
+        burst_s: u64,
     ) -> Option<State> {
         let mut shared = None;
         for length in WINDOWS {
@@ -78,7 +79,7 @@ impl Rail {
                 if stable > self.limit {
                     shared = shared.or(Some(State::Shared(window)));
                 } else if stands_above_stable(&window, cluster)
-                    && self.lasts(paths, t, length, seconds, cluster)
+                    && self.lasts(paths, t, length, seconds, cluster, burst_s)
                 {
                     return Some(State::Broken(window));
                 }
@@ -93,10 +94,18 @@ impl Rail {
         rate > limit && all as f64 * coin_divergence(rate, limit) >= NATS * cluster
     }
 
-    fn lasts(&self, paths: &FastPaths, t: i64, length: i64, seconds: u64, cluster: f64) -> bool {
+    fn lasts(
+        &self,
+        paths: &FastPaths,
+        t: i64,
+        length: i64,
+        seconds: u64,
+        cluster: f64,
+        burst_s: u64,
+    ) -> bool {
         match self.spread(paths, t, length, cluster) {
             Spread::Several => true,
-            Spread::Untold => seconds >= SECONDS_OF_ONE,
+            Spread::Untold => seconds >= SECONDS_OF_ONE.max(burst_s),
             Spread::OneOfSeveral => false,
         }
     }
@@ -177,7 +186,7 @@ mod tests {
                 instances,
             });
         }
-        RAIL.state(0, &paths, seconds.len() as i64 - 1, cluster)
+        RAIL.state(0, &paths, seconds.len() as i64 - 1, cluster, 0)
     }
 
     fn is_broken(state: Option<State>) -> bool {

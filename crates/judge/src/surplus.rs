@@ -1,0 +1,65 @@
+//! Requests that the canary serves beyond its share.
+//!
+//! Users stay where the split puts them, so the canary's part of the requests is not its
+//! share by nature. But a surplus is traffic that was elsewhere before, and brings along
+//! the errors and the slowness that it had there. What this does not do: excuse harm; it
+//! says how likely it is that traffic changed sides.
+
+use serde::{Deserialize, Serialize};
+
+/// A surplus weighs no more than this many nats: harm of the canary may come with one.
+const MOST_NATS: f64 = 4.0;
+/// What a surplus costs that is found by looking for one.
+const LOOKED_FOR: f64 = 1.0;
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Surplus {
+    served: f64,
+    expected: f64,
+    variance: f64,
+}
+
+impl Surplus {
+    /// Counts a second: the canary's requests, those of both versions, and its share.
+    pub(crate) fn count(&mut self, canary: u64, all: u64, share: f64) {
+        if share > 0.0 && share < 1.0 {
+            self.served += canary as f64;
+            self.expected += share * all as f64;
+            self.variance += share * (1.0 - share) * all as f64;
+        }
+    }
+
+    /// Requests beyond the share.
+    pub(crate) fn requests(&self) -> f64 {
+        self.served - self.expected
+    }
+
+    /// Evidence that there is a surplus, by the normal approximation.
+    pub(crate) fn nats(&self) -> f64 {
+        let surplus = self.requests();
+        if surplus <= 0.0 {
+            return 0.0;
+        }
+        (surplus * surplus / (2.0 * self.variance) - LOOKED_FOR).clamp(0.0, MOST_NATS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traffic_that_came_over_shows_and_chance_does_not() {
+        let counted = |canary| {
+            let mut surplus = Surplus::default();
+            surplus.count(canary, 20_000, 0.05);
+            surplus
+        };
+        assert_eq!(counted(1_030).nats(), 0.0);
+        assert_eq!(counted(900).nats(), 0.0);
+        assert_eq!(counted(1_190).nats(), MOST_NATS);
+        assert!((counted(1_190).requests() - 190.0).abs() < 1e-9);
+    }
+}
