@@ -515,7 +515,9 @@ fn principles_harmful(kinds: &mut Kinds) {
             ],
             ..base.clone()
         };
-        kinds.harmful("hard harm", "harm among long bursts", "errors", 200, among_bursts);
+        let name = "harm among long bursts";
+        let kind = kinds.harmful("hard harm", name, "errors", 200, among_bursts);
+        (kind.label, kind.unprovable) = (None, false);
         let harmed = User {
             part: 0.05 * share.max(0.2),
             fails: 0.0,

@@ -22,6 +22,8 @@ const QUIET: f64 = 1.0 + 1e-9;
 const SUSPICIOUS: f64 = 5.0;
 /// An e-value from which it is asked whether the harm is the canary's.
 const ASKED_NATS: f64 = 1.6;
+/// An outage may have come over from stable when so much of the canary's traffic did.
+const CAME_OVER: f64 = 0.4;
 /// Error rate with which guilty routes are named.
 const NAMED: f64 = 0.05;
 /// A tail: evidence 20 at p99, none at p50, and a mean gap below this.
@@ -148,8 +150,10 @@ impl Judge {
                 .outage(t, cluster)
                 .or_else(|| paths.sparse_outage(t, cluster))
         };
-        // Whoever always fails may have come over from stable: that is no outage.
-        let moved = self.excuse_of(Metric::Errors, evidence) == Some(Excuse::Reassigned);
+        // Whoever always fails may have come over from stable, with as many requests:
+        // that is no outage.
+        let moved = self.excuse_of(Metric::Errors, evidence) == Some(Excuse::Reassigned)
+            && self.surplus.part() >= CAME_OVER;
         let organic = outage(&self.organic).filter(|_| !moved);
         if let Some(window) = organic.or_else(|| outage(&self.synthetic)) {
             let causes = vec![

@@ -218,8 +218,10 @@ impl Judge {
         }
         for (index, comparison) in self.comparisons.iter_mut().enumerate() {
             let strata = self.strata.iter().filter(|s| !s.key.synthetic);
-            let bad = strata.map(|s| s.remembered(index)).sum();
-            comparison.ledger.begin(bad);
+            let (bad, expected) = strata
+                .map(|s| s.remembered(index))
+                .fold((0.0, 0.0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+            comparison.ledger.begin(bad, expected);
         }
     }
 

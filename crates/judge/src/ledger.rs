@@ -136,11 +136,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Takes what the baseline was before the canary came.
-    pub(crate) fn begin(&mut self, bad: f64) {
+    /// Takes what the baseline was before the canary came: bad events, and how many its
+    /// remembered rate expects.
+    pub(crate) fn begin(&mut self, bad: f64, expected: f64) {
         let before = Sums {
             baseline: bad,
-            baseline_expected: bad,
+            baseline_expected: expected,
             ..Sums::default()
         };
         *self = Self {
@@ -252,7 +253,8 @@ fn better_as_moved(before: &Sums, now: &Sums, phi: f64, surplus: &Surplus) -> f6
     } else {
         0.0
     };
-    better / phi + brought
+    // Clusters may feign that sides were changed; what speaks for harm is taken whole.
+    (if better > 0.0 { better / phi } else { better }) + brought
 }
 
 /// Log likelihood ratio of two rates against one, for counts and their expectations.
@@ -336,7 +338,7 @@ mod tests {
 
     fn ledger(baseline: f64, canary: f64) -> Ledger {
         let mut ledger = Ledger::default();
-        ledger.begin(240.0);
+        ledger.begin(240.0, 240.0);
         ledger.count(&Sums {
             baseline,
             baseline_expected: 57.0,
@@ -398,7 +400,7 @@ mod tests {
     fn short_harms_that_return_add_up_and_shared_ones_do_not() {
         let run = |sides: [f64; 2]| {
             let mut ledger = Ledger::default();
-            ledger.begin(240.0);
+            ledger.begin(240.0, 240.0);
             for block in 0..120 {
                 let hit = block % 12 == 0;
                 let at = |side: usize, expected: f64| if hit { sides[side] } else { expected };

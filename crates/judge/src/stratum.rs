@@ -275,12 +275,19 @@ impl Stratum {
         }
     }
 
-    /// Bad events of metric `index` among those that [`Stratum::remember`] has seen.
-    pub(crate) fn remembered(&self, index: usize) -> f64 {
+    /// Bad events of metric `index` among those that [`Stratum::remember`] has seen, and
+    /// how many the remembered rate expects: none seen is something known, too.
+    pub(crate) fn remembered(&self, index: usize) -> (f64, f64) {
         match self.before[index] {
-            Some(Before { edges: None, .. }) => self.past_bad[index] as f64,
-            Some(Before { rate, .. }) => rate * self.history().total() as f64,
-            None => 0.0,
+            Some(Before { edges: None, rate }) => (
+                self.past_bad[index] as f64,
+                rate * self.past_requests as f64,
+            ),
+            Some(Before { rate, .. }) => {
+                let bad = rate * self.history().total() as f64;
+                (bad, bad)
+            }
+            None => (0.0, 0.0),
         }
     }
 

@@ -36,6 +36,11 @@ impl Surplus {
         self.served - self.expected
     }
 
+    /// The part of the canary's requests that is beyond its share.
+    pub(crate) fn part(&self) -> f64 {
+        (self.requests() / self.served.max(1.0)).max(0.0)
+    }
+
     /// Evidence that there is a surplus, by the normal approximation.
     pub(crate) fn nats(&self) -> f64 {
         let surplus = self.requests();
