@@ -29,6 +29,8 @@ const NAMED: f64 = 0.05;
 /// A tail: evidence 20 at p99, none at p50, and a mean gap below this.
 const TAIL_NATS: f64 = 2.995_732_273_553_991;
 const TAIL_GAP: f64 = 0.12;
+/// Evidence from which the canary is taken to have more slow answers.
+const SLOWER_NATS: f64 = 0.5;
 /// A drift: from this age on, when half of the gap came after the first minute.
 const DRIFT_AGE_S: i64 = 150;
 const DRIFT_PART: f64 = 0.5;
@@ -370,7 +372,7 @@ impl Judge {
         if stage.info.comparable == Comparable::NotRandom {
             return Reason::NotComparable;
         }
-        if let Some(route) = self.too_good() {
+        if let Some(route) = self.too_good(evidence) {
             return Reason::TooGood { route };
         }
         match self.farthest_from_proof() {
@@ -404,8 +406,12 @@ impl Judge {
         (for_s >= SILENCE_S).then_some(Reason::NoBaseline { for_s })
     }
 
-    fn too_good(&self) -> Option<String> {
-        let route = self.stage.as_ref()?.mix.too_good()?;
+    fn too_good(&self, evidence: &Evidence) -> Option<String> {
+        let slower = [Metric::P95, Metric::P99].into_iter().any(|metric| {
+            let index = self.index_of(metric);
+            index.is_some_and(|index| evidence.log_e[index] > SLOWER_NATS)
+        });
+        let route = self.stage.as_ref()?.mix.too_good(slower)?;
         self.route_names.get(route as usize).cloned()
     }
 
@@ -464,7 +470,7 @@ impl Judge {
         if self.stage.as_ref().is_some_and(|stage| stage.mix.differs()) {
             causes.push(cause(Label::TrafficMix, None));
         }
-        if let Some(route) = self.too_good() {
+        if let Some(route) = self.too_good(evidence) {
             causes.push(Cause {
                 routes: vec![route],
                 ..cause(Label::TooGood, None)

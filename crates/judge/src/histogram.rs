@@ -83,11 +83,9 @@ impl Histogram {
     /// How many latencies lie in buckets that start at or above `edge_us`.
     #[must_use]
     pub fn at_or_above(&self, edge_us: u64) -> u64 {
-        self.counts
-            .iter()
-            .filter(|(index, _)| lower_edge(**index) >= edge_us)
-            .map(|(_, n)| n)
-            .sum()
+        let bucket = bucket_of(edge_us);
+        let first = bucket + u16::from(lower_edge(bucket) < edge_us);
+        self.counts.range(first..).map(|(_, n)| n).sum()
     }
 
     /// The bucket that holds quantile `q` (0 to 1), or nothing when empty.

@@ -21,6 +21,9 @@ const TOO_FAST: f64 = 1.609_437_912_434_1;
 const THAN_OTHERS: f64 = 0.7;
 /// A route has vanished when less than this part of what was expected arrives.
 const VANISHED: f64 = 0.1;
+/// Failures have vanished when less than this part of so many expected ones is left.
+const FEWER_FAILURES: f64 = 0.1;
+const EXPECTED_FAILURES: f64 = 30.0;
 /// Requests from which a route can be too good.
 const ENOUGH: f64 = 50.0;
 
@@ -28,6 +31,7 @@ const ENOUGH: f64 = 50.0;
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct OfRoute {
     requests: [u64; 2],
+    failures: [u64; 2],
     timed: [u64; 2],
     logs: [f64; 2],
 }
@@ -54,6 +58,7 @@ impl Mix {
         let sums = self.routes.entry(route).or_default();
         for (side, counts) in [baseline, canary].into_iter().enumerate() {
             sums.requests[side] += counts.requests;
+            sums.failures[side] += counts.failures;
             for (bucket, n) in counts.latency.iter() {
                 sums.timed[side] += n;
                 sums.logs[side] += n as f64 * log(lower_edge(bucket).max(1) as f64);
@@ -94,8 +99,10 @@ impl Mix {
             })
     }
 
-    /// A route that is better than a version alone explains.
-    pub(crate) fn too_good(&self) -> Option<u32> {
+    /// A route that is better than a version alone explains. `slower_tail` says that the
+    /// canary has more slow answers than it should: failures that vanish while answers get
+    /// slower may be hidden, not mended.
+    pub(crate) fn too_good(&self, slower_tail: bool) -> Option<u32> {
         let [baseline, canary] = self.totals();
         if baseline == 0.0 {
             return None;
@@ -103,6 +110,13 @@ impl Mix {
         let vanished = |r: &OfRoute| {
             let expected = r.requests[0] as f64 * canary / baseline;
             expected >= ENOUGH && (r.requests[1] as f64) < VANISHED * expected
+        };
+        let hidden = |r: &OfRoute| {
+            let each = r.requests[1] as f64 / r.requests[0].max(1) as f64;
+            let expected = r.failures[0] as f64 * each;
+            slower_tail
+                && expected >= EXPECTED_FAILURES
+                && (r.failures[1] as f64) < FEWER_FAILURES * expected
         };
         let gaps: Vec<(u32, f64)> = self
             .routes
@@ -121,7 +135,7 @@ impl Mix {
         };
         self.routes
             .iter()
-            .find(|(route, r)| vanished(r) || too_fast(**route))
+            .find(|(route, r)| vanished(r) || hidden(r) || too_fast(**route))
             .map(|(route, _)| *route)
     }
 }
@@ -155,8 +169,24 @@ mod tests {
 
     #[test]
     fn a_route_that_vanished_or_answers_at_once_is_too_good() {
-        assert_eq!(mix([480, 120], 100_000).too_good(), None);
-        assert_eq!(mix([600, 1], 100_000).too_good(), Some(1));
-        assert_eq!(mix([480, 120], 5_000).too_good(), Some(1));
+        assert_eq!(mix([480, 120], 100_000).too_good(false), None);
+        assert_eq!(mix([600, 1], 100_000).too_good(false), Some(1));
+        assert_eq!(mix([480, 120], 5_000).too_good(false), Some(1));
+    }
+
+    #[test]
+    fn failures_that_vanish_while_answers_get_slower_are_too_good() {
+        let failing = |failures: u64| Side {
+            failures,
+            ..side(10_000, 10_000)
+        };
+        let mix = |canary| {
+            let mut mix = Mix::default();
+            mix.observe(0, &failing(100), &failing(canary));
+            mix
+        };
+        assert_eq!(mix(2).too_good(true), Some(0));
+        assert_eq!(mix(2).too_good(false), None);
+        assert_eq!(mix(60).too_good(true), None);
     }
 }
