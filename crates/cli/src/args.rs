@@ -108,7 +108,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: crate::sim::SimVerb,
     },
-    /// Judge recorded traffic again; needs no server and changes nothing
+    /// Judge recorded traffic again, and ask what a judge can see; changes nothing
     Judge {
         #[command(subcommand)]
         verb: crate::judge::JudgeVerb,
@@ -274,6 +274,11 @@ pub(crate) enum ReleaseVerb {
     },
     /// Print what a release did, for the record
     Report(Report),
+    /// Print the traffic that a release was judged by, as a recording (JSON Lines)
+    ///
+    /// `esclusa judge replay` and `judge explain` read it. Example:
+    /// `esclusa release record 0198 --out before.jsonl`
+    Record(Record),
 }
 
 #[derive(Debug, Args)]
@@ -425,6 +430,15 @@ pub(crate) struct Report {
     /// Its form [default: markdown, or json with --json]
     #[arg(long, value_name = "FORM", value_enum)]
     pub format: Option<ReportForm>,
+    /// Write it into this file in place of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    #[command(flatten)]
+    pub which: Which,
     /// Write it into this file in place of standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

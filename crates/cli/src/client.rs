@@ -157,6 +157,15 @@ impl Client {
             .map(drop)
     }
 
+    /// Opens a body that is read piece by piece; it has no deadline of its own.
+    pub(crate) async fn body(&self, path: &str) -> Result<Pieces<'_>, Failure> {
+        let response = self.send(self.request(Method::GET, path)?).await?;
+        Ok(Pieces {
+            client: self,
+            response,
+        })
+    }
+
     /// Opens a stream; it has no deadline of its own.
     pub(crate) async fn stream(&self, path: &str, after: u64) -> Result<Response, Failure> {
         let request = self
@@ -224,6 +233,16 @@ impl Client {
         .into()
     }
 
+    fn broke_off(&self, error: &reqwest::Error) -> Failure {
+        ApiError::new(
+            ErrorKind::Unavailable,
+            "ESC-0501",
+            format!("what {} sent broke off: {error}", self.place),
+            "ask again; the server's log says why it stopped",
+        )
+        .into()
+    }
+
     fn not_understood(&self, why: &str) -> Failure {
         ApiError::new(
             ErrorKind::Internal,
@@ -232,6 +251,21 @@ impl Client {
             "check the address, and that server and command are of the same version",
         )
         .into()
+    }
+}
+
+/// An answer's body as it comes.
+pub(crate) struct Pieces<'a> {
+    client: &'a Client,
+    response: Response,
+}
+
+impl Pieces<'_> {
+    /// The next piece; none at the end. One that breaks off is an error, never an end.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let piece = self.response.chunk().await;
+        let piece = piece.map_err(|error| self.client.broke_off(&error))?;
+        Ok(piece.map(|bytes| bytes.to_vec()))
     }
 }
 

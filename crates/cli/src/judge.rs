@@ -1,10 +1,12 @@
 //! `judge replay | explain | power`: recorded traffic, judged again, and what a plan will
-//! be able to see. Needs no server.
+//! be able to see. Needs no server, but for what one has stored.
 //!
 //! Exit codes of `replay` are those of its last line: 0 PROCEED, 10 HOLD, 20 ROLLBACK,
 //! and 2 for input that cannot be read.
 
-use crate::args::duration;
+mod source;
+
+use crate::args::{Global, duration};
 use crate::exit::{Exit, Failure};
 use crate::findings;
 use crate::output::{Output, Tone};
@@ -16,17 +18,13 @@ use esclusa_judge::replay::{Replay, TimelineLine};
 use esclusa_judge::{Decision, Planned, Power as StagePower, Verdict, power as judge_power};
 use esclusa_model::{BasisPoints, Millis};
 use esclusa_plan::{Audience, Expose, SourceFile, Stage, parse_judge};
-use flate2::read::MultiGzDecoder;
 use serde_json::json;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use source::Source;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Largest settings file that is read.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
-/// Longest line of a recording; longer ones are no recording.
-const MAX_LINE_BYTES: u64 = 16 << 20;
 const HOLD: u8 = 10;
 const ROLLBACK: u8 = 20;
 
@@ -36,7 +34,8 @@ pub(crate) enum JudgeVerb {
     ///
     /// One line whenever the verdict, its reason or its first cause changes, and a last one.
     /// Exits 0 when the last verdict is PROCEED, 10 at HOLD, 20 at ROLLBACK, 2 when the
-    /// recording cannot be read.
+    /// recording cannot be read. Would another setting have caught it:
+    /// `esclusa judge replay --release 0198 --config stricter.yaml`
     Replay(Recording),
     /// The same in words: what was seen, what was decided, and why
     Explain(Recording),
@@ -48,8 +47,13 @@ pub(crate) enum JudgeVerb {
 #[derive(Debug, Args)]
 pub(crate) struct Recording {
     /// The recording (esclusa-judge/1, JSON Lines; `.gz` too); `-` reads standard input
-    pub file: PathBuf,
-    /// Settings under the key `judge:`; the defaults without it
+    #[arg(required_unless_present = "release")]
+    pub file: Option<PathBuf>,
+    /// What the server stored of this release, in place of a file
+    #[arg(long, value_name = "ID", conflicts_with = "file")]
+    pub release: Option<String>,
+    /// Settings under the key `judge:`; without it those that the recording holds, as a
+    /// release's does, else the defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A line at least this often, whether something changed or not
@@ -57,31 +61,46 @@ pub(crate) struct Recording {
     pub every: Option<Millis>,
 }
 
-pub(crate) fn run(verb: JudgeVerb, output: &Output) -> Result<Exit, Failure> {
+impl Recording {
+    fn source(&self) -> Source {
+        match (&self.release, &self.file) {
+            (Some(release), _) => Source::Release(release.clone()),
+            (None, Some(file)) => Source::File(file.clone()),
+            // Refused before: one of the two is required.
+            (None, None) => Source::File("-".into()),
+        }
+    }
+}
+
+pub(crate) fn run(verb: JudgeVerb, global: &Global, output: &Output) -> Result<Exit, Failure> {
     match verb {
-        JudgeVerb::Replay(asked) => replay(&asked, output),
-        JudgeVerb::Explain(asked) => explain(&asked, output),
+        JudgeVerb::Replay(asked) => replay(&asked, global, output),
+        JudgeVerb::Explain(asked) => explain(&asked, global, output),
         JudgeVerb::Power(asked) => power(&asked, output),
     }
 }
 
-fn replay(asked: &Recording, output: &Output) -> Result<Exit, Failure> {
-    let Some(config) = settings(asked.config.as_deref(), output)? else {
-        return Ok(Exit::BadInput);
+fn replay(asked: &Recording, global: &Global, output: &Output) -> Result<Exit, Failure> {
+    let config = match settings(asked.config.as_deref(), output)? {
+        Settings::OfRecording => None,
+        Settings::Given(config) => Some(*config),
+        Settings::Refused => return Ok(Exit::BadInput),
     };
-    let last = judged(asked, config, |line| {
+    let last = judged(asked, global, config, |line| {
         // A timeline is JSON for programs and people alike.
         output.line(&serde_json::to_string(line).unwrap_or_default());
     })?;
     Ok(exit_of(last.decision))
 }
 
-fn explain(asked: &Recording, output: &Output) -> Result<Exit, Failure> {
-    let Some(config) = settings(asked.config.as_deref(), output)? else {
-        return Ok(Exit::BadInput);
+fn explain(asked: &Recording, global: &Global, output: &Output) -> Result<Exit, Failure> {
+    let config = match settings(asked.config.as_deref(), output)? {
+        Settings::OfRecording => None,
+        Settings::Given(config) => Some(*config),
+        Settings::Refused => return Ok(Exit::BadInput),
     };
     let mut lines = Vec::new();
-    let last = judged(asked, config, |line| lines.push(line.clone()))?;
+    let last = judged(asked, global, config, |line| lines.push(line.clone()))?;
     let exit = exit_of(last.decision);
     if output.json(&last) {
         return Ok(exit);
@@ -227,57 +246,39 @@ fn stage_in_words(share: BasisPoints, for_s: u64, power: &StagePower) -> String 
 /// Runs a recording through the judge; gives its last verdict.
 fn judged(
     asked: &Recording,
-    config: JudgeConfig,
+    global: &Global,
+    config: Option<JudgeConfig>,
     mut tell: impl FnMut(&TimelineLine),
 ) -> Result<Verdict, Failure> {
-    let name = asked.file.display().to_string();
-    let bad = |why: String| {
-        Failure::input(
-            "ESC-0602",
-            format!("{name}: {why}"),
-            "docs/judge.md says what a recording contains",
-        )
-    };
+    let source = asked.source();
     let every = asked.every.map(|every| (every.0 / 1_000).max(1));
-    let mut replay = Replay::new(config, every).map_err(|error| bad(error.to_string()))?;
-    let mut reader = open(&asked.file).map_err(|error| bad(error.to_string()))?;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| bad(format!("after line {}: {error}", replay.line())))?;
-        if read == 0 {
-            break;
-        }
-        let text = std::str::from_utf8(&line)
-            .map_err(|_| bad(format!("line {}: not UTF-8", replay.line() + 1)))?;
-        if let Some(said) = replay.read(text).map_err(|error| bad(error.to_string()))? {
-            tell(&said);
-        }
-    }
-    let (last, said) = replay.finish().map_err(|error| bad(error.to_string()))?;
+    let replay = match config {
+        Some(config) => Replay::new(config, every),
+        None => Replay::with_its_settings(every),
+    };
+    let mut replay = replay.map_err(|error| source.bad(error))?;
+    source.each_line(global, |line| {
+        let said = replay.read(line).map_err(|error| error.to_string())?;
+        said.iter().for_each(&mut tell);
+        Ok(())
+    })?;
+    let (last, said) = replay.finish().map_err(|error| source.bad(error))?;
     said.iter().for_each(&mut tell);
     Ok(last)
 }
 
-fn open(file: &Path) -> std::io::Result<Box<dyn BufRead>> {
-    if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(std::io::stdin())));
-    }
-    let raw = File::open(file)?;
-    if file.extension().is_some_and(|ext| ext == "gz") {
-        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(raw))));
-    }
-    Ok(Box::new(BufReader::new(raw)))
+/// Settings that were asked for.
+enum Settings {
+    /// None: whatever the recording holds.
+    OfRecording,
+    Given(Box<JudgeConfig>),
+    /// Their findings were printed.
+    Refused,
 }
 
-/// The settings, or nothing after their findings were printed.
-fn settings(file: Option<&Path>, output: &Output) -> Result<Option<JudgeConfig>, Failure> {
+fn settings(file: Option<&Path>, output: &Output) -> Result<Settings, Failure> {
     let Some(file) = file else {
-        return Ok(Some(JudgeConfig::default()));
+        return Ok(Settings::OfRecording);
     };
     let fail = |why: String| {
         Failure::input(
@@ -297,12 +298,12 @@ fn settings(file: Option<&Path>, output: &Output) -> Result<Option<JudgeConfig>,
     let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
     let source = SourceFile::new(file.display().to_string(), text);
     match parse_judge(&source) {
-        Ok(config) => Ok(Some(config)),
+        Ok(config) => Ok(Settings::Given(Box::new(config))),
         Err(found) => {
             if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
                 findings::print(&found, &source, output);
             }
-            Ok(None)
+            Ok(Settings::Refused)
         }
     }
 }

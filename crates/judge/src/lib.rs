@@ -27,6 +27,7 @@ mod mix;
 mod outlook;
 mod power;
 mod rails;
+pub mod record;
 pub mod replay;
 mod report;
 mod second;

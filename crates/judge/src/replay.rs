@@ -7,13 +7,13 @@ use crate::histogram::Histogram;
 use crate::judge::Judge;
 use crate::metric::Metric;
 use crate::second::{Comparable, ProxyCell, Second, StageInfo};
-use crate::slice::{Cell, EventClass};
+use crate::slice::{Cell, EventClass, UnitCount};
 use crate::verdict::{Cause, Decision, Label, Verdict};
 use esclusa_model::{BasisPoints, Digest, InstanceId, ProxyId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const FORMAT: &str = "esclusa-judge/1";
+pub(crate) const FORMAT: &str = "esclusa-judge/1";
 /// Evidence beyond this is written as if it were this.
 const MOST_NATS: f64 = 460.0;
 
@@ -102,11 +102,18 @@ struct Line {
     #[serde(default)]
     canary_start_t: i64,
     stage: Option<StageLine>,
+    judge: Option<serde_json::Value>,
     // stage
     weight: Option<f64>,
     next_weight: Option<f64>,
+    min_watch_s: Option<u32>,
+    comparable: Option<Comparable>,
+    // route
+    route: Option<String>,
     // tick
     w: Option<f64>,
+    #[serde(default = "heard")]
+    heard: bool,
     // s
     v: Option<String>,
     r: Option<usize>,
@@ -121,6 +128,17 @@ struct Line {
     x: BTreeMap<String, u64>,
     #[serde(default)]
     syn: bool,
+    /// The proxy, where there are several.
+    proxy: Option<ProxyId>,
+    /// Who answered in the version's place.
+    by: Option<String>,
+    /// The heaviest units: hash, requests, failures.
+    #[serde(default)]
+    u: Vec<(String, u64, u64)>,
+}
+
+const fn heard() -> bool {
+    true
 }
 
 /// A host, by name or number.
@@ -135,6 +153,11 @@ enum Host {
 struct StageLine {
     weight: f64,
     next_weight: f64,
+    /// The stage's own watch; that of the settings without it.
+    #[serde(default)]
+    min_watch_s: Option<u32>,
+    #[serde(default)]
+    comparable: Option<Comparable>,
 }
 
 /// What the first line said.
@@ -163,6 +186,30 @@ pub struct Replay {
     said: Option<(Decision, String, Option<Label>)>,
     /// When a line was given last.
     said_at: Option<i64>,
+    /// Whether the settings of the recording itself are used, where it holds any.
+    own_settings: bool,
+    /// Where the traffic goes instead of to the judge.
+    kept: Option<Vec<Told>>,
+}
+
+/// What a recording tells a judge, one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Told {
+    /// A stage begins.
+    Stage(StageInfo),
+    /// A second passed.
+    Second(Second),
+}
+
+/// A whole recording, to be judged more than once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traffic {
+    /// The stable version.
+    pub baseline: Digest,
+    /// The version that was judged.
+    pub canary: Digest,
+    /// All that was told, oldest first.
+    pub told: Vec<Told>,
 }
 
 impl Replay {
@@ -189,7 +236,51 @@ impl Replay {
             line: 0,
             said: None,
             said_at: None,
+            own_settings: false,
+            kept: None,
         })
+    }
+
+    /// A replay with the settings that the recording names; the defaults where it names
+    /// none.
+    ///
+    /// # Errors
+    /// Never in practice: the name of the recording's proxy is a constant.
+    pub fn with_its_settings(every: Option<u64>) -> Result<Self, ReplayError> {
+        Ok(Self {
+            own_settings: true,
+            ..Self::new(JudgeConfig::default(), every)?
+        })
+    }
+
+    /// A reader that judges nothing and keeps what it reads, for [`Replay::into_traffic`].
+    ///
+    /// # Errors
+    /// Never in practice: the name of the recording's proxy is a constant.
+    pub fn keeping() -> Result<Self, ReplayError> {
+        Ok(Self {
+            kept: Some(Vec::new()),
+            ..Self::new(JudgeConfig::default(), None)?
+        })
+    }
+
+    /// All that was read.
+    ///
+    /// # Errors
+    /// When the recording holds no second.
+    pub fn into_traffic(mut self) -> Result<Traffic, ReplayError> {
+        self.close_second();
+        let told = self.kept.take().unwrap_or_default();
+        match &self.recording {
+            Some(recording) if told.iter().any(|told| matches!(told, Told::Second(_))) => {
+                Ok(Traffic {
+                    baseline: Digest::of(recording.baseline.as_bytes()),
+                    canary: Digest::of(recording.canary.as_bytes()),
+                    told,
+                })
+            }
+            _ => Err(self.error("the recording ends before its first `tick`")),
+        }
     }
 
     /// The number of the line that was read last.
@@ -216,6 +307,7 @@ impl Replay {
             "meta" => self.begin(line).map(|()| None),
             "tick" => self.next_second(&line),
             "stage" => self.stage(&line),
+            "route" => self.route(line),
             "s" => self.cell(line),
             _ => Ok(None),
         }
@@ -250,6 +342,10 @@ impl Replay {
         }
         self.share(stage.weight)?;
         self.share(stage.next_weight)?;
+        if let (true, Some(settings)) = (self.own_settings, line.judge) {
+            self.config = serde_json::from_value(settings)
+                .map_err(|e| self.error(format!("its settings are not understood: {e}")))?;
+        }
         let digest = |name: &str| Digest::of(name.as_bytes());
         self.judge = Judge::new(self.config.clone(), digest(&baseline), digest(&canary));
         self.recording = Some(Recording {
@@ -269,7 +365,22 @@ impl Replay {
         if self.open.as_ref().is_some_and(|open| t <= open.t) {
             return Err(self.error("t runs backwards"));
         }
-        self.begin_second(t, line.w)
+        let said = self.begin_second(t, line.w)?;
+        if let Some(open) = &mut self.open {
+            open.heard = line.heard;
+        }
+        Ok(said)
+    }
+
+    /// A route that the first line could not know.
+    fn route(&mut self, line: Line) -> Result<Option<TimelineLine>, ReplayError> {
+        let Some(name) = line.route else {
+            return Err(self.error("`route` needs route"));
+        };
+        if let Some(recording) = &mut self.recording {
+            recording.routes.push(name);
+        }
+        Ok(None)
     }
 
     fn begin_second(
@@ -311,6 +422,8 @@ impl Replay {
         let stage = StageLine {
             weight,
             next_weight,
+            min_watch_s: line.min_watch_s,
+            comparable: line.comparable,
         };
         if let Some(recording) = &mut self.recording {
             recording.stage = stage;
@@ -325,10 +438,13 @@ impl Replay {
             entered_at_s: t,
             share: self.share(stage.weight)?,
             next_share: self.share(stage.next_weight)?,
-            min_watch_s: self.config.bake.min_s,
-            comparable: Comparable::Random,
+            min_watch_s: stage.min_watch_s.unwrap_or(self.config.bake.min_s),
+            comparable: stage.comparable.unwrap_or(Comparable::Random),
         };
-        self.judge.enter_stage(info);
+        match &mut self.kept {
+            Some(kept) => kept.push(Told::Stage(info)),
+            None => self.judge.enter_stage(info),
+        }
         Ok(())
     }
 
@@ -352,8 +468,8 @@ impl Replay {
             }
             said = self.begin_second(t, None)?;
         }
+        let proxy = line.proxy.clone().unwrap_or_else(|| self.proxy.clone());
         let cell = self.cell_of(line)?;
-        let proxy = self.proxy.clone();
         if let Some(second) = &mut self.open {
             second.cells.push(ProxyCell { proxy, cell });
         }
@@ -398,10 +514,19 @@ impl Replay {
             Host::Name(name) => name,
             Host::Number(number) => format!("h{number}"),
         });
-        let digest = Digest::of(version.as_bytes());
+        let mut units = Vec::with_capacity(line.u.len());
+        for (unit, requests, failures) in line.u {
+            let unit = unit.parse().map_err(|_| self.error("a unit is a number"))?;
+            units.push(UnitCount {
+                unit,
+                requests,
+                failures,
+            });
+        }
+        let served = line.by.as_ref().unwrap_or(&version);
         Ok(Cell {
-            intended: digest,
-            served: Some(digest),
+            intended: Digest::of(version.as_bytes()),
+            served: Some(Digest::of(served.as_bytes())),
             route: route.clone(),
             // A name that is none is a host that is not told apart.
             instance: host.and_then(|host| InstanceId::new(host).ok()),
@@ -410,12 +535,16 @@ impl Replay {
             events,
             latency,
             pending: line.p.unwrap_or_default(),
-            units: Vec::new(),
+            units,
         })
     }
 
     fn close_second(&mut self) -> Option<TimelineLine> {
         let second = self.open.take()?;
+        if let Some(kept) = &mut self.kept {
+            kept.push(Told::Second(second));
+            return None;
+        }
         self.judge.tick(&second);
         self.judge.stage()?;
         let verdict = self.judge.verdict();

@@ -14,7 +14,7 @@ use esclusa_wire::StampedSlice;
 use std::collections::BTreeMap;
 
 /// Seconds before the request that show the stable version undisturbed.
-const PRE_ROLL_S: i64 = 300;
+pub(crate) const PRE_ROLL_S: i64 = 300;
 /// The judge counts whole seconds and sees them late; the engine keeps the exact time.
 const WATCH_SLACK_S: u32 = 2;
 
@@ -26,14 +26,55 @@ pub(crate) struct Judging {
     /// read back may come once more.
     newest: BTreeMap<(ProxyId, BootId), u64>,
     judge: Option<Judge>,
-    /// How many of the release's stage records the judge has been told of.
-    stages_told: usize,
-    told_stage: Option<usize>,
+    told: StagesTold,
+    /// The second that was counted last.
+    counted: Option<i64>,
     missed: bool,
     /// What it said last, until there is something new to say it of.
     said: Option<Judgement>,
     /// Whether nothing is left to judge: all is decided, and seconds are not kept.
     over: bool,
+}
+
+/// How many of a release's stage records a judge has been told of.
+///
+/// A stage is entered before its first whole second is counted, and not sooner, however late
+/// that second comes: so a judge that is built again says what the first one said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StagesTold {
+    records: usize,
+    /// The plan's stage that was told last.
+    stage: Option<usize>,
+}
+
+impl StagesTold {
+    /// The next stage that was entered until second `t`, if there is one.
+    pub(crate) fn next(&mut self, release: &Release, t: i64) -> Option<StageInfo> {
+        let plan = &release.requested.plan;
+        while let Some(record) = release.stages.get(self.records) {
+            let Some(Stage::Expose(expose)) = plan.stages.get(record.stage) else {
+                self.records += 1;
+                continue;
+            };
+            let Some(confirmed) = record.confirmed_at else {
+                // Left before it was confirmed: there was never anything to judge.
+                if record.left_at.is_some() {
+                    self.records += 1;
+                    continue;
+                }
+                return None;
+            };
+            let entered_at_s = confirmed.unix_second() + 1;
+            if entered_at_s > t {
+                return None;
+            }
+            let share = release.exposure_at(record.stage).share;
+            self.records += 1;
+            self.stage = Some(record.stage);
+            return Some(stage_info(plan, record.stage, expose, share, entered_at_s));
+        }
+        None
+    }
 }
 
 /// Whether what the judge says can still change anything.
@@ -61,8 +102,8 @@ impl Judging {
             assembler: Assembler::new(),
             newest: BTreeMap::new(),
             judge: None,
-            stages_told: 0,
-            told_stage: None,
+            told: StagesTold::default(),
+            counted: None,
             missed: false,
             said: None,
             over: false,
@@ -137,59 +178,41 @@ impl Judging {
             return;
         }
         for second in self.assembler.drain(clock::now().unix_second()) {
-            self.enter_stages_until(release, second.t);
+            while let Some(info) = self.told.next(release, second.t) {
+                // A slow disk told of the stage after its first second was counted.
+                self.missed |= self.counted.is_some_and(|last| info.entered_at_s <= last);
+                if let Some(judge) = &mut self.judge {
+                    judge.enter_stage(info);
+                }
+            }
             if let Some(judge) = &mut self.judge {
                 judge.tick(&second);
             }
+            self.counted = Some(second.t);
             self.said = None;
-        }
-        self.enter_stages_until(release, i64::MAX);
-    }
-
-    fn enter_stages_until(&mut self, release: &Release, t: i64) {
-        let plan = &release.requested.plan;
-        while let Some(record) = release.stages.get(self.stages_told) {
-            let Some(Stage::Expose(expose)) = plan.stages.get(record.stage) else {
-                self.stages_told += 1;
-                continue;
-            };
-            let Some(confirmed) = record.confirmed_at else {
-                // Left before it was confirmed: there was never anything to judge.
-                if record.left_at.is_some() {
-                    self.stages_told += 1;
-                    continue;
-                }
-                return;
-            };
-            let entered_at_s = confirmed.unix_second();
-            if entered_at_s > t {
-                return;
-            }
-            let share = release.exposure_at(record.stage).share;
-            let info = stage_info(plan, record.stage, expose, share, entered_at_s);
-            if let Some(judge) = &mut self.judge {
-                judge.enter_stage(info);
-            }
-            self.said = None;
-            self.told_stage = Some(record.stage);
-            self.stages_told += 1;
         }
     }
 
-    /// What the judge says of the stage the release stands in; nothing before it
-    /// knows that stage.
+    /// What the judge says of the stage the release stands in; nothing before that stage
+    /// is confirmed.
     pub(crate) fn judgement(&mut self, release: &Release) -> Option<Judgement> {
         let (index, _) = release.stage()?;
         release.stage_record()?.confirmed_at?;
         if release.requested.stable.is_none() {
             return Some(first_deployment());
         }
-        let judge = self
-            .judge
-            .as_ref()
-            .filter(|_| self.told_stage == Some(index))?;
+        let judge = self.judge.as_ref()?;
+        let policy = release.requested.plan.judge.on_unproven;
+        if self.told.stage != Some(index) {
+            // Its first second is still to come: asked ahead, and not remembered.
+            let (mut ahead, mut told) = (judge.clone(), self.told);
+            while let Some(info) = told.next(release, i64::MAX) {
+                ahead.enter_stage(info);
+            }
+            let knows = told.stage == Some(index);
+            return knows.then(|| judgement(&ahead.verdict(), policy));
+        }
         if self.said.is_none() {
-            let policy = release.requested.plan.judge.on_unproven;
             self.said = Some(judgement(&judge.verdict(), policy));
         }
         self.said.clone()

@@ -25,6 +25,7 @@ mod notify;
 mod page;
 mod proof;
 mod proxy_keeper;
+mod recording;
 pub mod report;
 mod routing;
 mod series;

@@ -7,6 +7,7 @@ mod lines;
 mod link;
 mod look;
 mod pick;
+mod record;
 mod report;
 mod start;
 
@@ -30,6 +31,7 @@ pub(crate) async fn run(
         ReleaseVerb::History(asked) => look::history(&client, &asked, output).await,
         ReleaseVerb::CanReturn(of) => look::can_return(&client, &of, output).await,
         ReleaseVerb::Report(asked) => report::report(&client, &asked, output).await,
+        ReleaseVerb::Record(asked) => record::record(&client, &asked, output).await,
         ReleaseVerb::Pause(asked) => ask::because(&client, &asked, "pause", output).await,
         ReleaseVerb::Resume(asked) => ask::because(&client, &asked, "resume", output).await,
         ReleaseVerb::Promote(asked) => ask::because(&client, &asked, "promote", output).await,

@@ -47,6 +47,7 @@ mod torture;
 mod transcripts;
 mod units;
 mod vault;
+mod verdicts;
 mod world;
 
 use std::path::Path;

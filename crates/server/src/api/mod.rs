@@ -23,6 +23,7 @@ mod openapi;
 mod page;
 mod plans;
 mod probes;
+mod recording;
 #[cfg(test)]
 mod reference;
 mod releases;
@@ -52,6 +53,7 @@ pub mod body {
         ChannelView, DeadLetterView, NotificationsView, TestNotification, Tested,
     };
     pub use super::plans::{CheckPlan, CheckedPlan};
+    pub use super::recording::PastTraffic;
     pub use super::releases::{Conflict, StartRelease, Started};
     pub use super::services::{CanReturn, Me};
     pub use super::sessions::Login;

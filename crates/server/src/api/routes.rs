@@ -2,8 +2,8 @@
 
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
 use super::{ApiState, audit, backup, commands, dora, events, inbox, kill, links, logs};
-use super::{notifications, openapi, page, plans, probes, releases, reports, scopes, series};
-use super::{services, sessions, stream, tokens};
+use super::{notifications, openapi, page, plans, probes, recording, releases, reports, scopes};
+use super::{series, services, sessions, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -30,6 +30,7 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(services::list))
         .routes(routes!(services::get))
         .routes(routes!(services::can_return))
+        .routes(routes!(recording::traffic))
         .routes(routes!(dora::get))
         .routes(routes!(kill::one))
         .routes(routes!(kill::all))
@@ -66,6 +67,8 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(notifications::retry));
     let streams = OpenApiRouter::new()
         .routes(routes!(backup::make_one))
+        .routes(routes!(recording::release))
+        .routes(routes!(recording::service))
         .routes(routes!(stream::services))
         .routes(routes!(stream::release));
     (quick, streams)

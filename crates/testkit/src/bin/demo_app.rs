@@ -49,7 +49,7 @@ struct Args {
     /// A failing version fails once this file exists, and not before.
     #[arg(long)]
     fail_after_file: Option<PathBuf>,
-    /// How many times longer a slow version takes.
+    /// How many times longer a slow version takes, or one with a tail in its tail.
     #[arg(long, default_value_t = 2.0)]
     slow_factor: f64,
     /// How long a cold version takes to warm up (time constant).

@@ -18,6 +18,14 @@ pub enum BehaviourKind {
     Slow,
     /// Takes four times as long at first and warms up with use.
     ColdStart,
+    /// Takes longer for two requests of a hundred, and for no other.
+    Tail,
+    /// Takes requests and never answers them.
+    Hanging,
+    /// Knows none of its pages: 404 everywhere.
+    NotFound,
+    /// Fails the first person who comes by name, and answers everybody else well.
+    OnePerson,
 }
 
 /// When a failing version begins to fail.
@@ -38,7 +46,7 @@ pub struct Behaviour {
     pub fail_rate: f64,
     /// When it begins to fail.
     pub fail_after: FailAfter,
-    /// How many times longer [`BehaviourKind::Slow`] takes.
+    /// How many times longer [`BehaviourKind::Slow`] and [`BehaviourKind::Tail`] take.
     pub slow_factor: f64,
     /// The time constant of warming up.
     pub warms_up_in: Duration,
@@ -59,19 +67,45 @@ impl Default for Behaviour {
     }
 }
 
+/// What a request is, as far as an answer depends on it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Asked<'a> {
+    /// Whether a person asks; no controller's probe or warm-up.
+    pub organic: bool,
+    /// The name that the person gives.
+    pub person: Option<&'a str>,
+    /// How many times longer its route takes than the front page.
+    pub weight: f64,
+}
+
 /// How one request is answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     /// How long the answer takes.
     pub delay: Duration,
-    /// Whether it is a 500.
-    pub fails: bool,
+    /// What it is.
+    pub answer: Answer,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A page.
+    Page,
+    /// A 500.
+    Error,
+    /// A 404.
+    NotFound,
+    /// None, ever.
+    None,
 }
 
 /// The spread of the latency; with a median of 9 ms, 98 of 100 lie between 4 and 20.
 const SIGMA: f64 = 0.35;
 /// How many times longer a cold version takes on top.
 const COLD_EXTRA: f64 = 3.0;
+/// The part of its requests for which a version with a tail takes longer.
+const TAIL_PART: f64 = 0.02;
 
 /// A behaviour in the course of time.
 #[derive(Debug)]
@@ -82,6 +116,8 @@ pub(crate) struct Course {
     first_organic: Option<Instant>,
     file_seen: bool,
     ordered_rate: Option<f64>,
+    /// Whom [`BehaviourKind::OnePerson`] fails.
+    person: Option<String>,
 }
 
 impl Course {
@@ -93,6 +129,7 @@ impl Course {
             first_organic: None,
             file_seen: false,
             ordered_rate: None,
+            person: None,
         }
     }
 
@@ -106,32 +143,42 @@ impl Course {
         self.file_seen = true;
     }
 
-    /// How a request that arrives `now` is answered; `weight` is how many times longer
-    /// its route takes than the front page.
-    pub(crate) fn answer(&mut self, now: Instant, organic: bool, weight: f64) -> Verdict {
+    /// How a request that arrives `now` is answered.
+    pub(crate) fn answer(&mut self, now: Instant, asked: Asked<'_>) -> Verdict {
         let first = *self.first.get_or_insert(now);
-        if organic {
+        if asked.organic {
             self.first_organic.get_or_insert(now);
         }
+        if let (BehaviourKind::OnePerson, None, Some(person)) =
+            (self.behaviour.kind, &self.person, asked.person)
+        {
+            self.person = Some(person.to_owned());
+        }
         let factor = match self.behaviour.kind {
-            BehaviourKind::Good | BehaviourKind::Failing => 1.0,
             BehaviourKind::Slow => self.behaviour.slow_factor,
+            BehaviourKind::Tail if self.random.chance(TAIL_PART) => self.behaviour.slow_factor,
             BehaviourKind::ColdStart => {
                 let age = now.saturating_duration_since(first).as_secs_f64();
                 let tau = self.behaviour.warms_up_in.as_secs_f64().max(0.001);
                 1.0 + COLD_EXTRA * (-age / tau).exp()
             }
+            _ => 1.0,
         };
         let spread = (SIGMA * self.random.normal()).exp();
-        let delay = self.behaviour.median.as_secs_f64() * spread * factor * weight;
-        let rate = self.rate(now);
+        let delay = self.behaviour.median.as_secs_f64() * spread * factor * asked.weight;
+        let fails = self.random.chance(self.rate(now, asked));
         Verdict {
             delay: Duration::from_secs_f64(delay.clamp(0.000_1, 30.0)),
-            fails: self.random.chance(rate),
+            answer: match self.behaviour.kind {
+                _ if fails => Answer::Error,
+                BehaviourKind::Hanging => Answer::None,
+                BehaviourKind::NotFound => Answer::NotFound,
+                _ => Answer::Page,
+            },
         }
     }
 
-    fn rate(&self, now: Instant) -> f64 {
+    fn rate(&self, now: Instant, asked: Asked<'_>) -> f64 {
         if let Some(ordered) = self.ordered_rate {
             return ordered;
         }
@@ -140,7 +187,10 @@ impl Course {
             (BehaviourKind::Failing, FailAfter::Organic(after)) => self
                 .first_organic
                 .is_some_and(|first| now.saturating_duration_since(first) >= after),
-            (BehaviourKind::Good | BehaviourKind::Slow | BehaviourKind::ColdStart, _) => false,
+            (BehaviourKind::OnePerson, _) => {
+                return f64::from(asked.person.is_some() && asked.person == self.person.as_deref());
+            }
+            _ => false,
         };
         if triggered {
             self.behaviour.fail_rate
@@ -156,12 +206,20 @@ mod tests {
 
     const N: u32 = 4_000;
 
+    fn asked(organic: bool, person: Option<&str>) -> Asked<'_> {
+        Asked {
+            organic,
+            person,
+            weight: 1.0,
+        }
+    }
+
     /// Failures and mean delay in milliseconds of many answers at one moment.
     fn many(course: &mut Course, now: Instant, organic: bool) -> (u32, f64) {
         let (mut failures, mut total) = (0, 0.0);
         for _ in 0..N {
-            let verdict = course.answer(now, organic, 1.0);
-            failures += u32::from(verdict.fails);
+            let verdict = course.answer(now, asked(organic, None));
+            failures += u32::from(verdict.answer == Answer::Error);
             total += verdict.delay.as_secs_f64() * 1_000.0;
         }
         (failures, total / f64::from(N))
@@ -230,5 +288,41 @@ mod tests {
         assert!((3.8..4.2).contains(&factors[0]), "{factors:?}");
         assert!((2.0..2.2).contains(&factors[1]), "{factors:?}");
         assert!((0.95..1.05).contains(&factors[2]), "{factors:?}");
+    }
+
+    #[test]
+    fn a_tail_is_long_and_thin() {
+        let now = Instant::now();
+        let mut tail = course(BehaviourKind::Tail);
+        tail.behaviour.slow_factor = 20.0;
+        let longest = Duration::from_millis(60);
+        let long = (0..N)
+            .filter(|_| tail.answer(now, asked(true, None)).delay > longest)
+            .count();
+        assert!((50..115).contains(&long), "{long}");
+    }
+
+    #[test]
+    fn one_person_is_failed_and_nobody_else() {
+        let now = Instant::now();
+        let mut picky = course(BehaviourKind::OnePerson);
+        let mut answer = |person| picky.answer(now, asked(true, person)).answer;
+        assert_eq!(answer(None), Answer::Page);
+        for (person, expected) in [("ana", Answer::Error), ("eva", Answer::Page)] {
+            assert_eq!([answer(Some(person)); 2], [expected; 2], "{person}");
+        }
+        assert_eq!(answer(None), Answer::Page);
+        assert_eq!(answer(Some("ana")), Answer::Error);
+    }
+
+    #[test]
+    fn what_hangs_or_knows_nothing_does_so_always() {
+        let now = Instant::now();
+        for (kind, expected) in [
+            (BehaviourKind::Hanging, Answer::None),
+            (BehaviourKind::NotFound, Answer::NotFound),
+        ] {
+            assert_eq!(course(kind).answer(now, asked(true, None)).answer, expected);
+        }
     }
 }

@@ -6,7 +6,7 @@ mod singleton;
 mod web;
 mod worker;
 
-pub use behaviour::{Behaviour, BehaviourKind, FailAfter, Verdict};
+pub use behaviour::{Answer, Behaviour, BehaviourKind, FailAfter, Verdict};
 pub use singleton::{ActiveMarker, VIOLATIONS_FILE};
 pub use web::{CONTROL_PREFIX, DemoApp, VERSION_HEADER, WebConfig};
 pub use worker::{WorkerConfig, WorkerError, WorkerKind, run_worker};

@@ -1,6 +1,6 @@
 //! The demo shop: a few routes over HTTP/1.1, each answer naming its version.
 
-use super::behaviour::{Behaviour, Course, FailAfter, Verdict};
+use super::behaviour::{Answer, Asked, Behaviour, Course, FailAfter, Verdict};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, Request, State};
@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 
 /// Names the version in each answer.
 pub const VERSION_HEADER: &str = "x-demo-version";
+/// By what a person gives a name.
+const PERSON_HEADER: &str = "x-tenant-id";
 /// Where a test talks to the app itself; from this machine only.
 pub const CONTROL_PREFIX: &str = "/__demo";
 
@@ -162,17 +164,27 @@ impl Shop {
     }
 
     async fn serve(&self, headers: &HeaderMap, weight: f64, body: Value) -> Response {
-        let Verdict { delay, fails } =
-            self.course()
-                .answer(Instant::now(), is_organic(headers), weight);
+        let asked = Asked {
+            organic: is_organic(headers),
+            person: headers
+                .get(PERSON_HEADER)
+                .and_then(|name| name.to_str().ok()),
+            weight,
+        };
+        let Verdict { delay, answer } = self.course().answer(Instant::now(), asked);
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let _leaves = OnDrop(|| {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
         });
         tokio::time::sleep(delay).await;
-        if fails {
-            let error = json!({ "version": self.version, "error": "the shop broke" });
-            return reply(StatusCode::INTERNAL_SERVER_ERROR, &error);
+        let error = |what: &str| json!({ "version": self.version, "error": what });
+        match answer {
+            Answer::Page => {}
+            Answer::Error => {
+                return reply(StatusCode::INTERNAL_SERVER_ERROR, &error("the shop broke"));
+            }
+            Answer::NotFound => return reply(StatusCode::NOT_FOUND, &error("no such page")),
+            Answer::None => std::future::pending().await,
         }
         let mut answer = json!({
             "version": self.version,
