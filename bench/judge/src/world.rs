@@ -2,11 +2,14 @@
 
 use crate::rng::Rng;
 use esclusa_judge::{
-    Cell, Comparable, EventClass, Histogram, ProxyCell, Second, StageInfo, bucket_of,
+    Cell, Comparable, EventClass, Histogram, MAX_BUCKET, ProxyCell, Second, StageInfo, bucket_of,
 };
 use esclusa_model::{BasisPoints, Digest, InstanceId, ProxyId};
 use libm::{exp, pow, round, sin};
 use std::collections::BTreeMap;
+
+/// Requests of a group from which their latencies are sorted first.
+const MANY: u64 = 40;
 
 /// Whom something happens to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,6 +247,8 @@ pub struct Traffic {
     users_on_canary: Vec<bool>,
     hanging: Vec<(usize, usize, i64)>,
     uneven: [f64; 2],
+    /// Latencies of a group by bucket, before they are added to a cell.
+    latencies: Vec<u64>,
     /// Quantiles of the spread of latency, so that one draw gives one latency.
     spread: Vec<f64>,
     proxy: ProxyId,
@@ -283,6 +288,7 @@ impl World {
             users_on_canary,
             hanging: Vec::new(),
             uneven: [1.0; 2],
+            latencies: vec![0; usize::from(MAX_BUCKET) + 1],
             spread,
             #[expect(clippy::expect_used, reason = "a valid literal")]
             proxy: ProxyId::new("p1").expect("a valid id"),
@@ -462,6 +468,7 @@ impl Traffic {
     ) {
         let median = ROUTES[group.route].2 * group.slower * weather.slower;
         let (slow_part, slow) = self.world.slow_part;
+        let alone = on_hosts.len() == 1 && n > MANY;
         let base = self.world.error_rate * self.uneven[group.side] + group.fails + weather.fails;
         for _ in 0..n {
             let number = (self.rng.unit() * hosts as f64) as usize;
@@ -506,7 +513,17 @@ impl Traffic {
             if self.rng.happens(weather.tail.0) {
                 us *= weather.tail.1;
             }
-            cell.latency.add(bucket_of(us as u64), 1);
+            if alone {
+                self.latencies[usize::from(bucket_of(us as u64))] += 1;
+            } else {
+                cell.latency.add(bucket_of(us as u64), 1);
+            }
+        }
+        if alone {
+            // Adding in order is many times faster than one by one.
+            for (bucket, count) in (0..).zip(&mut self.latencies) {
+                on_hosts[0].latency.add(bucket, std::mem::take(count));
+            }
         }
     }
 

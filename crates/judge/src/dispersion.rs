@@ -41,6 +41,8 @@ pub(crate) struct Dispersion {
     counts: VecDeque<(u64, u64)>,
     clusters: Clusters,
     phi: f64,
+    /// As of the last block.
+    burstiness: f64,
 }
 
 impl Dispersion {
@@ -54,6 +56,7 @@ impl Dispersion {
             counts: VecDeque::new(),
             clusters: Clusters::default(),
             phi: 1.0,
+            burstiness: 1.0,
         }
     }
 
@@ -79,6 +82,7 @@ impl Dispersion {
         let counted = (baseline > 0).then_some((baseline_bad, baseline));
         push(&mut self.counts, counted, self.count_window);
         self.clusters.absorb(baseline_bad, baseline);
+        self.burstiness = fano(&self.counts).max(self.clusters.size());
     }
 
     /// How long their clusters last, in blocks.
@@ -87,8 +91,8 @@ impl Dispersion {
     }
 
     /// In what size the baseline's bad events come; one when independent.
-    pub(crate) fn burstiness(&self) -> f64 {
-        fano(&self.counts).max(self.clusters.size())
+    pub(crate) const fn burstiness(&self) -> f64 {
+        self.burstiness
     }
 }
 

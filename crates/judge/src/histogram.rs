@@ -4,7 +4,8 @@
 //! follow the replay format `esclusa-judge/1`, so that live and replayed data agree.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 /// The highest bucket that is told apart; about 73 minutes.
 pub const MAX_BUCKET: u16 = 895;
@@ -34,6 +35,16 @@ pub const fn lower_edge(index: u16) -> u64 {
     }
 }
 
+/// The logarithm of the smallest latency in bucket `index`, that of one microsecond at
+/// least. Looked up: means of logarithms are taken every second.
+pub(crate) fn log_edge(index: u16) -> f64 {
+    static LOGS: LazyLock<Vec<f64>> = LazyLock::new(|| {
+        let log = |index| libm::log(lower_edge(index).max(1) as f64);
+        (0..=MAX_BUCKET).map(log).collect()
+    });
+    LOGS[usize::from(index.min(MAX_BUCKET))]
+}
+
 /// The first latency in microseconds above bucket `index`.
 #[must_use]
 pub const fn upper_edge(index: u16) -> u64 {
@@ -44,7 +55,8 @@ pub const fn upper_edge(index: u16) -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u64>", into = "Vec<u64>")]
 pub struct Histogram {
-    counts: BTreeMap<u16, u64>,
+    /// Rising by bucket, no bucket twice.
+    counts: Vec<(u16, u64)>,
 }
 
 impl Histogram {
@@ -55,29 +67,49 @@ impl Histogram {
 
     /// Adds `count` to bucket `index`; indexes past [`MAX_BUCKET`] count there.
     pub fn add(&mut self, index: u16, count: u64) {
-        if count > 0 {
-            let slot = self.counts.entry(index.min(MAX_BUCKET)).or_default();
-            *slot = slot.saturating_add(count);
+        if count == 0 {
+            return;
+        }
+        let index = index.min(MAX_BUCKET);
+        match self.counts.binary_search_by_key(&index, |(known, _)| *known) {
+            Ok(at) => self.counts[at].1 = self.counts[at].1.saturating_add(count),
+            Err(at) => self.counts.insert(at, (index, count)),
         }
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        for (index, count) in other.iter() {
-            self.add(index, count);
+        if self.counts.is_empty() {
+            self.counts.clone_from(&other.counts);
+            return;
         }
+        let own = std::mem::take(&mut self.counts);
+        self.counts.reserve(own.len() + other.counts.len());
+        let (mut own, mut more) = (own.iter().peekable(), other.counts.iter().peekable());
+        while let (Some(a), Some(b)) = (own.peek(), more.peek()) {
+            match a.0.cmp(&b.0) {
+                Ordering::Less => self.counts.extend(own.next()),
+                Ordering::Greater => self.counts.extend(more.next()),
+                Ordering::Equal => {
+                    self.counts.push((a.0, a.1.saturating_add(b.1)));
+                    own.next();
+                    more.next();
+                }
+            }
+        }
+        self.counts.extend(own);
+        self.counts.extend(more);
     }
 
     /// Non-empty buckets in rising order.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        self.counts.iter().map(|(index, count)| (*index, *count))
+        self.counts.iter().copied()
     }
 
     /// How many latencies were counted.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let add = |sum: u64, n: &u64| sum.saturating_add(*n);
-        self.counts.values().fold(0, add)
+        self.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(n))
     }
 
     /// How many latencies lie in buckets that start at or above `edge_us`.
@@ -85,7 +117,8 @@ impl Histogram {
     pub fn at_or_above(&self, edge_us: u64) -> u64 {
         let bucket = bucket_of(edge_us);
         let first = bucket + u16::from(lower_edge(bucket) < edge_us);
-        self.counts.range(first..).map(|(_, n)| n).sum()
+        let at = self.counts.partition_point(|(index, _)| *index < first);
+        self.counts[at..].iter().map(|(_, n)| n).sum()
     }
 
     /// The bucket that holds quantile `q` (0 to 1), or nothing when empty.
@@ -165,6 +198,27 @@ mod tests {
         fn a_latency_lies_between_its_edges(micros in 0u64..4_000_000_000) {
             let index = bucket_of(micros);
             prop_assert!(lower_edge(index) <= micros && micros < upper_edge(index));
+        }
+
+        #[test]
+        fn merging_is_adding_one_by_one(
+            a in proptest::collection::vec(0u64..100_000, 0..50),
+            b in proptest::collection::vec(0u64..100_000, 0..50),
+            edge in 0u64..200_000,
+        ) {
+            let of = |values: &[u64]| {
+                let mut histogram = Histogram::default();
+                values.iter().for_each(|v| histogram.record(*v));
+                histogram
+            };
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            let all = of(&[a, b].concat());
+            let above = |h: &Histogram| {
+                h.iter().filter(|(i, _)| lower_edge(*i) >= edge).map(|(_, n)| n).sum::<u64>()
+            };
+            prop_assert_eq!(all.at_or_above(edge), above(&all));
+            prop_assert_eq!(merged, all);
         }
 
         #[test]

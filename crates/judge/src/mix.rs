@@ -5,9 +5,9 @@
 //! is said. A canary that is far too good on one route is said as well: a route that
 //! answers ten times sooner may have stopped doing its work.
 
-use crate::histogram::lower_edge;
+use crate::histogram::log_edge;
 use crate::side::Side;
-use libm::{fabs, lgamma, log};
+use libm::{fabs, lgamma};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ impl Mix {
             sums.failures[side] += counts.failures;
             for (bucket, n) in counts.latency.iter() {
                 sums.timed[side] += n;
-                sums.logs[side] += n as f64 * log(lower_edge(bucket).max(1) as f64);
+                sums.logs[side] += n as f64 * log_edge(bucket);
             }
         }
     }

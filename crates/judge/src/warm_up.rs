@@ -5,9 +5,9 @@
 //! not saturate. Errors and outages are never excused by warmth.
 
 use crate::config;
-use crate::histogram::lower_edge;
+use crate::histogram::log_edge;
 use crate::side::Side;
-use libm::{log, sqrt};
+use libm::sqrt;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -42,7 +42,7 @@ struct Moments {
 impl Moments {
     fn add(&mut self, side: &Side) {
         for (bucket, n) in side.latency.iter() {
-            let value = log(lower_edge(bucket).max(1) as f64);
+            let value = log_edge(bucket);
             self.n += n;
             self.sum += n as f64 * value;
             self.squares += n as f64 * value * value;
