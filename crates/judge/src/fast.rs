@@ -5,6 +5,7 @@
 //! this does not do: find small regressions.
 
 use crate::evidence::Counts;
+use crate::math::coin_divergence;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -31,6 +32,9 @@ const SPARSE_ALL: [(u64, i64); 2] = [(6, 10), (5, 40)];
 const SPARSE_CLUSTER: f64 = 2.0;
 /// A baseline that fails more than this has a fault of its own.
 const HEALTHY_BASELINE: f64 = 0.1;
+/// Nats against "fails as often as the baseline did in the last minute": where both fail
+/// one request in twelve, half of ten is chance.
+const BEYOND_BASELINE_NATS: f64 = 10.0;
 /// Bad events of both sides over some seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
@@ -157,7 +161,7 @@ impl FastPaths {
                 let failed = bad >= rate * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
                 let several = bad >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * cluster;
-                (enough && failed && several && self.baseline_is_healthy(&window)).then_some(window)
+                (enough && failed && several && self.is_beyond_baseline(t, &window)).then_some(window)
             })
     }
 
@@ -189,7 +193,7 @@ impl FastPaths {
             SPARSE_RATE_AT_ONCE
         };
         let failed = canary_bad as f64 >= rate * canary as f64;
-        (enough && failed && last.t == t && self.baseline_is_healthy(&window)).then_some(window)
+        (enough && failed && last.t == t && self.is_beyond_baseline(t, &window)).then_some(window)
     }
 
     /// Sums of the last `length` seconds, and the seconds with bad canary events.
@@ -224,6 +228,21 @@ impl FastPaths {
             .iter()
             .rev()
             .take_while(move |r| r.t > t - length)
+    }
+
+    /// Whether the baseline is healthy, and the canary fails far more often than it.
+    fn is_beyond_baseline(&self, t: i64, window: &Window) -> bool {
+        if !self.baseline_is_healthy(window) {
+            return false;
+        }
+        let (minute, _) = self.window(t, KEPT_SECONDS, |r| r.outage);
+        let (bad, all) = match minute.baseline {
+            0 => (self.baseline_bad, self.baseline),
+            all => (minute.baseline_bad, all),
+        };
+        let usual = ((bad as f64 + 1.0) / (all as f64 + 2.0)).min(HEALTHY_BASELINE);
+        let rate = (window.canary_bad as f64 / window.canary.max(1) as f64).min(1.0);
+        rate > usual && window.canary as f64 * coin_divergence(rate, usual) >= BEYOND_BASELINE_NATS
     }
 
     /// Over the window, or over its whole past when it served nothing meanwhile. A
@@ -287,6 +306,18 @@ mod tests {
             (paths.outage(9, 1.0), paths.sparse_outage(9, 1.0)),
             (None, None)
         );
+    }
+
+    #[test]
+    fn half_of_ten_is_chance_where_both_fail_often() {
+        let both = [counts(0, 4, 1, 12), counts(0, 4, 1, 12)].repeat(30);
+        let after = |failed: u64| {
+            let mut each = both.clone();
+            each.extend([counts(failed, 4, 1, 12); 3]);
+            seconds(&each).outage(62, 1.0)
+        };
+        assert_eq!(after(2), None);
+        assert!(after(4).is_some());
     }
 
     #[test]
