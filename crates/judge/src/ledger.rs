@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 const MEMORY_BLOCKS: f64 = 360.0;
 /// Nats by which "the traffic changed sides" has to explain the counts better than "the
 /// canary is harmful"; the surplus of traffic that came over counts as well.
-const BETTER_NATS: f64 = 1.3;
+const BETTER_NATS: f64 = 1.8;
 /// Once it did, this is enough: what stays as it is should not be judged anew each second.
-const STILL_NATS: f64 = 0.0;
+const STILL_NATS: f64 = 0.8;
 /// Where it misses many times more, it got better by itself.
 const MISSING_MOST: f64 = 4.0;
 /// Nats against "the baseline is as before" from which it has moved.
@@ -247,14 +247,8 @@ fn better_as_moved(before: &Sums, now: &Sums, phi: f64, surplus: &Surplus) -> f6
         now.baseline_expected + now.canary_expected,
     );
     let better = heterogeneity(past, baseline) - heterogeneity(past, total);
-    // Only as much as came over can have brought its bad events along.
-    let brought = if excess <= surplus.requests() {
-        surplus.nats()
-    } else {
-        0.0
-    };
     // Clusters may feign that sides were changed; what speaks for harm is taken whole.
-    (if better > 0.0 { better / phi } else { better }) + brought
+    (if better > 0.0 { better / phi } else { better }) + surplus.nats(excess)
 }
 
 /// Log likelihood ratio of two rates against one, for counts and their expectations.

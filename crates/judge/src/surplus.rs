@@ -5,6 +5,7 @@
 //! the errors and the slowness that it had there. What this does not do: excuse harm; it
 //! says how likely it is that traffic changed sides.
 
+use libm::sqrt;
 use serde::{Deserialize, Serialize};
 
 /// A surplus weighs no more than this many nats: harm of the canary may come with one.
@@ -31,8 +32,7 @@ impl Surplus {
         }
     }
 
-    /// Requests beyond the share.
-    pub(crate) fn requests(&self) -> f64 {
+    fn requests(&self) -> f64 {
         self.served - self.expected
     }
 
@@ -41,13 +41,19 @@ impl Surplus {
         (self.requests() / self.served.max(1.0)).max(0.0)
     }
 
-    /// Evidence that there is a surplus, by the normal approximation.
-    pub(crate) fn nats(&self) -> f64 {
-        let surplus = self.requests();
-        if surplus <= 0.0 {
+    /// Evidence that requests came over which brought `bad` bad events along: at least as
+    /// many requests, and most likely as many as there are too many of. By the normal
+    /// approximation; negative where there are too few.
+    pub(crate) fn nats(&self, bad: f64) -> f64 {
+        if self.variance <= 0.0 {
             return 0.0;
         }
-        (surplus * surplus / (2.0 * self.variance) - LOOKED_FOR).clamp(0.0, MOST_NATS)
+        let deviation = sqrt(self.variance);
+        let (seen, least) = (self.requests() / deviation, bad.max(0.0) / deviation);
+        let likeliest = seen.max(least);
+        let nats = seen * likeliest - likeliest * likeliest / 2.0;
+        let looked_for = if seen > least { LOOKED_FOR } else { 0.0 };
+        (nats - looked_for).clamp(-MOST_NATS, MOST_NATS)
     }
 }
 
@@ -62,9 +68,11 @@ mod tests {
             surplus.count(canary, 20_000, 0.05);
             surplus
         };
-        assert_eq!(counted(1_030).nats(), 0.0);
-        assert_eq!(counted(900).nats(), 0.0);
-        assert_eq!(counted(1_190).nats(), MOST_NATS);
-        assert!((counted(1_190).requests() - 190.0).abs() < 1e-9);
+        assert!(counted(1_030).nats(0.0) < 0.0);
+        assert_eq!(counted(1_190).nats(20.0), MOST_NATS);
+        // What never came cannot have brought a hundred failures along.
+        assert!(counted(1_000).nats(100.0) < -2.0);
+        assert_eq!(counted(700).nats(100.0), -MOST_NATS);
+        assert_eq!(Surplus::default().nats(100.0), 0.0);
     }
 }
