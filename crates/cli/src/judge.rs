@@ -36,7 +36,8 @@ pub(crate) enum JudgeVerb {
     ///
     /// One line whenever the verdict, its reason or its first cause changes, and a last one.
     /// Exits 0 when the last verdict is PROCEED, 10 at HOLD, 20 at ROLLBACK, 2 when the
-    /// recording cannot be read.
+    /// recording cannot be read. Lines of kind `m` are judged by the `series` of the same
+    /// name in --config.
     Replay(Recording),
     /// The same in words: what was seen, what was decided, and why
     Explain(Recording),
@@ -296,7 +297,7 @@ fn settings(file: Option<&Path>, output: &Output) -> Result<Option<JudgeConfig>,
     }
     let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
     let source = SourceFile::new(file.display().to_string(), text);
-    match parse_judge(&source) {
+    match parse_judge(&source, &esclusa_drivers::catalog()) {
         Ok(config) => Ok(Some(config)),
         Err(found) => {
             if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
