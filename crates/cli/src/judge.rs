@@ -34,7 +34,8 @@ pub(crate) enum JudgeVerb {
     ///
     /// One line whenever the verdict, its reason or its first cause changes, and a last one.
     /// Exits 0 when the last verdict is PROCEED, 10 at HOLD, 20 at ROLLBACK, 2 when the
-    /// recording cannot be read. Would another setting have caught it:
+    /// recording cannot be read. Lines of kind `m` are judged by the `series` of the same
+    /// name in --config. Would another setting have caught it:
     /// `esclusa judge replay --release 0198 --config stricter.yaml`
     Replay(Recording),
     /// The same in words: what was seen, what was decided, and why
@@ -297,7 +298,7 @@ fn settings(file: Option<&Path>, output: &Output) -> Result<Settings, Failure> {
     }
     let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
     let source = SourceFile::new(file.display().to_string(), text);
-    match parse_judge(&source) {
+    match parse_judge(&source, &esclusa_drivers::catalog()) {
         Ok(config) => Ok(Settings::Given(Box::new(config))),
         Err(found) => {
             if !output.json(&json!({ "accepted": false, "diagnostics": found })) {

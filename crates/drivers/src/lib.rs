@@ -41,6 +41,7 @@ pub fn catalog() -> Catalog {
         run: run::entries(),
         traffic: traffic::entries(),
         check: check::entries(),
+        metric: metrics::entries(),
     }
 }
 
@@ -49,7 +50,12 @@ mod tests {
     #[test]
     fn names_are_unique_within_their_kind() {
         let catalog = super::catalog();
-        for entries in [&catalog.run, &catalog.traffic, &catalog.check] {
+        for entries in [
+            &catalog.run,
+            &catalog.traffic,
+            &catalog.check,
+            &catalog.metric,
+        ] {
             let mut names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
             let all = names.len();
             names.sort_unstable();

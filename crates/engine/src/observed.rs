@@ -85,6 +85,9 @@ pub struct Observed {
     pub judgement: Option<Judgement>,
     /// How long no counts have arrived, where the driver counts.
     pub silent_for: Millis,
+    /// A number that a proof is asked of and that nobody could read for longer than the
+    /// plan tolerates: which and why, in words.
+    pub unread: Option<String>,
     /// A proxy returned this release's share by itself because control was lost, and has
     /// not been told since that nobody is exposed.
     pub returned_by_proxy: bool,

@@ -48,8 +48,13 @@ pub(crate) fn blind(release: &Release, observed: &Observed) -> Option<String> {
     let rule = &release.requested.plan.judge.blind;
     let watched = matches!(release.stage(), Some((_, Stage::Expose(_))))
         && release.returned_by_proxy.is_none();
-    (watched && observed.observes && observed.silent_for > rule.hold)
-        .then(|| format!("no counts from any proxy for {}", rule.hold))
+    if !watched {
+        return None;
+    }
+    if observed.observes && observed.silent_for > rule.hold {
+        return Some(format!("no counts from any proxy for {}", rule.hold));
+    }
+    observed.unread.clone()
 }
 
 pub(crate) fn passed_by_person(release: &Release, index: usize) -> Vec<Event> {

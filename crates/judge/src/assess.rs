@@ -84,6 +84,7 @@ impl Judge {
             .as_ref()
             .map_or(0.0, |stage| stage.info.share.fraction());
         let ratio = self.config.errors.ratio;
+        let scale = self.scale_of_weights();
         let (mut all, mut acting) = (Vec::new(), Vec::new());
         let (mut log_e, mut of_routes, mut excuses) = (Vec::new(), Vec::new(), Vec::new());
         let mut leading = (f64::NEG_INFINITY, Metric::Errors);
@@ -95,8 +96,8 @@ impl Judge {
                 self.reaches_floors(comparison)
             };
             let each = entry.weight_of_routes / routes.len().max(1) as f64;
-            let parts = std::iter::once((entry.weight, own))
-                .chain(routes.values().map(|log_e| (each, *log_e)));
+            let parts = std::iter::once((entry.weight * scale, own))
+                .chain(routes.values().map(|log_e| (each * scale, *log_e)));
             let asked = parts.clone().any(|(_, log_e)| log_e > ASKED_NATS);
             let excuse = if asked {
                 comparison.excuse(ratio, share, &self.surplus)
@@ -116,6 +117,14 @@ impl Judge {
             log_e.push(own);
             of_routes.push(routes);
             excuses.push(excuse);
+        }
+        for (metric, log_e) in self.log_harm_of_series() {
+            let weight = self.weight_of_series();
+            all.push((weight, log_e));
+            acting.push((weight, if latency_acts { log_e } else { log_e.min(0.0) }));
+            if log(weight) + log_e > leading.0 {
+                leading = (log(weight) + log_e, metric);
+            }
         }
         Evidence {
             m: combine(&all),
@@ -195,14 +204,15 @@ impl Judge {
     /// The metric that contributes most among those that may act.
     fn leading_now(&self, t: i64, evidence: &Evidence) -> Metric {
         let latency_acts = self.warm_up.phase(t) == Phase::Armed;
+        let scale = self.scale_of_weights();
         let contribution = |index: usize| {
             let entry = self.comparisons[index].entry;
             let routes = &evidence.routes[index];
             let each = entry.weight_of_routes / routes.len().max(1) as f64;
-            let own = log(entry.weight) + evidence.log_e[index];
+            let own = log(entry.weight * scale) + evidence.log_e[index];
             routes
                 .values()
-                .map(|log_e| log(each.max(1e-300)) + log_e)
+                .map(|log_e| log((each * scale).max(1e-300)) + log_e)
                 .fold(own, f64::max)
         };
         (0..self.comparisons.len())
@@ -210,16 +220,23 @@ impl Judge {
                 let latency = self.comparisons[*index].entry.metric.is_latency();
                 (latency_acts || !latency) && evidence.excuses[*index].is_none()
             })
-            .max_by(|a, b| contribution(*a).total_cmp(&contribution(*b)))
-            .map_or(evidence.leading, |index| {
-                self.comparisons[index].entry.metric
-            })
+            .map(|index| (self.comparisons[index].entry.metric, contribution(index)))
+            .chain(self.leading_series(t))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map_or(evidence.leading, |(metric, _)| metric)
     }
 
     /// What the harm that `metric` shows comes from.
     fn guilty(&self, t: i64, metric: Metric, evidence: &Evidence) -> Vec<Cause> {
         let index = self.index_of(metric);
         let log_e = index.map(|index| evidence.log_e[index]);
+        if metric.is_series() {
+            let mut of_series = self.log_harm_of_series();
+            return vec![Cause {
+                log_e: of_series.find(|(own, _)| *own == metric).map(|(_, e)| e),
+                ..cause(Label::Series, Some(metric))
+            }];
+        }
         let label = if !metric.is_latency() {
             Label::Errors
         } else if self.is_tail(evidence) {
@@ -324,7 +341,15 @@ impl Judge {
         let Some(stage) = &self.stage else {
             return Reason::NotStarted;
         };
-        if let Some(reason) = self.absence(t, stage) {
+        let absent = self.absence(t, stage);
+        if self.stands_alone(absent.as_ref()) {
+            // Nothing serves beside it, and its own numbers still tell.
+            let watched = age(stage, t) >= i64::from(stage.info.min_watch_s);
+            let own = self.held_by_series(t);
+            let own = own.or_else(|| self.missing_series(t, true).filter(|_| watched));
+            return own.or(absent).unwrap_or(Reason::NotStarted);
+        }
+        if let Some(reason) = absent.or_else(|| self.blind_series(t)) {
             return reason;
         }
         if let Some((metric, window)) = self.shared_rail(t) {
@@ -352,6 +377,9 @@ impl Judge {
                 log_m: log(evidence.m),
             };
         }
+        if let Some(reason) = self.held_by_series(t) {
+            return reason;
+        }
         let armed_in = self.warm_up.armed_at().map_or(0, |at| at - t);
         if self.warm_up.phase(t) == Phase::Cold {
             return Reason::ColdStart { left_s: armed_in };
@@ -369,20 +397,26 @@ impl Judge {
                 needed,
             };
         }
+        if let Some(reason) = self.missing_series(t, true) {
+            return reason;
+        }
         if stage.info.comparable == Comparable::NotRandom {
             return Reason::NotComparable;
         }
         if let Some(route) = self.too_good(evidence) {
             return Reason::TooGood { route };
         }
-        match self.farthest_from_proof() {
+        match self
+            .unproven_series()
+            .or_else(|| self.farthest_from_proof())
+        {
             Some((metric, missing)) => Reason::Unproven { metric, missing },
             None => Reason::Proven,
         }
     }
 
     /// Data that is not there: never a proof, never a guilt.
-    fn absence(&self, t: i64, stage: &Stage) -> Option<Reason> {
+    pub(crate) fn absence(&self, t: i64, stage: &Stage) -> Option<Reason> {
         let silent = self.silent_s;
         let tolerated = i64::try_from(self.config.blind.hold.as_secs()).unwrap_or(i64::MAX);
         if silent > 0 && silent >= tolerated {
@@ -442,6 +476,9 @@ impl Judge {
                 },
                 None,
             ));
+        }
+        if let Some(metric) = self.lacking_series(t) {
+            causes.push(cause(Label::MissingData, Some(metric)));
         }
         if self.witness.sees_fault() || self.shared_rail(t).is_some() {
             causes.push(Cause {
@@ -504,10 +541,12 @@ impl Judge {
             .iter()
             .zip(&evidence.log_e)
             .map(|(c, e)| (c.entry.metric, *e))
+            .chain(self.log_harm_of_series())
             .collect();
         let log_ni = self
             .gates()
             .map(|c| (c.entry.metric, c.log_harmless()))
+            .chain(self.log_harmless_of_series())
             .collect();
         let word = match decision {
             Decision::Proceed => "PROCEED",

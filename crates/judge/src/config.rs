@@ -1,6 +1,7 @@
 //! What a judge is told. Plans and `judge.yaml` share this one schema; reading it
 //! from YAML, with spans and sugar, is the plan crate's work.
 
+use crate::series::Series;
 use esclusa_model::{Fraction, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ pub struct JudgeConfig {
     pub floor: Floor,
     /// What to do when the data stops.
     pub blind: Blind,
+    /// Numbers that no proxy counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<Series>,
 }
 
 /// Error probabilities per release.

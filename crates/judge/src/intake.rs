@@ -42,6 +42,8 @@ impl Judge {
                 add(sum, &stratum.rail_counts(rail.edge_us, baseline, canary));
             }
             if organic {
+                self.served[0] += baseline.requests;
+                self.served[1] += canary.requests;
                 self.warm_up.observe(t, index, baseline, canary);
                 // Where nobody compares latency, a slow baseline is no broken yardstick.
                 let (slow, timed) = self

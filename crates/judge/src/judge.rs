@@ -12,6 +12,7 @@ use crate::mix::Mix;
 use crate::rails::Rail;
 use crate::report::{Margin, Report};
 use crate::second::{Comparable, Second, StageInfo};
+use crate::series::{SeriesTest, SeriesValue};
 use crate::side::Side;
 use crate::stratum::{ErrorMargins, Stratum};
 use crate::surplus::Surplus;
@@ -62,6 +63,11 @@ pub struct Judge {
     pub(crate) returned: Option<(Reason, Vec<crate::verdict::Cause>)>,
     /// What is proved, as of the last block.
     pub(crate) margins: Vec<Margin>,
+    pub(crate) series: Vec<SeriesTest>,
+    /// Readings of later seconds than the last.
+    pub(crate) readings: Vec<SeriesValue>,
+    /// Organic requests of the baseline and the canary so far.
+    pub(crate) served: [u64; 2],
     verdict: Option<Verdict>,
 }
 
@@ -104,6 +110,9 @@ impl Judge {
             surplus: Surplus::default(),
             returned: None,
             margins: Vec::new(),
+            series: config.series.iter().cloned().map(SeriesTest::new).collect(),
+            readings: Vec::new(),
+            served: [0; 2],
             verdict: None,
             config,
         }
@@ -135,6 +144,9 @@ impl Judge {
         self.comparisons
             .iter_mut()
             .for_each(Comparison::restart_harmless);
+        for series in &mut self.series {
+            series.enter_stage(info.entered_at_s);
+        }
         self.stage = Some(Stage {
             info,
             report: Report::default(),
@@ -177,6 +189,7 @@ impl Judge {
         if second.heard {
             self.count(t, &second.cells);
         }
+        self.take_readings(t);
         if (t - first + 1) % block_s == 0 {
             self.end_block();
         }
@@ -188,8 +201,14 @@ impl Judge {
                 .iter_mut()
                 .filter(|c| c.entry.metric.is_latency())
                 .for_each(Comparison::restart_harm);
+            self.series.iter_mut().for_each(SeriesTest::restart_harm);
         }
         self.verdict = Some(self.assess(t));
+    }
+
+    /// The last second that was taken in.
+    pub(crate) fn last_second(&self) -> Option<i64> {
+        self.span.map(|(_, last)| last)
     }
 
     /// The verdict at the last second; `HOLD` when there is none in this stage.

@@ -31,6 +31,7 @@ pub mod record;
 pub mod replay;
 mod report;
 mod second;
+mod series;
 mod side;
 mod slice;
 mod stage_end;
@@ -40,6 +41,8 @@ mod surplus;
 mod verdict;
 mod warm_up;
 mod witness;
+#[cfg(test)]
+mod worked;
 
 pub use assemble::{Assembler, LATE_S};
 pub use config::{
@@ -53,6 +56,10 @@ pub use metric::Metric;
 pub use power::{Planned, Power, power};
 pub use report::{Margin, Observed, Unit};
 pub use second::{Comparable, ProxyCell, Second, StageInfo};
+pub use series::{
+    Direction, Per, Series, SeriesKind, SeriesName, SeriesNameError, SeriesSide, SeriesValue,
+    half_width, sign_log_e,
+};
 pub use slice::{
     Cell, EventClass, MAX_ROUTES, MAX_UNITS, OTHER_ROUTE, Owner, SLICE_VERSION, Slice, UnitCount,
 };

@@ -4,34 +4,47 @@
 //! [`entries`]; nothing else asks which metrics there are.
 
 use crate::config::{JudgeConfig, Quantile};
+use crate::series::SeriesName;
 use crate::slice::EventClass;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
-/// A kind of bad event whose rate is compared between the versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What is compared between the versions: a kind of bad event, or a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     /// Failures of the version: 5xx, connect, reset, timeout.
-    #[serde(rename = "err")]
     Errors,
     /// Answers 400 to 499.
-    #[serde(rename = "4xx")]
     ClientErrors,
     /// gRPC status other than OK.
-    #[serde(rename = "grpc")]
     GrpcStatus,
     /// Clients that went away while they waited.
-    #[serde(rename = "cancelled")]
     Cancelled,
     /// Slower than the baseline's median.
-    #[serde(rename = "p50")]
     P50,
     /// Slower than 95 % of the baseline.
-    #[serde(rename = "p95")]
     P95,
     /// Slower than 99 % of the baseline.
-    #[serde(rename = "p99")]
     P99,
+    /// A series of the configuration.
+    Series(SeriesName),
+}
+
+/// All metrics that have a name of their own.
+const BUILT_IN: &[Metric] = &[
+    Metric::Errors,
+    Metric::ClientErrors,
+    Metric::GrpcStatus,
+    Metric::Cancelled,
+    Metric::P50,
+    Metric::P95,
+    Metric::P99,
+];
+
+/// The metric of this key, where that is no series'.
+pub(crate) fn built_in(key: &str) -> Option<Metric> {
+    BUILT_IN.iter().copied().find(|metric| metric.key() == key)
 }
 
 /// How the bad events of a metric are counted.
@@ -46,7 +59,7 @@ pub(crate) enum Counting {
 impl Metric {
     /// The key in verdicts and timelines.
     #[must_use]
-    pub const fn key(self) -> &'static str {
+    pub fn key(&self) -> &str {
         match self {
             Self::Errors => "err",
             Self::ClientErrors => "4xx",
@@ -55,13 +68,14 @@ impl Metric {
             Self::P50 => "p50",
             Self::P95 => "p95",
             Self::P99 => "p99",
+            Self::Series(name) => name.as_str(),
         }
     }
 
     /// In words, for sentences.
     #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
+    pub fn words(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Errors => "the error rate",
             Self::ClientErrors => "the rate of 4xx answers",
             Self::GrpcStatus => "the rate of gRPC errors",
@@ -69,13 +83,20 @@ impl Metric {
             Self::P50 => "p50 latency",
             Self::P95 => "p95 latency",
             Self::P99 => "p99 latency",
-        }
+            Self::Series(name) => return Cow::Owned(format!("series `{name}`")),
+        })
     }
 
     /// Whether this speaks of latency.
     #[must_use]
     pub const fn is_latency(self) -> bool {
         matches!(self, Self::P50 | Self::P95 | Self::P99)
+    }
+
+    /// Whether this is a series of the configuration.
+    #[must_use]
+    pub const fn is_series(self) -> bool {
+        matches!(self, Self::Series(_))
     }
 
     pub(crate) const fn counting(self) -> Counting {
@@ -88,6 +109,8 @@ impl Metric {
             Self::P50 => Counting::SlowerThan(0.50),
             Self::P95 => Counting::SlowerThan(0.95),
             Self::P99 => Counting::SlowerThan(0.99),
+            // No request tells of it.
+            Self::Series(_) => Counting::Events(&[]),
         }
     }
 
@@ -97,7 +120,11 @@ impl Metric {
             Self::P50 => config.latency.p50.as_ref(),
             Self::P95 => config.latency.p95.as_ref(),
             Self::P99 => config.latency.p99.as_ref(),
-            Self::Errors | Self::ClientErrors | Self::GrpcStatus | Self::Cancelled => None,
+            Self::Errors
+            | Self::ClientErrors
+            | Self::GrpcStatus
+            | Self::Cancelled
+            | Self::Series(_) => None,
         }
     }
 }
@@ -105,6 +132,24 @@ impl Metric {
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.key())
+    }
+}
+
+impl Serialize for Metric {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key())
+    }
+}
+
+impl<'de> Deserialize<'de> for Metric {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        match built_in(&key) {
+            Some(metric) => Ok(metric),
+            None => SeriesName::new(&key)
+                .map(Self::Series)
+                .map_err(serde::de::Error::custom),
+        }
     }
 }
 
@@ -162,6 +207,22 @@ mod tests {
             .map(|e| e.weight + e.weight_of_routes)
             .sum();
         assert!(sum <= 1.0 + 1e-12 && sum > 0.99, "{sum}");
+    }
+
+    #[test]
+    fn keys_are_read_back() {
+        for metric in BUILT_IN {
+            let json = serde_json::to_string(metric).expect("a key");
+            assert_eq!(json, format!("\"{}\"", metric.key()));
+            assert_eq!(
+                serde_json::from_str::<Metric>(&json).expect("read"),
+                *metric
+            );
+            assert!(SeriesName::new(metric.key()).is_err());
+        }
+        let series: Metric = serde_json::from_str("\"queue_depth\"").expect("a series");
+        assert!(series.is_series() && series.to_string() == "queue_depth");
+        assert!(serde_json::from_str::<Metric>("\"no name\"").is_err());
     }
 
     #[test]

@@ -24,7 +24,9 @@ impl Judge {
             age_s,
             watched: self.stage.is_some() && age_s >= watch,
             floor_reached: self.stage.is_some() && requests >= self.config.floor.min_requests,
-            proven: comparable && self.farthest_from_proof().is_none(),
+            proven: comparable
+                && self.farthest_from_proof().is_none()
+                && self.unproven_series().is_none(),
         }
     }
 

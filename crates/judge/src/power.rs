@@ -83,7 +83,8 @@ pub fn power(config: &JudgeConfig, planned: &Planned) -> Power {
     let weight = entries(config)
         .iter()
         .find(|entry| entry.metric == Metric::Errors)
-        .map_or(1.0, |entry| entry.weight);
+        .map_or(1.0, |entry| entry.weight)
+        * crate::series::scale_of_weights(config.series.len());
     let alpha = config.alpha.rollback.get().clamp(1e-12, 1.0);
     let start = config.evidence.change_point_start.get().clamp(1e-6, 1.0);
     let needed = -log(alpha * weight * start) + log(HARM_FACTORS.len() as f64).min(MIXTURE_NATS);

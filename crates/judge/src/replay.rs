@@ -7,6 +7,7 @@ use crate::histogram::Histogram;
 use crate::judge::Judge;
 use crate::metric::Metric;
 use crate::second::{Comparable, ProxyCell, Second, StageInfo};
+use crate::series::{SeriesName, SeriesSide, SeriesValue};
 use crate::slice::{Cell, EventClass, UnitCount};
 use crate::verdict::{Cause, Decision, Label, Verdict};
 use esclusa_model::{BasisPoints, Digest, InstanceId, ProxyId};
@@ -135,6 +136,10 @@ struct Line {
     /// The heaviest units: hash, requests, failures.
     #[serde(default)]
     u: Vec<(String, u64, u64)>,
+    // m
+    name: Option<String>,
+    #[serde(default)]
+    value: serde_json::Value,
 }
 
 const fn heard() -> bool {
@@ -309,6 +314,7 @@ impl Replay {
             "stage" => self.stage(&line),
             "route" => self.route(line),
             "s" => self.cell(line),
+            "m" => self.series(line),
             _ => Ok(None),
         }
     }
@@ -455,6 +461,41 @@ impl Replay {
         }
         // In range by the line above.
         BasisPoints::new(rounded as u16).map_err(|e| self.error(e.to_string()))
+    }
+
+    /// A value that is no finite number is a reading without one.
+    fn series(&mut self, line: Line) -> Result<Option<TimelineLine>, ReplayError> {
+        let (Some(t), Some(name), Some(version)) = (line.t, line.name, line.v) else {
+            return Err(self.error("`m` needs t, name and v"));
+        };
+        let mut said = None;
+        match self.open.as_ref().map(|open| open.t) {
+            Some(open) if t < open => return Err(self.error("t runs backwards")),
+            Some(open) if t == open => {}
+            _ => said = self.begin_second(t, None)?,
+        }
+        let recording = self.recording.as_ref();
+        let side = recording.and_then(|recording| {
+            let canary = version == recording.canary;
+            let known = canary || version == recording.baseline;
+            known.then_some(if canary {
+                SeriesSide::Canary
+            } else {
+                SeriesSide::Baseline
+            })
+        });
+        // Those of other versions, and of names that cannot be configured, are no series
+        // of this comparison.
+        if let (Some(side), Ok(name)) = (side, SeriesName::new(&name)) {
+            self.judge.take_series(SeriesValue {
+                name,
+                t,
+                side,
+                value: line.value.as_f64().filter(|v| v.is_finite()),
+                why: None,
+            });
+        }
+        Ok(said)
     }
 
     fn cell(&mut self, line: Line) -> Result<Option<TimelineLine>, ReplayError> {

@@ -66,7 +66,11 @@ pub fn at_stage_end(verdict: &Verdict, policy: OnUnproven) -> StageEnd {
 /// What the plan wants after a silence that is longer than it tolerates.
 #[must_use]
 pub fn when_blind(verdict: &Verdict, blind: &Blind) -> Option<BlindThen> {
-    matches!(verdict.reason, Reason::Blind { .. }).then_some(blind.then)
+    matches!(
+        verdict.reason,
+        Reason::Blind { .. } | Reason::BlindSeries { .. }
+    )
+    .then_some(blind.then)
 }
 
 fn quiet_enough(verdict: &Verdict) -> bool {
@@ -78,10 +82,9 @@ fn quiet_enough(verdict: &Verdict) -> bool {
 /// Reasons under which silence on harm says nothing about the canary.
 const fn forbids_quiet(reason: &Reason) -> bool {
     match reason {
-        Reason::NotComparable
-        | Reason::NoBaseline { .. }
-        | Reason::Unproven { .. }
-        | Reason::Proven => false,
+        // A required series asks for its proof.
+        Reason::Unproven { metric, .. } => metric.is_series(),
+        Reason::NotComparable | Reason::NoBaseline { .. } | Reason::Proven => false,
         Reason::NotStarted
         | Reason::Outage { .. }
         | Reason::NeverAbove { .. }
@@ -90,6 +93,8 @@ const fn forbids_quiet(reason: &Reason) -> bool {
         | Reason::NoTraffic { .. }
         | Reason::MissingData { .. }
         | Reason::Blind { .. }
+        | Reason::MissingSeries { .. }
+        | Reason::BlindSeries { .. }
         | Reason::SplitMismatch { .. }
         | Reason::SharedFault { .. }
         | Reason::SharedLimit { .. }
@@ -111,6 +116,8 @@ const fn lacks_data(reason: &Reason) -> bool {
             | Reason::NoTraffic { .. }
             | Reason::MissingData { .. }
             | Reason::Blind { .. }
+            | Reason::MissingSeries { .. }
+            | Reason::BlindSeries { .. }
             | Reason::SplitMismatch { .. }
             | Reason::TooLittle { .. }
             | Reason::Watching { .. }

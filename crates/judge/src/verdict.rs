@@ -68,6 +68,31 @@ pub enum Reason {
         /// Seconds without any.
         for_s: i64,
     },
+    /// A series lacks values: too many pairs of readings are not complete.
+    MissingSeries {
+        /// The series.
+        metric: Metric,
+        /// Seconds without a pair.
+        for_s: i64,
+        /// Pairs in this stage.
+        pairs: u32,
+        /// Pairs that there should be.
+        expected: u32,
+        /// What its source said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// A required series had no values for longer than the plan tolerates; its `blind`
+    /// rule decides.
+    BlindSeries {
+        /// The series.
+        metric: Metric,
+        /// Seconds without a pair.
+        for_s: i64,
+        /// What its source said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
     /// No slice arrived for longer than the plan tolerates; its `blind` rule decides.
     Blind {
         /// Seconds without any.
@@ -155,6 +180,8 @@ impl Reason {
             Self::NoTraffic { .. } => "no_traffic",
             Self::NoBaseline { .. } => "no_concurrent_baseline",
             Self::MissingData { .. } => "missing_data",
+            Self::MissingSeries { metric, .. } => return format!("missing_data:{metric}"),
+            Self::BlindSeries { metric, .. } => return format!("blind:{metric}"),
             Self::Blind { .. } => "blind",
             Self::SplitMismatch { .. } => "sample_ratio_mismatch",
             Self::SharedFault { .. } => "shared_dependency",
@@ -217,6 +244,28 @@ impl fmt::Display for Reason {
             Self::Blind { for_s } => {
                 write!(f, "no measurements for {for_s} s, longer than tolerated")
             }
+            Self::MissingSeries {
+                metric,
+                for_s,
+                pairs,
+                expected,
+                why,
+            } => {
+                write!(
+                    f,
+                    "{} lacks values: {pairs} of {expected} pairs in this stage, none for {for_s} s",
+                    metric.words()
+                )?;
+                because(f, why.as_deref())
+            }
+            Self::BlindSeries { metric, for_s, why } => {
+                write!(
+                    f,
+                    "{} had no values for {for_s} s, longer than tolerated",
+                    metric.words()
+                )?;
+                because(f, why.as_deref())
+            }
             Self::SplitMismatch { misrouted, served } => {
                 write!(
                     f,
@@ -275,6 +324,11 @@ impl fmt::Display for Reason {
     }
 }
 
+/// What a source said of itself.
+fn because(f: &mut fmt::Formatter<'_>, why: Option<&str>) -> fmt::Result {
+    why.map_or(Ok(()), |why| write!(f, " ({why})"))
+}
+
 /// `e^nats : 1` in a form that people read.
 fn odds(nats: f64) -> String {
     if nats > 13.8 {
@@ -328,6 +382,8 @@ pub enum Label {
     BadHost,
     /// Slowness.
     Latency,
+    /// A series of the configuration.
+    Series,
     /// Found by a fast path.
     Outage,
 }
@@ -368,6 +424,7 @@ impl Cause {
             Label::Drift => "it gets slower and slower: look at memory and heap",
             Label::BadHost => "one instance",
             Label::Latency => "slowness",
+            Label::Series => "a number of its own",
             Label::Outage => "an outage",
         }
         .to_owned();

@@ -15,6 +15,9 @@ pub struct Catalog {
     pub traffic: Vec<DriverEntry>,
     /// What answers a question about the world.
     pub check: Vec<DriverEntry>,
+    /// What is asked for numbers that no proxy counts.
+    #[serde(default)]
+    pub metric: Vec<DriverEntry>,
 }
 
 /// One driver.

@@ -2,7 +2,7 @@
 //!
 //! Stored whole in the release's first event, so its shape is a contract.
 
-use esclusa_judge::JudgeConfig;
+use esclusa_judge::{JudgeConfig, SeriesName};
 use esclusa_model::{
     BasisPoints, ComponentKind, ComponentName, Millis, Salt, ServiceName, VersionName,
 };
@@ -35,6 +35,9 @@ pub struct Plan {
     pub before: Vec<Step>,
     /// Who decides, and how strictly.
     pub judge: JudgeConfig,
+    /// Who is asked for the judge's series, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<SeriesName, DriverUse>,
     /// Levels of exposure in order; the last is 100 %.
     pub stages: Vec<Stage>,
     /// Steps after 100 % and its watch, in order.

@@ -36,15 +36,16 @@ pub fn parse(source: &SourceFile, catalog: &Catalog) -> Result<Parsed, Vec<Diagn
     finish(plan, sink).map(|(plan, warnings)| Parsed { plan, warnings })
 }
 
-/// Reads a judge's settings from a file of their own, under the key `judge`.
+/// Reads a judge's settings from a file of their own, under the key `judge`. Who is asked
+/// for series is checked and left out: recordings have their values with them.
 ///
 /// # Errors
 /// Everything that is wrong with the file, warnings included, in its order.
-pub fn parse_judge(source: &SourceFile) -> Result<JudgeConfig, Vec<Diagnostic>> {
+pub fn parse_judge(source: &SourceFile, catalog: &Catalog) -> Result<JudgeConfig, Vec<Diagnostic>> {
     let mut sink = Sink::new(&source.text);
     let key = Key::new(
         "judge",
-        Shape::Block(judge::block()),
+        Shape::Block(judge::block(catalog)),
         "The judge's settings.",
     );
     let config = fields_of(&source.text, Block::of(vec![key.required()]), &mut sink)

@@ -26,6 +26,12 @@ impl Placeholders {
         Self::default()
     }
 
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
     /// With one value more; a second value of a name replaces the first.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

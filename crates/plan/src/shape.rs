@@ -68,6 +68,8 @@ pub(crate) enum Scope {
     Traffic,
     /// A check.
     Check,
+    /// Where a series comes from.
+    Series,
     /// A step before the canary runs, and what takes it back.
     Before,
     /// A step after 100 %.

@@ -6,12 +6,14 @@
 use crate::app::Shared;
 use crate::clock;
 use esclusa_engine::{Judgement, Opinion, StageEnd};
-use esclusa_judge::{Assembler, Comparable, Decision, Judge, StageInfo, Verdict, at_stage_end};
+use esclusa_judge::{
+    Assembler, Comparable, Decision, Judge, SeriesValue, StageInfo, Verdict, at_stage_end,
+};
 use esclusa_model::{BasisPoints, BootId, Digest, ProxyId, ServiceName};
 use esclusa_plan::{Audience, Expose, Plan, Stage};
 use esclusa_release::{Evidence, Release};
 use esclusa_wire::StampedSlice;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Seconds before the request that show the stable version undisturbed.
 pub(crate) const PRE_ROLL_S: i64 = 300;
@@ -29,6 +31,8 @@ pub(crate) struct Judging {
     told: StagesTold,
     /// The second that was counted last.
     counted: Option<i64>,
+    /// Readings of series that the judge has not been told of, in the order of time.
+    readings: VecDeque<SeriesValue>,
     missed: bool,
     /// What it said last, until there is something new to say it of.
     said: Option<Judgement>,
@@ -104,6 +108,7 @@ impl Judging {
             judge: None,
             told: StagesTold::default(),
             counted: None,
+            readings: VecDeque::new(),
             missed: false,
             said: None,
             over: false,
@@ -127,6 +132,11 @@ impl Judging {
             }
             // Without its past the judge says less, never more.
             Err(error) => tracing::warn!(%error, "Earlier slices could not be read"),
+        }
+        match shared.store.readings(&release.requested.release).await {
+            Ok(readings) => self.readings = readings.into(),
+            // Without them they are missing, and nothing goes on.
+            Err(error) => tracing::warn!(%error, "Earlier readings could not be read"),
         }
         // The newest may not be stored yet.
         for counted in shared.dataplane.told_lately() {
@@ -160,6 +170,23 @@ impl Judging {
         self.assembler.push(proxy, stamped.slice.clone(), now);
     }
 
+    /// Readings of the release's series as they come.
+    pub(crate) fn take_series(&mut self, values: Vec<SeriesValue>) {
+        for value in values {
+            if self.over {
+                return;
+            }
+            let at = self.readings.partition_point(|known| known.t <= value.t);
+            self.readings.insert(at, value);
+        }
+    }
+
+    /// Why a required series was not seen for longer than the plan tolerates.
+    pub(crate) fn unread(&self) -> Option<String> {
+        let reason = self.judge.as_ref()?.unread()?;
+        Some(reason.to_string())
+    }
+
     /// Brings the judge up to the release's state: its versions, its stages, its seconds.
     pub(crate) fn follow(&mut self, release: &Release) {
         if !is_watched(release) {
@@ -186,6 +213,9 @@ impl Judging {
                 }
             }
             if let Some(judge) = &mut self.judge {
+                while let Some(value) = self.readings.pop_front_if(|v| v.t <= second.t) {
+                    judge.take_series(value);
+                }
                 judge.tick(&second);
             }
             self.counted = Some(second.t);

@@ -64,6 +64,7 @@ pub(crate) fn bare(template: Template) -> Plan {
         requires: Vec::new(),
         before: Vec::new(),
         judge: JudgeConfig::default(),
+        sources: BTreeMap::new(),
         stages: template.stages(),
         after: Vec::new(),
         keep_warm: Millis(48 * 60 * MINUTE.0),

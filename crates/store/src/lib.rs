@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod lock;
 mod notices;
+mod readings;
 mod restored;
 mod schema;
 mod segment;

@@ -37,10 +37,16 @@ pub(crate) const LOG: &[Step] = &[
 ];
 
 /// The steps of the slices' file.
-pub(crate) const SLICES: &[Step] = &[Step {
-    number: 1,
-    sql: include_str!("../migrations/sqlite/slices/0001_slices.sql"),
-}];
+pub(crate) const SLICES: &[Step] = &[
+    Step {
+        number: 1,
+        sql: include_str!("../migrations/sqlite/slices/0001_slices.sql"),
+    },
+    Step {
+        number: 2,
+        sql: include_str!("../migrations/sqlite/slices/0002_series.sql"),
+    },
+];
 
 /// The steps of both files, and who says how much room there is for copies.
 #[derive(Debug, Clone, Copy)]

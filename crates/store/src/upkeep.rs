@@ -122,6 +122,10 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
+        sqlx::query("delete from readings where at_second < $1")
+            .bind(cutoff)
+            .execute(&mut *tx)
+            .await?;
         // A boot that sent nothing for that long sends nothing again.
         let forgotten = cutoff.saturating_mul(1_000_000);
         sqlx::query(

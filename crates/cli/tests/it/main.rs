@@ -39,6 +39,7 @@ mod peers;
 mod pipeline;
 mod reboot;
 mod reports;
+mod series;
 mod served;
 mod shots;
 mod singletons;

@@ -34,12 +34,23 @@ pub struct MetricContext {
     pub env: BTreeMap<String, String>,
     /// The folder that relative commands start from.
     pub cwd: PathBuf,
+    /// Which version is asked about.
+    pub side: Side,
     /// The time that is asked about: both sides of a pair are asked about the same one.
     pub at: Timestamp,
     /// A number that was measured longer before `at` is stale.
     pub fresh: Millis,
     /// Longest time for the answer; later it is unknown.
     pub timeout: Millis,
+}
+
+/// Which of the two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The stable version.
+    Baseline,
+    /// The canary.
+    Canary,
 }
 
 /// What a source said.
@@ -173,6 +184,7 @@ mod tests {
             placeholders: Placeholders::default(),
             env: BTreeMap::new(),
             cwd: "/".into(),
+            side: Side::Canary,
             at: Timestamp(100_000_000),
             fresh: Millis(30_000),
             timeout: Millis(1_000),

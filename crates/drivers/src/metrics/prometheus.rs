@@ -6,9 +6,9 @@
 //! over a range (`increase(...[1m])`) copes with counters that begin anew.
 
 use super::ask::{Answered, Door, door_fields, lack_of};
-use super::{Adapter, Lack, MetricContext, MetricSource, Reading, Unknown, believed, value};
+use super::{Adapter, Lack, MetricContext, MetricSource, Reading, Side, Unknown, believed, value};
 use crate::error::DriverError;
-use crate::fields::{entry, read, required};
+use crate::fields::{entry, optional, read, required};
 use crate::http::shown;
 use crate::template::fill;
 use async_trait::async_trait;
@@ -37,10 +37,20 @@ fn describe() -> DriverEntry {
                 FieldKind::Text,
                 "The server, such as http://127.0.0.1:9090.",
             ),
-            required(
+            optional(
                 "query",
                 FieldKind::Template,
                 "PromQL that gives one number, with ${version} for the side that is asked about.",
+            ),
+            optional(
+                "query-baseline",
+                FieldKind::Template,
+                "In place of `query`: that for the stable version.",
+            ),
+            optional(
+                "query-canary",
+                FieldKind::Template,
+                "In place of `query`: that for the canary.",
             ),
         ]
         .into_iter()
@@ -54,7 +64,9 @@ fn describe() -> DriverEntry {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Block {
     url: String,
-    query: String,
+    query: Option<String>,
+    query_baseline: Option<String>,
+    query_canary: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     ca_file: Option<String>,
@@ -63,7 +75,8 @@ struct Block {
 struct Prometheus {
     /// The address of the query endpoint.
     url: Url,
-    query: String,
+    baseline: String,
+    canary: String,
     door: Door,
 }
 
@@ -78,9 +91,19 @@ impl Prometheus {
             .map_err(|()| bad("it has no path"))?
             .pop_if_empty()
             .extend(["api", "v1", "query"]);
+        let (baseline, canary) = match (block.query, block.query_baseline, block.query_canary) {
+            (Some(both), None, None) => (both.clone(), both),
+            (None, Some(baseline), Some(canary)) => (baseline, canary),
+            _ => {
+                return Err(DriverError::config(format!(
+                    "{NAME}: either `query`, or `query-baseline` and `query-canary`"
+                )));
+            }
+        };
         Ok(Self {
             url,
-            query: block.query,
+            baseline,
+            canary,
             door: Door {
                 headers: block.headers,
                 ca_file: block.ca_file,
@@ -89,7 +112,11 @@ impl Prometheus {
     }
 
     async fn answer(&self, context: &MetricContext) -> Result<Reading, Unknown> {
-        let query = fill(&self.query, &context.placeholders)?;
+        let query = match context.side {
+            Side::Baseline => &self.baseline,
+            Side::Canary => &self.canary,
+        };
+        let query = fill(query, &context.placeholders)?;
         let mut url = self.url.clone();
         let micros = context.at.0;
         let (seconds, millis) = (
@@ -206,7 +233,9 @@ mod tests {
         let build = |url: &str| {
             Prometheus::new(Block {
                 url: url.into(),
-                query: "up".into(),
+                query: Some("up".into()),
+                query_baseline: None,
+                query_canary: None,
                 headers: BTreeMap::new(),
                 ca_file: None,
             })

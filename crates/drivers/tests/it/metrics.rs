@@ -1,7 +1,7 @@
 //! Metric sources: a real Prometheus, a server that answers as it is told, and commands.
 
 use esclusa_drivers::Placeholders;
-use esclusa_drivers::metrics::{Lack, MetricContext, Reading, source};
+use esclusa_drivers::metrics::{Lack, MetricContext, Reading, Side, source};
 use esclusa_model::{Millis, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ fn context(version: &str) -> MetricContext {
         placeholders: Placeholders::new().with("version", version),
         env: BTreeMap::from([("ESCLUSA_SERVICE".into(), "shop".into())]),
         cwd: "/".into(),
+        side: Side::Canary,
         at: now(),
         fresh: Millis(60_000),
         timeout: Millis(5_000),
@@ -146,6 +147,16 @@ async fn prometheus_gives_one_number_or_says_why_not() {
     assert_eq!(lack("scalar(vector(0)) / 0", "v2").await.0, Lack::Absent);
     let scalar = read("prometheus", prometheus.query("scalar(sum(up))"), "v2").await;
     assert!(told(scalar).is_ok());
+    // Each side may have a query of its own.
+    let apart = json!({ "url": prometheus.url, "query-baseline": "vector(1)", "query-canary": "vector(2)" });
+    let apart = source("prometheus", &apart).expect("fits");
+    for (side, value) in [(Side::Baseline, 1.0), (Side::Canary, 2.0)] {
+        let context = MetricContext {
+            side,
+            ..context("v2")
+        };
+        assert_eq!(told(apart.read(&context).await), Ok(value));
+    }
     // A time of long ago: nothing was measured then.
     let old = MetricContext {
         at: Timestamp(now().0 - 3_600_000_000),

@@ -1,7 +1,7 @@
 //! Plans that use every field of every driver are read by the language, and what it
 //! makes of them is read by the drivers.
 
-use esclusa_drivers::{catalog, check, traffic};
+use esclusa_drivers::{catalog, check, metrics, traffic};
 use esclusa_plan::{Parsed, Requirement, SourceFile, parse, render_all};
 
 fn parsed(text: &str) -> Parsed {
@@ -24,6 +24,11 @@ fn the_language_reads_every_field_and_the_drivers_its_result() {
             let built = check::check(&used.driver, &used.config);
             assert!(built.is_ok(), "{name}: {:?}", built.err());
         }
+    }
+    assert_eq!(plan.sources.len(), 4);
+    for (name, used) in &plan.sources {
+        let built = metrics::source(&used.driver, &used.config);
+        assert!(built.is_ok(), "{name}: {:?}", built.err());
     }
     let built = traffic::dial(&plan.traffic.driver, &plan.traffic.config);
     assert!(built.is_ok(), "{:?}", built.err());

@@ -113,6 +113,7 @@ pub(crate) fn full() -> Plan {
             step("index", true),
         ],
         judge: JudgeConfig::default(),
+        sources: BTreeMap::new(),
         stages: vec![
             warm_up(),
             segment("team"),

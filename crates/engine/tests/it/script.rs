@@ -70,6 +70,8 @@ pub(crate) struct Script {
     pub judge: BTreeMap<usize, Option<Speech>>,
     pub observes: bool,
     pub silent_for: Millis,
+    /// A series that nobody could read for too long.
+    pub unread: Option<&'static str>,
     pub returned_by_proxy: bool,
     /// What became of a canary's process.
     pub canary_ended: Option<&'static str>,
@@ -87,6 +89,7 @@ impl Default for Script {
             judge: BTreeMap::new(),
             observes: true,
             silent_for: Millis::ZERO,
+            unread: None,
             returned_by_proxy: false,
             canary_ended: None,
             cancelled_for: Some(Millis(2_000)),

@@ -222,6 +222,36 @@ fn blindness_rolls_back_or_holds() {
     );
 }
 
+// CAN-06, trap 4: a number that a proof is asked of is lost.
+#[test]
+fn a_required_series_that_nobody_reads_is_blindness_too() {
+    let lost = "series `queue_depth` had no values for 120 s, longer than tolerated";
+    for (then, outcome) in [
+        (BlindThen::Rollback, Outcome::RolledBack),
+        (BlindThen::Hold, Outcome::Promoted),
+    ] {
+        let mut plan = short();
+        plan.judge.blind.then = then;
+        let mut world = World::new(plan, Script::default());
+        world.run_until(|w| w.journal.release.dial_confirmed());
+        world.script.unread = Some(lost);
+        world.run_for(Millis(5_000));
+        if then == BlindThen::Hold {
+            let hold = world.journal.release.hold.clone().expect("it holds");
+            assert_eq!(hold.reason, lost);
+            world.script.unread = None;
+        }
+        let (ended, reason) = world.finish();
+        assert_eq!(ended, outcome);
+        if then == BlindThen::Rollback {
+            assert_eq!(
+                (reason.as_str(), cause(&world)),
+                (lost, Some(ReturnCause::Blind))
+            );
+        }
+    }
+}
+
 fn first_stage(plan: &mut Plan, change: impl Fn(&mut esclusa_plan::Expose)) {
     if let Some(Stage::Expose(expose)) = plan.stages.first_mut() {
         change(expose);

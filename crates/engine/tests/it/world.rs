@@ -88,6 +88,7 @@ impl World {
                 },
             }),
             silent_for: self.script.silent_for,
+            unread: self.script.unread.map(str::to_owned),
             returned_by_proxy: self.script.returned_by_proxy,
             canary_ended: self.script.canary_ended.map(str::to_owned),
             busy: !self.cancelled.is_empty() || !self.unwanted().is_empty(),

@@ -11,4 +11,5 @@ mod decisions;
 mod properties;
 mod recording;
 mod resume;
+mod series;
 mod world;

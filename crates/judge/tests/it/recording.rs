@@ -1,7 +1,7 @@
 //! Recordings in the replay format.
 
 use crate::world::{Plant, World, canary};
-use esclusa_judge::{Decision, JudgeConfig, Label, replay};
+use esclusa_judge::{Decision, JudgeConfig, Label, Series, replay};
 use std::fmt::Write as _;
 
 /// The world as a recording.
@@ -156,4 +156,75 @@ fn lines_come_as_often_as_asked() {
         "{times:?}"
     );
     assert!(times.len() >= 5, "{times:?}");
+}
+
+/// The same recording with readings of a series each 15 seconds.
+fn with_readings(text: &str, name: &str, canary: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        writeln!(lines, "{line}").expect("writes");
+        let tick: serde_json::Value = serde_json::from_str(line).expect("a line");
+        if tick["kind"] == "tick" && tick["t"].as_i64().is_some_and(|t| t % 15 == 0) {
+            for (version, value) in [("v1", "10"), ("v2", canary), ("v0", "99")] {
+                let t = &tick["t"];
+                writeln!(
+                    lines,
+                    "{{\"kind\":\"m\",\"t\":{t},\"name\":\"{name}\",\"v\":\"{version}\",\"value\":{value}}}"
+                )
+                .expect("writes");
+            }
+        }
+    }
+    lines
+}
+
+// MET-10: recorded readings are judged by the series of their name.
+#[test]
+fn recorded_readings_are_judged_by_name() {
+    let series: Series = serde_json::from_value(serde_json::json!({
+        "name": "queue_depth", "every": 15_000, "direction": "up", "margin": 0.1,
+        "noninferior": 0.2, "kind": "gauge", "required": true
+    }))
+    .expect("a series");
+    let config = JudgeConfig {
+        series: vec![series],
+        ..JudgeConfig::default()
+    };
+    let plain = record(&World {
+        duration_s: 260,
+        ..World::default()
+    });
+    let run = |text: &str, config: &JudgeConfig| {
+        let lines = replay::run(text.lines(), config.clone()).expect("a recording");
+        let last = lines.last().expect("a last line");
+        (last.verdict, last.reason.clone(), lines)
+    };
+    let worse = with_readings(&plain, "queue_depth", "20");
+    let (verdict, reason, lines) = run(&worse, &config);
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (Decision::Rollback, "harm:queue_depth")
+    );
+    let last = serde_json::to_value(lines.last().expect("a line")).expect("JSON");
+    assert_eq!(last["causes"][0]["label"], "series");
+    assert_eq!(last["causes"][0]["metric"], "queue_depth");
+    assert!(
+        last["log_e"]["queue_depth"]
+            .as_f64()
+            .is_some_and(|e| e > 4.6),
+        "{last}"
+    );
+    // Without a number there is no reading.
+    let silent = run(&with_readings(&plain, "queue_depth", "null"), &config);
+    assert_eq!(silent.1, "blind:queue_depth");
+    let good = run(&with_readings(&plain, "queue_depth", "10.5"), &config);
+    assert!(good.2.iter().any(|line| line.verdict == Decision::Proceed));
+    // Names that nobody configured, and no series at all, change nothing.
+    let other = run(
+        &with_readings(&plain, "other", "20"),
+        &JudgeConfig::default(),
+    );
+    assert_eq!(other, run(&plain, &JudgeConfig::default()));
+    let dumb = replay::run("{\"kind\":\"m\"}".lines(), config);
+    assert!(dumb.is_err());
 }

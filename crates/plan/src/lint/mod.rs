@@ -15,6 +15,7 @@ mod parts;
 mod people;
 mod placeholders;
 mod reach;
+mod series;
 mod stages;
 mod times;
 mod traffic;
@@ -27,6 +28,7 @@ pub(crate) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
     traffic::check(plan, catalog, sink);
     stages::check(plan, sink);
     judge::check(&plan.judge, "judge", sink);
+    series::in_plan(plan, catalog, sink);
     reach::check(plan, sink);
     times::check(plan, sink);
     people::check(plan, sink);

@@ -11,8 +11,8 @@ use crate::suggest::{listed, nearest};
 use esclusa_model::ComponentKind;
 
 /// All names that any place knows, without components' own.
-const ALL: [&str; 7] = [
-    "version", "dir", "port", "canary", "stable", "release", "track",
+const ALL: [&str; 8] = [
+    "version", "dir", "port", "canary", "stable", "release", "track", "url",
 ];
 
 pub(super) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
@@ -93,9 +93,14 @@ fn allowed(template: &TemplateUse, plan: &Plan, catalog: &Catalog, sink: &Sink<'
                 add(name);
             }
         }
-        Scope::Check | Scope::After | Scope::Traffic => {
+        Scope::Check | Scope::After | Scope::Traffic | Scope::Series => {
             for name in ["release", "stable"] {
                 add(name);
+            }
+            // Of the version that is asked about.
+            if template.scope == Scope::Series {
+                add("track");
+                add("url");
             }
             let webs: Vec<&str> = plan
                 .components

@@ -109,7 +109,7 @@ fn last_keys(catalog: &Catalog) -> Vec<Key> {
         ),
         Key::new(
             "judge",
-            Shape::Block(judge::block()),
+            Shape::Block(judge::block(catalog)),
             "Who decides, and how strictly.",
         ),
         Key::new(
@@ -215,6 +215,9 @@ pub(crate) fn build(root: &Fields, catalog: &Catalog, sink: &mut Sink<'_>) -> Op
         Some(fields) => judge::build(&fields, sink),
         None => JudgeConfig::default(),
     };
+    let sources = root
+        .block("judge")
+        .map(|f| judge::sources(&f, catalog, sink));
     let hold = root.block("hold").unwrap_or_default();
     steps::not_zero(&hold, "for", sink);
     steps::not_zero(root, "deploy-timeout", sink);
@@ -237,6 +240,7 @@ pub(crate) fn build(root: &Fields, catalog: &Catalog, sink: &mut Sink<'_>) -> Op
         before: steps::build(root, "before", sink),
         stages: build_stages(root, &judge, sink),
         judge,
+        sources: sources.unwrap_or_default(),
         after: steps::build(root, "after", sink),
         keep_warm: root
             .block("keep-warm")

@@ -214,6 +214,7 @@ mod tests {
             run: vec![entry("address", vec![field])],
             traffic: vec![entry("proxy", Vec::new())],
             check: Vec::new(),
+            metric: Vec::new(),
         };
         let source = crate::SourceFile::new("s.yaml", text);
         crate::parse(&source, &catalog).expect("accepted").plan

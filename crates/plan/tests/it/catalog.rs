@@ -108,9 +108,23 @@ pub(crate) fn sample() -> Catalog {
             ],
         ),
     ];
+    let metric = vec![
+        driver(
+            "prometheus",
+            &[],
+            vec![
+                required("url", FieldKind::Text),
+                field("query", FieldKind::Template),
+                field("query-baseline", FieldKind::Template),
+                field("query-canary", FieldKind::Template),
+            ],
+        ),
+        driver("command", &[], vec![required("run", FieldKind::Command)]),
+    ];
     Catalog {
         run,
         traffic,
         check,
+        metric,
     }
 }

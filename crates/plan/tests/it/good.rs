@@ -7,13 +7,14 @@ use esclusa_plan::{
 };
 use std::path::Path;
 
-pub(crate) const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 7] = [
     "checkout",
     "single",
     "everything",
     "external",
     "careless",
     "parts",
+    "series",
 ];
 
 pub(crate) fn source(file: &str) -> SourceFile {
@@ -143,10 +144,13 @@ fn templates_stand_for_these_stages() {
 
 #[test]
 fn a_judge_alone_has_the_same_schema() {
-    let defaults = parse_judge(&source("judge")).expect("accepted");
+    let defaults = parse_judge(&source("judge"), &catalog::sample()).expect("accepted");
     assert_eq!(defaults, JudgeConfig::default());
     let empty = SourceFile::new("judge.yaml", "judge: {}");
-    assert_eq!(parse_judge(&empty), Ok(JudgeConfig::default()));
+    assert_eq!(
+        parse_judge(&empty, &catalog::sample()),
+        Ok(JudgeConfig::default())
+    );
 
     let own = accepted(&source("everything")).plan.judge;
     let text = source("everything").text;
@@ -154,13 +158,39 @@ fn a_judge_alone_has_the_same_schema() {
     let end = text.find("stages:").expect("stages");
     let section = text.get(start..end).expect("the section");
     assert_eq!(
-        parse_judge(&SourceFile::new("judge.yaml", section)),
+        parse_judge(&SourceFile::new("judge.yaml", section), &catalog::sample()),
         Ok(own)
     );
 
     let wrong = SourceFile::new("judge.yaml", "judge: { alhpa: {} }\nservice: x\n");
-    let found = parse_judge(&wrong).expect_err("refused");
+    let found = parse_judge(&wrong, &catalog::sample()).expect_err("refused");
     insta::assert_snapshot!("judge_alone_refused", render_all(&wrong, &found));
+}
+
+// MET-10, MET-11: series alone have the same schema, who is asked left out.
+#[test]
+fn series_are_the_same_in_a_file_of_their_own() {
+    let plan = accepted(&source("series")).plan;
+    let text = source("series").text;
+    let start = text.find("judge:").expect("a judge");
+    let end = text.find("stages:").expect("stages");
+    let section = text.get(start..end).expect("the section");
+    let alone = SourceFile::new("judge.yaml", section);
+    assert_eq!(
+        parse_judge(&alone, &catalog::sample()),
+        Ok(plan.judge.clone())
+    );
+    assert_eq!(plan.sources.len(), plan.judge.series.len());
+    let short = &plan.sources[&plan.judge.series[3].name];
+    assert_eq!(short.driver, "prometheus");
+    assert_eq!(
+        short.config["query-canary"],
+        "cache_hit_rate{track=\"canary\"}"
+    );
+    // A recording brings its values with it.
+    let silent = SourceFile::new("judge.yaml", "judge: { series: [{ name: queue }] }");
+    let config = parse_judge(&silent, &catalog::sample()).expect("accepted");
+    assert_eq!(config.series.len(), 1);
 }
 
 // Trap 53: no single key of the judge is read and then forgotten.

@@ -14,7 +14,7 @@ fn check(text: String) {
             drop(render_all(&source, &found));
         }
     }
-    drop(parse_judge(&source));
+    drop(parse_judge(&source, &catalog::sample()));
 }
 
 /// Pieces that plans are made of, so that random texts get past the first character.

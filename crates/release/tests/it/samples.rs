@@ -92,6 +92,7 @@ pub(crate) fn plan() -> Plan {
             }),
         }],
         judge: JudgeConfig::default(),
+        sources: BTreeMap::new(),
         stages: vec![
             Stage::WarmUp(WarmUp {
                 get: vec!["/".into()],

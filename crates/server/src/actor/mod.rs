@@ -11,6 +11,7 @@ mod dial;
 mod journal;
 mod observe;
 mod run;
+mod series;
 mod tasks;
 mod tend;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::error::ApiError;
 use crate::view::ServiceView;
 use esclusa_drivers::run::Pulse;
 use esclusa_engine::{Command, Completion, DialReading};
+use esclusa_judge::SeriesValue;
 use esclusa_model::{Actor, InstanceId, ReleaseId, ServiceName};
 use esclusa_release::{Service, Task};
 use run::Run;
@@ -61,6 +63,8 @@ pub(crate) enum Message {
     Gone(ReleaseId, Task),
     /// A dial was set and read back.
     Dialled(ReleaseId, DialReading),
+    /// A series was read, or could not be.
+    Read(ReleaseId, Vec<SeriesValue>),
     /// Instances of a warm version are stopped, or not.
     WarmStopped(esclusa_model::Digest, Result<(), String>),
     /// Instances were looked at.
@@ -260,6 +264,7 @@ impl ServiceActor {
             }
             Message::Gone(release, task) => self.gone(&release, task),
             Message::Dialled(release, reading) => self.dialled(&release, reading),
+            Message::Read(release, values) => self.series_read(&release, values),
             Message::WarmStopped(version, outcome) => self.warm_stopped(version, outcome).await,
             Message::Seen(seen) => self.seen(seen),
             Message::Started(id, outcome) => self.started(&id, outcome),
@@ -296,6 +301,7 @@ impl ServiceActor {
         self.keep_records().await;
         self.keep_house().await;
         self.tend();
+        self.read_series();
         self.show();
     }
 

@@ -139,6 +139,7 @@ fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<Stri
         } else {
             Millis::ZERO
         },
+        unread: run.unread(now),
         returned_by_proxy: shared.dataplane.returned(run.id()),
         canary_ended,
         busy: run.is_busy(),

@@ -1,6 +1,7 @@
 //! A release as the actor carries it: its state, and what moves in the world for it.
 
 use super::journal::Entry;
+use super::series::Polls;
 use crate::clock;
 use crate::judging::Judging;
 use esclusa_engine::{Completion, DialReading, DialState, desired};
@@ -77,6 +78,8 @@ pub(crate) struct Run {
     /// Events that were acted on and could not be recorded yet, oldest first.
     pub pending: Vec<Entry>,
     pub judging: Judging,
+    /// What is asked about its series.
+    pub polls: Polls,
     pub dial: Dial,
     pub running: BTreeMap<Task, Running>,
     /// Cancelled tasks that have not ended yet.
@@ -93,6 +96,7 @@ impl Run {
             position,
             pending: Vec::new(),
             judging,
+            polls: Polls::default(),
             dial: Dial::default(),
             running: BTreeMap::new(),
             cancelled: BTreeSet::new(),

@@ -42,6 +42,7 @@ impl ServiceActor {
                     self.lower_if_due();
                     self.reconcile();
                     self.tend();
+                    self.read_series();
                     self.show();
                 }
             }
@@ -69,6 +70,7 @@ impl ServiceActor {
             }
             Message::Gone(release, task) => self.gone(&release, task),
             Message::Dialled(release, reading) => self.dialled(&release, reading),
+            Message::Read(release, values) => self.series_read(&release, values),
             Message::Seen(seen) => self.seen(seen),
             Message::Started(id, outcome) => self.started(&id, outcome),
             Message::Start(..) | Message::Command(..) | Message::WarmStopped(..) => {

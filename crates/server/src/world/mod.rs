@@ -8,6 +8,7 @@ mod instances;
 mod kept;
 mod logs;
 mod quiet;
+mod series;
 mod steps;
 mod warm_up;
 
@@ -16,6 +17,7 @@ pub(crate) use dial::DriverDial;
 pub(crate) use instances::{deployed, stop_deployed};
 pub(crate) use kept::{Kept, Role, kept};
 pub(crate) use logs::{Log, Writer, logs};
+pub(crate) use series::SeriesQuestion;
 
 use crate::app::Shared;
 use esclusa_drivers::run::{RunDriver, RunSettings};

@@ -97,6 +97,8 @@ impl Controller {
             } else {
                 Millis::ZERO
             },
+            // Plans of this world ask nobody but proxies.
+            unread: None,
             returned_by_proxy: self.returned(run.id()),
             busy: run.is_busy(),
         }

@@ -11,6 +11,7 @@ mod events;
 mod golden;
 mod notices;
 mod owner;
+mod readings;
 mod slices;
 mod tokens;
 mod vault;

@@ -64,6 +64,9 @@ struct Args {
     /// What its randomness depends on.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What its metrics say of its queue (web).
+    #[arg(long, default_value_t = 0)]
+    queue_depth: u32,
     /// The file that ticks are written to (worker, singleton).
     #[arg(long, default_value = "ticks.log")]
     ticks: PathBuf,
@@ -121,6 +124,7 @@ async fn web(args: Args) -> Result<(), Box<dyn Error>> {
         trigger_file: args.fail_after_file,
         ready_after: args.ready_after.as_std(),
         seed: args.seed,
+        queue_depth: args.queue_depth,
     })
     .await?;
     println!("ready {} http://{}", args.version_name, app.address());

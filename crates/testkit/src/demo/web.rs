@@ -42,6 +42,8 @@ pub struct WebConfig {
     pub ready_after: Duration,
     /// What its randomness depends on.
     pub seed: u64,
+    /// What its metrics say of its queue.
+    pub queue_depth: u32,
 }
 
 impl WebConfig {
@@ -55,6 +57,7 @@ impl WebConfig {
             trigger_file: None,
             ready_after: Duration::ZERO,
             seed: 1,
+            queue_depth: 0,
         }
     }
 }
@@ -73,6 +76,7 @@ struct Shop {
     version: String,
     header: HeaderValue,
     ready_at: Instant,
+    queue_depth: u32,
     course: Mutex<Course>,
     /// Answers by status, health checks and control calls left out.
     answers: Mutex<BTreeMap<u16, u64>>,
@@ -91,6 +95,7 @@ impl DemoApp {
             version: config.version,
             header,
             ready_at: Instant::now() + config.ready_after,
+            queue_depth: config.queue_depth,
             course: Mutex::new(Course::new(config.behaviour, config.seed)),
             answers: Mutex::new(BTreeMap::new()),
             under_way: AtomicU64::new(0),
@@ -232,6 +237,7 @@ fn router(shop: Arc<Shop>) -> Router {
         .route("/item/{id}", get(item))
         .route("/checkout", post(checkout))
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .nest(CONTROL_PREFIX, control)
         .fallback(nothing)
         .layer(axum::middleware::from_fn_with_state(
@@ -270,6 +276,12 @@ async fn health(State(shop): TheShop) -> Response {
     } else {
         reply(StatusCode::OK, &json!({ "status": "ok" }))
     }
+}
+
+/// As Prometheus reads it.
+async fn metrics(State(shop): TheShop) -> String {
+    let (version, depth) = (&shop.version, shop.queue_depth);
+    format!("# TYPE demo_queue_depth gauge\ndemo_queue_depth{{version=\"{version}\"}} {depth}\n")
 }
 
 async fn nothing(method: Method, request: Request) -> Response {
@@ -313,7 +325,7 @@ async fn from_this_machine(
 
 async fn sign_and_count(State(shop): TheShop, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let counted = path != "/health" && !path.starts_with(CONTROL_PREFIX);
+    let counted = !matches!(path, "/health" | "/metrics") && !path.starts_with(CONTROL_PREFIX);
     let mut response = next.run(request).await;
     if counted {
         *shop

@@ -31,6 +31,7 @@ pub(crate) fn build(fields: &Fields, sink: &mut Sink<'_>) -> JudgeConfig {
                 .unwrap_or(d.floor.min_requests),
         },
         blind: build_blind(fields, &d.blind),
+        series: super::series::build(fields, sink),
     }
 }
 

@@ -3,6 +3,7 @@
 //! `worse-by` is sugar: `0.5pp` for errors is a delta with ratio 1, `20%` for a
 //! quantile its harm margin. Defaults come from the judge itself.
 
+use crate::catalog::Catalog;
 use crate::shape::{Block, Key, Shape};
 use crate::units::MarginKind;
 use esclusa_judge::{
@@ -10,8 +11,10 @@ use esclusa_judge::{
 };
 
 mod build;
+mod series;
 
 pub(crate) use build::build;
+pub(crate) use series::sources;
 
 const FRACTION: Shape = Shape::Fraction { most: 1 };
 const MARGIN: Shape = Shape::Fraction { most: 10 };
@@ -21,7 +24,7 @@ const fn count(max: i64) -> Shape {
 }
 
 /// The table of the section.
-pub(crate) fn block() -> Block {
+pub(crate) fn block(catalog: &Catalog) -> Block {
     let d = JudgeConfig::default();
     Block::of(vec![
         Key::new(
@@ -85,6 +88,11 @@ pub(crate) fn block() -> Block {
             "blind",
             Shape::Block(blind(&d.blind)),
             "What happens when the data stops.",
+        ),
+        Key::new(
+            "series",
+            series::shape(catalog),
+            "Numbers that no proxy counts, read for both versions and compared.",
         ),
     ])
 }
