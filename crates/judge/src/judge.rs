@@ -3,6 +3,7 @@
 //! This file moves data to where it is counted; what counts means is decided in the
 //! modules it calls, and what to say of it in `assess`.
 
+use crate::burn::Burn;
 use crate::comparison::{Block, Collect, Comparison};
 use crate::config::JudgeConfig;
 use crate::fast::FastPaths;
@@ -54,6 +55,8 @@ pub struct Judge {
     pub(crate) rails: Vec<Rail>,
     pub(crate) warm_up: WarmUp,
     pub(crate) witness: Witness,
+    #[serde(default, skip_serializing_if = "Burn::is_empty")]
+    pub(crate) burn: Burn,
     /// Set once, for good.
     pub(crate) returned: Option<(Reason, Vec<crate::verdict::Cause>)>,
     /// What is proved, as of the last block.
@@ -97,6 +100,7 @@ impl Judge {
             organic: FastPaths::default(),
             synthetic: FastPaths::default(),
             witness: Witness::default(),
+            burn: Burn::new(config.slo.as_ref()),
             returned: None,
             margins: Vec::new(),
             verdict: None,
@@ -130,6 +134,8 @@ impl Judge {
         self.comparisons
             .iter_mut()
             .for_each(Comparison::restart_harmless);
+        let nobody_left = info.share == BasisPoints::FULL;
+        self.burn.freeze(info.entered_at_s, nobody_left);
         self.stage = Some(Stage {
             info,
             report: Report::default(),

@@ -12,6 +12,7 @@ pub(crate) fn check(judge: &JudgeConfig, at: &str, sink: &mut Sink<'_>) {
     errors(judge, at, sink);
     latency(judge, at, sink);
     times(judge, at, sink);
+    super::slo::check(judge, at, sink);
     super::reach::judge(judge, at, sink);
 }
 

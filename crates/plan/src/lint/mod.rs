@@ -15,6 +15,7 @@ mod parts;
 mod people;
 mod placeholders;
 mod reach;
+mod slo;
 mod stages;
 mod times;
 mod traffic;
