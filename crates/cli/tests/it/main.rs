@@ -42,6 +42,7 @@ mod reports;
 mod served;
 mod shots;
 mod singletons;
+mod slo;
 mod survival;
 mod torture;
 mod transcripts;
