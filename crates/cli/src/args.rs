@@ -113,6 +113,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: crate::judge::JudgeVerb,
     },
+    /// Service level objectives: alert rules from OpenSLO, lint of rules that exist, what is
+    /// left of a budget; needs no server
+    Slo {
+        #[command(subcommand)]
+        verb: crate::slo::SloVerb,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -29,6 +29,7 @@ mod release;
 mod scaffold;
 mod serve;
 mod sim;
+mod slo;
 mod sse;
 mod state;
 mod table;
@@ -64,6 +65,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Completions { shell } => Ok(completions::print(shell)),
         Command::Sim { verb } => sim::run(verb, output),
         Command::Judge { verb } => judge::run(verb, &global, output),
+        Command::Slo { verb } => one_thread()?.block_on(slo::run(verb, output)),
         Command::Plan { verb } => plan::run(verb, output),
         Command::Init(asked) => scaffold::run(&asked, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),

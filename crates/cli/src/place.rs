@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Largest plan that is read.
 const MAX_PLAN_BYTES: u64 = 1 << 20;
+/// Largest text that is read otherwise; what is scraped can be long.
+const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 /// The data folder: named, or the usual one for this user.
 pub(crate) fn data(global: &Global) -> Result<PathBuf, Failure> {
@@ -40,6 +42,22 @@ pub(crate) struct PlanText {
     pub text: String,
     /// The absolute folder that its relative paths start from.
     pub base_dir: PathBuf,
+}
+
+/// Reads a text that is no plan; `help` says what to name.
+pub(crate) fn one_file(file: &Path, help: &str) -> Result<String, Failure> {
+    let fail = |why: String| {
+        let message = format!("{} cannot be read: {why}", file.display());
+        Failure::input("ESC-0502", message, help)
+    };
+    let told = |error: std::io::Error| fail(error.to_string());
+    let size = std::fs::metadata(file).map_err(told)?.len();
+    if size > MAX_TEXT_BYTES {
+        return Err(fail(format!(
+            "it has {size} bytes, over the limit of {MAX_TEXT_BYTES}"
+        )));
+    }
+    std::fs::read_to_string(file).map_err(told)
 }
 
 /// Reads a plan.

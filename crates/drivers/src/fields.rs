@@ -64,6 +64,7 @@ pub(crate) mod samples {
             FieldKind::Command => json!(["/bin/sh", "-c", "true"]),
             FieldKind::Choice(words) => json!(words.first().expect("a choice")),
             FieldKind::List(item) => json!([sample(item)]),
+            FieldKind::Free => json!(null),
             FieldKind::TemplateMap => json!({"name": "value"}),
             FieldKind::Block(fields) => block(fields, &|_| true),
         }

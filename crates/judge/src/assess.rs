@@ -41,12 +41,12 @@ const MISROUTED: u64 = 10;
 const MISROUTED_PART: f64 = 0.05;
 
 /// Everything that a verdict is made from, computed once a second.
-struct Evidence {
-    log_e: Vec<f64>,
+pub(crate) struct Evidence {
+    pub log_e: Vec<f64>,
     /// By metric and route.
     routes: Vec<BTreeMap<u32, f64>>,
     /// By metric: why its harm would not be the canary's.
-    excuses: Vec<Option<Excuse>>,
+    pub excuses: Vec<Option<Excuse>>,
     /// Combined evidence.
     m: f64,
     /// Combined evidence of what may act now.
@@ -136,7 +136,7 @@ impl Judge {
         }
     }
 
-    fn index_of(&self, metric: Metric) -> Option<usize> {
+    pub(crate) fn index_of(&self, metric: Metric) -> Option<usize> {
         self.comparisons
             .iter()
             .position(|c| c.entry.metric == metric)
@@ -147,7 +147,7 @@ impl Judge {
             .and_then(|index| evidence.excuses[index])
     }
 
-    fn reaches_floors(&self, comparison: &Comparison) -> bool {
+    pub(crate) fn reaches_floors(&self, comparison: &Comparison) -> bool {
         let (bad, seconds) = comparison.canary_bad();
         bad >= self.config.errors.min_errors && seconds >= self.config.errors.min_seconds
     }
@@ -198,7 +198,7 @@ impl Judge {
             };
             return Some((reason, self.guilty(t, metric, evidence)));
         }
-        None
+        self.burn_return(t, evidence)
     }
 
     /// The metric that contributes most among those that may act.
@@ -227,7 +227,7 @@ impl Judge {
     }
 
     /// What the harm that `metric` shows comes from.
-    fn guilty(&self, t: i64, metric: Metric, evidence: &Evidence) -> Vec<Cause> {
+    pub(crate) fn guilty(&self, t: i64, metric: Metric, evidence: &Evidence) -> Vec<Cause> {
         let index = self.index_of(metric);
         let log_e = index.map(|index| evidence.log_e[index]);
         if metric.is_series() {
@@ -322,7 +322,7 @@ impl Judge {
     }
 
     /// In what size the baseline's bad events of a metric come.
-    fn cluster(&self, metric: Metric) -> f64 {
+    pub(crate) fn cluster(&self, metric: Metric) -> f64 {
         let comparison = self.comparisons.iter().find(|c| c.entry.metric == metric);
         comparison.map_or(1.0, Comparison::burstiness)
     }
@@ -342,6 +342,11 @@ impl Judge {
             return Reason::NotStarted;
         };
         let absent = self.absence(t, stage);
+        if matches!(absent, Some(Reason::NoBaseline { .. }))
+            && let Some(burning) = self.burn_hold(t, evidence)
+        {
+            return burning;
+        }
         if self.stands_alone(absent.as_ref()) {
             // Nothing serves beside it, and its own numbers still tell.
             let watched = age(stage, t) >= i64::from(stage.info.min_watch_s);
@@ -377,7 +382,8 @@ impl Judge {
                 log_m: log(evidence.m),
             };
         }
-        if let Some(reason) = self.held_by_series(t) {
+        let own = self.held_by_series(t);
+        if let Some(reason) = own.or_else(|| self.burn_hold(t, evidence)) {
             return reason;
         }
         let armed_in = self.warm_up.armed_at().map_or(0, |at| at - t);
@@ -486,6 +492,9 @@ impl Judge {
                 ..cause(Label::SharedDependency, None)
             });
         }
+        let known = causes.iter().any(|c| c.label == Label::SharedDependency);
+        let burning = self.burn_context(t, evidence);
+        causes.extend(burning.filter(|c| c.label != Label::SharedDependency || !known));
         if self.warm_up.is_cold() || self.warm_up.phase(t) == Phase::Cold {
             causes.push(cause(Label::ColdStart, None));
         }
@@ -583,9 +592,7 @@ pub(crate) fn age(stage: &Stage, t: i64) -> i64 {
 
 fn cause(label: Label, metric: Option<Metric>) -> Cause {
     Cause {
-        label,
         metric,
-        log_e: None,
-        routes: Vec::new(),
+        ..Cause::of(label)
     }
 }

@@ -30,6 +30,29 @@ pub struct JudgeConfig {
     /// Numbers that no proxy counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<Series>,
+    /// Absolute objectives whose budget must not burn; none unless they are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
+}
+
+/// Absolute objectives of the service: what its users were promised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Slo {
+    /// The part of requests that must not fail.
+    pub availability: Option<Fraction>,
+    /// Parts of requests that must be fast.
+    pub latency: Vec<LatencySlo>,
+}
+
+/// A part of requests that must take so many milliseconds at most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LatencySlo {
+    /// Still good.
+    pub le_ms: u64,
+    /// The part that must be.
+    pub target: Fraction,
 }
 
 /// Error probabilities per release.

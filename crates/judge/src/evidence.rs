@@ -67,6 +67,14 @@ impl From<Counts> for [u64; 4] {
 }
 
 impl Counts {
+    /// Adds what another second or stratum counted.
+    pub(crate) const fn add(&mut self, more: &Self) {
+        self.canary += more.canary;
+        self.canary_bad += more.canary_bad;
+        self.baseline += more.baseline;
+        self.baseline_bad += more.baseline_bad;
+    }
+
     /// Bad events on either side.
     pub(crate) const fn bad(&self) -> u64 {
         self.canary_bad + self.baseline_bad

@@ -30,6 +30,7 @@ impl Judge {
         let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
         let mut totals = vec![(Counts::default(), Sums::default()); entries.len()];
         let delta = self.config.errors.delta.get();
+        let mut burnt = vec![Counts::default(); self.burn.objectives().len()];
         let none = Sides::default();
         let times = self.judges_latency();
         for index in 0..self.strata.len() {
@@ -37,13 +38,16 @@ impl Judge {
             let stratum = &self.strata[index];
             let organic = !stratum.key.synthetic;
             let (outage, rails) = &mut fast[usize::from(!organic)];
-            add(outage, &stratum.outage_counts(baseline, canary));
+            outage.add(&stratum.outage_counts(baseline, canary));
             for (sum, rail) in rails.iter_mut().zip(&self.rails) {
-                add(sum, &stratum.rail_counts(rail.edge_us, baseline, canary));
+                sum.add(&stratum.rail_counts(rail.edge_us, baseline, canary));
             }
             if organic {
                 self.served[0] += baseline.requests;
                 self.served[1] += canary.requests;
+                for (sum, tracked) in burnt.iter_mut().zip(self.burn.objectives()) {
+                    sum.add(&stratum.rail_counts(tracked.edge_us(), baseline, canary));
+                }
                 self.warm_up.observe(t, index, baseline, canary);
                 // Where nobody compares latency, a slow baseline is no broken yardstick.
                 let (slow, timed) = self
@@ -59,7 +63,7 @@ impl Judge {
             }
             let counted = self.strata[index].observe(&entries, baseline, canary, delta);
             for ((total, sums), (more, against_before)) in totals.iter_mut().zip(&counted) {
-                add(total, more);
+                total.add(more);
                 if organic {
                     sums.add(against_before);
                 }
@@ -76,6 +80,9 @@ impl Judge {
             } = fast[0].0;
             let share = stage.info.share.fraction();
             self.surplus.count(canary, canary + baseline, share);
+        }
+        for (index, counts) in burnt.iter().enumerate() {
+            self.burn.add(index, t, counts);
         }
         let [organic, synthetic] = self.count_instances(cells);
         let [(outage, rails), (synthetic_outage, synthetic_rails)] = fast;
@@ -236,11 +243,4 @@ fn is_possible(cell: &Cell) -> bool {
         && cell.events.values().all(|n| *n <= cell.requests)
         && within(cell.latency.total())
         && within(cell.pending.total())
-}
-
-fn add(sum: &mut Counts, more: &Counts) {
-    sum.canary += more.canary;
-    sum.canary_bad += more.canary_bad;
-    sum.baseline += more.baseline;
-    sum.baseline_bad += more.baseline_bad;
 }

@@ -3,6 +3,7 @@
 //! This file moves data to where it is counted; what counts means is decided in the
 //! modules it calls, and what to say of it in `assess`.
 
+use crate::burn::Burn;
 use crate::comparison::{Block, Collect, Comparison, long_bursts};
 use crate::config::JudgeConfig;
 use crate::fast::FastPaths;
@@ -59,6 +60,8 @@ pub struct Judge {
     pub(crate) witness: Witness,
     /// Requests beyond the canary's share, over the release.
     pub(crate) surplus: Surplus,
+    #[serde(default, skip_serializing_if = "Burn::is_empty")]
+    pub(crate) burn: Burn,
     /// Set once, for good.
     pub(crate) returned: Option<(Reason, Vec<crate::verdict::Cause>)>,
     /// What is proved, as of the last block.
@@ -108,6 +111,7 @@ impl Judge {
             synthetic: FastPaths::default(),
             witness: Witness::default(),
             surplus: Surplus::default(),
+            burn: Burn::new(config.slo.as_ref()),
             returned: None,
             margins: Vec::new(),
             series: config.series.iter().cloned().map(SeriesTest::new).collect(),
@@ -147,6 +151,8 @@ impl Judge {
         for series in &mut self.series {
             series.enter_stage(info.entered_at_s);
         }
+        let nobody_left = info.share == BasisPoints::FULL;
+        self.burn.freeze(info.entered_at_s, nobody_left);
         self.stage = Some(Stage {
             info,
             report: Report::default(),

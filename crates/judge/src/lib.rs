@@ -10,6 +10,8 @@
 
 mod assemble;
 mod assess;
+mod blame;
+mod burn;
 mod clusters;
 mod comparison;
 mod config;
@@ -45,9 +47,10 @@ mod witness;
 mod worked;
 
 pub use assemble::{Assembler, LATE_S};
+pub use burn::{MAX_LATENCY_SLOS, Objective, Spent};
 pub use config::{
     Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency,
-    OnUnproven, Quantile, WarmUp,
+    LatencySlo, OnUnproven, Quantile, Slo, WarmUp,
 };
 pub use fast::Window;
 pub use histogram::{Histogram, MAX_BUCKET, bucket_of, lower_edge, upper_edge};

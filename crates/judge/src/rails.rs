@@ -141,7 +141,9 @@ impl Rail {
     }
 }
 
-fn stands_above_stable(window: &Window, cluster: f64) -> bool {
+/// Whether the canary has so many bad events more than stable that clusters of this size
+/// do not explain it.
+pub(crate) fn stands_above_stable(window: &Window, cluster: f64) -> bool {
     if window.baseline == 0 {
         return true;
     }

@@ -89,6 +89,9 @@ const fn forbids_quiet(reason: &Reason) -> bool {
         | Reason::Outage { .. }
         | Reason::NeverAbove { .. }
         | Reason::Harm { .. }
+        | Reason::SloBurn { .. }
+        | Reason::SloBurning { .. }
+        | Reason::SharedBurn { .. }
         | Reason::Suspicious { .. }
         | Reason::NoTraffic { .. }
         | Reason::MissingData { .. }

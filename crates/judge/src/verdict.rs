@@ -1,5 +1,6 @@
 //! What the judge says: a decision, why, and everything it rests on.
 
+use crate::burn::Spent;
 use crate::fast::Window;
 use crate::metric::Metric;
 use crate::report::{Margin, Observed};
@@ -45,6 +46,21 @@ pub enum Reason {
         metric: Metric,
         /// Combined evidence, log.
         log_m: f64,
+    },
+    /// The canary spends an error budget too fast, and is to blame.
+    SloBurn {
+        /// The budget and how fast.
+        spent: Spent,
+    },
+    /// The canary spends an error budget too fast; whose fault it is, is not known yet.
+    SloBurning {
+        /// The budget and how fast.
+        spent: Spent,
+    },
+    /// Both versions spend an error budget too fast.
+    SharedBurn {
+        /// The budget and how fast.
+        spent: Spent,
     },
     /// Evidence for harm is gathering; nothing may advance.
     Suspicious {
@@ -176,6 +192,8 @@ impl Reason {
             Self::Outage { .. } => "outage",
             Self::NeverAbove { metric, .. } => return format!("never_above:{metric}"),
             Self::Harm { metric, .. } => return format!("harm:{metric}"),
+            Self::SloBurn { spent } => return format!("slo_burn:{}", spent.objective.key()),
+            Self::SloBurning { spent } => return format!("slo_burning:{}", spent.objective.key()),
             Self::Suspicious { .. } => "suspicious",
             Self::NoTraffic { .. } => "no_traffic",
             Self::NoBaseline { .. } => "no_concurrent_baseline",
@@ -184,7 +202,7 @@ impl Reason {
             Self::BlindSeries { metric, .. } => return format!("blind:{metric}"),
             Self::Blind { .. } => "blind",
             Self::SplitMismatch { .. } => "sample_ratio_mismatch",
-            Self::SharedFault { .. } => "shared_dependency",
+            Self::SharedFault { .. } | Self::SharedBurn { .. } => "shared_dependency",
             Self::SharedLimit { metric, .. } => return format!("shared_limit:{metric}"),
             Self::Reassigned { .. } => "traffic_reassigned",
             Self::BaselineMoved { .. } => "baseline_moved",
@@ -234,6 +252,15 @@ impl fmt::Display for Reason {
                     odds(*log_m)
                 )
             }
+            Self::SloBurn { spent } => write!(f, "the canary spends {spent}"),
+            Self::SloBurning { spent } => write!(
+                f,
+                "the canary spends {spent}; whose fault it is, is not known yet"
+            ),
+            Self::SharedBurn { spent } => write!(
+                f,
+                "the service spends {spent}, and stable alone does too: a shared fault"
+            ),
             Self::NoTraffic { for_s: 0 } => f.write_str("no user has reached the canary yet"),
             Self::NoTraffic { for_s } => write!(f, "no user reached the canary for {for_s} s"),
             Self::NoBaseline { for_s } => write!(
@@ -360,6 +387,8 @@ pub enum Label {
     SampleRatioMismatch,
     /// Stable is worse than before as well.
     SharedDependency,
+    /// An error budget burns, and the canary is not known to be the cause.
+    SloBurn,
     /// No stable traffic beside the canary.
     NoConcurrentBaseline,
     /// Slow only at first.
@@ -405,6 +434,16 @@ pub struct Cause {
 }
 
 impl Cause {
+    /// A label without evidence of its own.
+    pub(crate) const fn of(label: Label) -> Self {
+        Self {
+            label,
+            metric: None,
+            log_e: None,
+            routes: Vec::new(),
+        }
+    }
+
     /// For people: the label, the metric, the routes.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -413,6 +452,7 @@ impl Cause {
             Label::MissingData => "measurements are missing",
             Label::SampleRatioMismatch => "requests meant for the canary are answered by stable",
             Label::SharedDependency => "stable has it too: a dependency that both use",
+            Label::SloBurn => "the error budget burns",
             Label::NoConcurrentBaseline => "no stable traffic to compare with",
             Label::ColdStart => "a cold start: slow at first only",
             Label::TrafficMix => "the versions are sent different mixes of routes",

@@ -77,6 +77,8 @@ pub enum FieldKind {
     TemplateMap,
     /// A block of its own.
     Block(Vec<Field>),
+    /// Whatever YAML can say, unchecked: what a format leaves to others.
+    Free,
 }
 
 /// What a driver can do.

@@ -26,6 +26,7 @@ pub(crate) enum Val {
     Words(Vec<String>),
     List(Vec<Val>),
     Named(BTreeMap<String, Val>),
+    Free(serde_json::Value),
     Block(Fields),
 }
 
@@ -63,6 +64,7 @@ impl Val {
             Self::Size(bytes) => json!(bytes),
             Self::Rate(rate) => json!(rate),
             Self::Words(words) => json!(words),
+            Self::Free(value) => value.clone(),
             Self::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
             Self::Named(values) | Self::Block(Fields { values, .. }) => Json::Object(
                 values

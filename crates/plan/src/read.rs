@@ -6,6 +6,7 @@
 use crate::diagnostic as code;
 use crate::fields::{Fields, Val};
 use crate::scalar::{in_its_form, scalar};
+use crate::schema::as_json;
 use crate::shape::{Block, Key, OneOf, Scope, Shape};
 use crate::sink::{Sink, TemplateUse, child, printable};
 use crate::source::Span;
@@ -37,6 +38,7 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
             sink.error(code::EMPTY, path, message, help);
             None
         }
+        (Shape::Free, _) => Some(Val::Free(as_json(node))),
         (Shape::Block(block), Value::Map(entries)) => {
             read_block(entries, block, path, sink).map(Val::Block)
         }

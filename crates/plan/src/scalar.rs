@@ -58,6 +58,8 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
         Shape::Size => units::size(text).map(Val::Size).map_err(unit),
         Shape::Rate => units::rate(text).map(Val::Rate).map_err(unit),
         Shape::Choice(words) => written.choice(words),
+        // Read before it comes here; a single value is what it says.
+        Shape::Free => Ok(Val::Text(text.to_owned())),
         Shape::OrOff(_) if plain && text == "off" => Ok(Val::Off),
         Shape::OrOff(shape) | Shape::Either { short: shape, .. } => scalar(text, plain, shape),
         Shape::List(_) | Shape::Named(_) | Shape::Environment(_) | Shape::Block(_) => Err((

@@ -133,6 +133,7 @@ fn shape(of: &Shape) -> Value {
         Shape::Rate => definition("rate"),
         Shape::Command(_) => definition("command"),
         Shape::Choice(words) => json!({ "enum": words }),
+        Shape::Free => json!({}),
         Shape::List(item) => json!({ "type": "array", "items": shape(item) }),
         Shape::Named(item) => json!({
             "type": "object",
@@ -155,7 +156,7 @@ fn shape(of: &Shape) -> Value {
 }
 
 /// A default as an editor would insert it.
-fn as_json(node: &Node) -> Value {
+pub(crate) fn as_json(node: &Node) -> Value {
     match &node.value {
         Yaml::Null => Value::Null,
         Yaml::Scalar { text, plain } => match text.as_str() {

@@ -41,6 +41,12 @@ impl Settings<'_> {
         self.sink.error(code, path, message, help);
     }
 
+    /// Adds a warning at the value with this path: the file is accepted all the same.
+    pub fn warn(&mut self, code: &'static str, path: &str, message: String, help: String) {
+        let severity = Severity::Warning;
+        self.sink.lint(code, severity, path, message, help);
+    }
+
     /// Adds the error that `word` is none of the `known`, with the one that was meant.
     pub fn refuse_unknown<'k>(
         &mut self,

@@ -51,6 +51,8 @@ pub(crate) enum Shape {
     Environment(Scope),
     /// Known keys.
     Block(Block),
+    /// Anything.
+    Free,
     /// Another shape, or the word `off`.
     OrOff(Box<Shape>),
     /// A block, or else another shape written without one.
@@ -208,6 +210,7 @@ impl Shape {
             Self::List(item) => format!("a list, each item {}", item.expected()),
             Self::Named(_) | Self::Environment(_) => "a block of names and values".to_owned(),
             Self::Block(block) => format!("a block with {}", some_keys(block)),
+            Self::Free => "a value".to_owned(),
             Self::OrOff(shape) => format!("{}, or `off`", shape.expected()),
             Self::Either { short, block } => {
                 format!("{}, or a block with {}", short.expected(), some_keys(block))
@@ -273,5 +276,6 @@ fn driver_shape(kind: &FieldKind, scope: Scope) -> Shape {
         FieldKind::List(item) => Shape::list(driver_shape(item, scope)),
         FieldKind::TemplateMap => Shape::Environment(scope),
         FieldKind::Block(fields) => Shape::Block(driver_block(fields, scope)),
+        FieldKind::Free => Shape::Free,
     }
 }

@@ -43,6 +43,7 @@ mod series;
 mod served;
 mod shots;
 mod singletons;
+mod slo;
 mod survival;
 mod torture;
 mod transcripts;

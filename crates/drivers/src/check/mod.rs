@@ -4,6 +4,7 @@
 //! pass. A check that asserts nothing does not exist.
 
 mod command;
+mod error_budget;
 mod http;
 mod tcp;
 
@@ -74,7 +75,12 @@ struct Adapter {
     build: fn(&serde_json::Value) -> Result<Arc<dyn Check>, DriverError>,
 }
 
-const ADAPTERS: &[Adapter] = &[http::ADAPTER, tcp::ADAPTER, command::ADAPTER];
+const ADAPTERS: &[Adapter] = &[
+    http::ADAPTER,
+    tcp::ADAPTER,
+    command::ADAPTER,
+    error_budget::ADAPTER,
+];
 
 pub(crate) fn entries() -> Vec<DriverEntry> {
     ADAPTERS.iter().map(|adapter| (adapter.entry)()).collect()

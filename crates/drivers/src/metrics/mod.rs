@@ -9,6 +9,8 @@ mod http_json;
 mod prometheus;
 mod value;
 
+pub use prometheus::{PrometheusAt, instant_query};
+
 use crate::error::DriverError;
 use async_trait::async_trait;
 use esclusa_model::{Millis, Timestamp};

@@ -7,12 +7,14 @@
 
 use super::ask::{Answered, Door, door_fields, lack_of};
 use super::{Adapter, Lack, MetricContext, MetricSource, Reading, Side, Unknown, believed, value};
+use crate::clock::now;
 use crate::error::DriverError;
 use crate::fields::{entry, optional, read, required};
 use crate::http::shown;
 use crate::template::fill;
 use async_trait::async_trait;
-use esclusa_plan::{DriverEntry, FieldKind};
+use esclusa_model::Millis;
+use esclusa_plan::{DriverEntry, FieldKind, Placeholders};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
@@ -82,15 +84,7 @@ struct Prometheus {
 
 impl Prometheus {
     fn new(block: Block) -> Result<Self, DriverError> {
-        let bad = |why: &str| DriverError::config(format!("{NAME}: url: {why}"));
-        let mut url = Url::parse(&block.url).map_err(|e| bad(&e.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("it begins with neither http:// nor https://"));
-        }
-        url.path_segments_mut()
-            .map_err(|()| bad("it has no path"))?
-            .pop_if_empty()
-            .extend(["api", "v1", "query"]);
+        let bad = |why: String| DriverError::config(format!("{NAME}: url: {why}"));
         let (baseline, canary) = match (block.query, block.query_baseline, block.query_canary) {
             (Some(both), None, None) => (both.clone(), both),
             (None, Some(baseline), Some(canary)) => (baseline, canary),
@@ -101,7 +95,7 @@ impl Prometheus {
             }
         };
         Ok(Self {
-            url,
+            url: endpoint(&block.url).map_err(bad)?,
             baseline,
             canary,
             door: Door {
@@ -117,16 +111,7 @@ impl Prometheus {
             Side::Canary => &self.canary,
         };
         let query = fill(query, &context.placeholders)?;
-        let mut url = self.url.clone();
-        let micros = context.at.0;
-        let (seconds, millis) = (
-            micros.div_euclid(1_000_000),
-            micros.rem_euclid(1_000_000) / 1_000,
-        );
-        url.query_pairs_mut()
-            .append_pair("query", &query)
-            .append_pair("time", &format!("{seconds}.{millis:03}"))
-            .append_pair("timeout", &format!("{}ms", context.timeout.0));
+        let url = asking(self.url.clone(), &query, context);
         let answered = self.door.ask(url.as_str(), context).await?;
         let shown = shown(url.as_str());
         let sample = sample(&answered)
@@ -134,6 +119,74 @@ impl Prometheus {
         let number = value::number(&sample[1]).ok_or_else(|| not_understood(&shown))?;
         Ok(believed(number, value::time(&sample[0]), context))
     }
+}
+
+/// A server that has the HTTP API of Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PrometheusAt {
+    /// Its address, such as `http://127.0.0.1:9090`.
+    pub url: String,
+    /// Headers; a secret is a reference such as `env:TOKEN`.
+    pub headers: BTreeMap<String, String>,
+    /// PEM file of a private certificate authority.
+    pub ca_file: Option<String>,
+}
+
+/// Asks an instant query now, and gives the whole answer, whatever it says.
+///
+/// # Errors
+/// Why there is no answer of this API.
+pub async fn instant_query(
+    server: &PrometheusAt,
+    query: &str,
+    placeholders: &Placeholders,
+    timeout: Millis,
+) -> Result<Value, String> {
+    let context = MetricContext {
+        placeholders: placeholders.clone(),
+        side: Side::Canary,
+        env: BTreeMap::new(),
+        cwd: "/".into(),
+        at: now(),
+        fresh: timeout,
+        timeout,
+    };
+    let url = asking(endpoint(&server.url)?, query, &context);
+    let door = Door {
+        headers: server.headers.clone(),
+        ca_file: server.ca_file.clone(),
+    };
+    let answered = door.ask(url.as_str(), &context).await;
+    answered
+        .map(|answered| answered.body)
+        .map_err(|unknown| unknown.why)
+}
+
+/// The address of the query endpoint.
+fn endpoint(url: &str) -> Result<Url, String> {
+    let mut url = Url::parse(url).map_err(|e| e.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("it begins with neither http:// nor https://".into());
+    }
+    url.path_segments_mut()
+        .map_err(|()| "it has no path")?
+        .pop_if_empty()
+        .extend(["api", "v1", "query"]);
+    Ok(url)
+}
+
+/// The endpoint with a question.
+fn asking(mut url: Url, query: &str, context: &MetricContext) -> Url {
+    let micros = context.at.0;
+    let (seconds, millis) = (
+        micros.div_euclid(1_000_000),
+        micros.rem_euclid(1_000_000) / 1_000,
+    );
+    url.query_pairs_mut()
+        .append_pair("query", query)
+        .append_pair("time", &format!("{seconds}.{millis:03}"))
+        .append_pair("timeout", &format!("{}ms", context.timeout.0));
+    url
 }
 
 #[async_trait]

@@ -8,6 +8,7 @@
 )]
 
 mod artifacts;
+mod budget;
 mod catalog;
 mod checks;
 mod dials;

@@ -8,6 +8,7 @@
 
 mod absence;
 mod decisions;
+mod objectives;
 mod properties;
 mod recording;
 mod resume;

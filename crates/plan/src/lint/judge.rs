@@ -13,6 +13,7 @@ pub(crate) fn check(judge: &JudgeConfig, at: &str, sink: &mut Sink<'_>) {
     latency(judge, at, sink);
     times(judge, at, sink);
     super::series::check(judge, at, sink);
+    super::slo::check(judge, at, sink);
     super::reach::judge(judge, at, sink);
 }
 

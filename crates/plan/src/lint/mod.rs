@@ -16,6 +16,7 @@ mod people;
 mod placeholders;
 mod reach;
 mod series;
+mod slo;
 mod stages;
 mod times;
 mod traffic;

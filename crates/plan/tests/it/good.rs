@@ -212,7 +212,8 @@ fn compare(
     match (own, default) {
         (serde_json::Value::Object(own), serde_json::Value::Object(default)) => {
             for (key, value) in own {
-                compare(&format!("{path}.{key}"), value, &default[key], same);
+                let usual = default.get(key).unwrap_or(&serde_json::Value::Null);
+                compare(&format!("{path}.{key}"), value, usual, same);
             }
         }
         // The median's and the last quantile's rails are off in both.

@@ -30,7 +30,7 @@ enum Kind {
 /// The pure crates that others are built from. `sim` is pure as well, and nothing but the
 /// command uses it.
 const PURE: &[&str] = &[
-    "model", "expr", "flags", "judge", "plan", "release", "engine", "wire",
+    "model", "expr", "flags", "judge", "plan", "slo", "release", "engine", "wire",
 ];
 
 /// From the ground up: a row names only rows before it.
@@ -40,6 +40,7 @@ const LAYERS: &[Layer] = &[
     row("flags", Kind::Pure, &["expr"]),
     row("judge", Kind::Pure, &["model"]),
     row("plan", Kind::Pure, &["expr", "flags", "judge"]),
+    row("slo", Kind::Pure, &["plan"]),
     row("release", Kind::Pure, &["plan", "judge", "flags"]),
     row("engine", Kind::Pure, &["release"]),
     row("wire", Kind::Pure, &["flags", "judge"]),
@@ -50,7 +51,7 @@ const LAYERS: &[Layer] = &[
         "drivers",
         Kind::Shell,
         &[
-            "model", "expr", "flags", "judge", "plan", "release", "engine", "wire", "shim",
+            "model", "expr", "flags", "judge", "plan", "slo", "release", "engine", "wire", "shim",
         ],
     ),
     row("migrate", Kind::Shell, PURE),
@@ -198,6 +199,7 @@ mod tests {
             ("esclusa-model", "esclusa-expr"),
             ("esclusa-judge", "esclusa-flags"),
             ("esclusa-judge", "esclusa-plan"),
+            ("esclusa-plan", "esclusa-slo"),
             ("esclusa-wire", "esclusa-plan"),
             ("esclusa-release", "esclusa-engine"),
             ("esclusa-proxy", "esclusa-engine"),
@@ -223,6 +225,7 @@ mod tests {
             ("esclusa-proxy", "esclusa-flags"),
             ("esclusa-store", "esclusa-wire"),
             ("esclusa-drivers", "esclusa-plan"),
+            ("esclusa-drivers", "esclusa-slo"),
             ("esclusa-drivers", "esclusa-shim"),
             ("esclusa-server", "esclusa-shim"),
             ("esclusa-server", "esclusa-sim"),

@@ -2,12 +2,12 @@
 //! is absent or broken.
 
 use crate::diagnostic as code;
-use crate::fields::Fields;
+use crate::fields::{Fields, Val};
 use crate::sink::Sink;
 use crate::units::Margin;
 use esclusa_judge::{
     Alpha, Bake, Blind, BlindThen, BurstMode, Errors, Evidence, Floor, JudgeConfig, Latency,
-    OnUnproven, Quantile, WarmUp,
+    LatencySlo, OnUnproven, Quantile, Slo, WarmUp,
 };
 use esclusa_model::Fraction;
 
@@ -32,6 +32,27 @@ pub(crate) fn build(fields: &Fields, sink: &mut Sink<'_>) -> JudgeConfig {
         },
         blind: build_blind(fields, &d.blind),
         series: super::series::build(fields, sink),
+        slo: fields.block("slo").map(|slo| build_slo(&slo)),
+    }
+}
+
+fn build_slo(fields: &Fields) -> Slo {
+    let latency = fields.list("latency").unwrap_or_default();
+    Slo {
+        availability: fields.fraction("availability"),
+        latency: latency
+            .iter()
+            .filter_map(|item| match item {
+                // A broken item keeps its place, so that findings name the right one.
+                Val::Block(one) => Some(LatencySlo {
+                    le_ms: whole(Some(one), "le-ms").unwrap_or(1),
+                    target: one
+                        .fraction("target")
+                        .unwrap_or(Fraction::from_per_100k(99_000)),
+                }),
+                _ => None,
+            })
+            .collect(),
     }
 }
 

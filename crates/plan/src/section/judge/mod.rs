@@ -94,6 +94,42 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
             series::shape(catalog),
             "Numbers that no proxy counts, read for both versions and compared.",
         ),
+        Key::new(
+            "slo",
+            Shape::Block(slo()),
+            "What users were promised; a budget that burns fast holds or returns the release.",
+        ),
+    ])
+}
+
+fn slo() -> Block {
+    let latency = Block::of(vec![
+        Key::new(
+            "le-ms",
+            count(3_600_000),
+            "Milliseconds that a good request takes at most.",
+        )
+        .required()
+        .example("300"),
+        Key::new(
+            "target",
+            FRACTION,
+            "The part of requests that must be good.",
+        )
+        .required()
+        .example("0.99"),
+    ]);
+    Block::of(vec![
+        Key::new(
+            "availability",
+            FRACTION,
+            "The part of requests that must not fail, such as `0.999`.",
+        ),
+        Key::new(
+            "latency",
+            Shape::list(Shape::Block(latency)),
+            "The parts of requests that must be fast.",
+        ),
     ])
 }
 
