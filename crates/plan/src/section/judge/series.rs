@@ -2,7 +2,7 @@
 
 use super::MARGIN;
 use crate::catalog::Catalog;
-use crate::diagnostic as code;
+use crate::diagnostic::{self as code, Severity};
 use crate::fields::{Fields, Val};
 use crate::model::DriverUse;
 use crate::placeholders::{Piece, pieces};
@@ -114,21 +114,11 @@ fn items(fields: &Fields) -> Vec<Fields> {
 /// What the judge is told of each series.
 pub(super) fn build(fields: &Fields, sink: &mut Sink<'_>) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
-    for item in &items(fields) {
-        let Some(text) = item.text("name") else {
+    for (index, item) in items(fields).iter().enumerate() {
+        // Others are found by their place, so a broken one keeps its own.
+        let Some(name) = name(item, sink).or_else(|| SeriesName::new(&format!("n{index}")).ok())
+        else {
             continue;
-        };
-        let name = match SeriesName::new(&text) {
-            Ok(name) => name,
-            Err(error) => {
-                sink.error(
-                    code::BAD_NAME,
-                    &item.at("name"),
-                    format!("`{}` is not the name of a series", printable(&text)),
-                    error.to_string(),
-                );
-                continue;
-            }
         };
         if all.iter().any(|known| known.name == name) {
             sink.error(
@@ -143,6 +133,21 @@ pub(super) fn build(fields: &Fields, sink: &mut Sink<'_>) -> Vec<Series> {
         all.push(one(item, name));
     }
     all
+}
+
+/// Its name, where it has one.
+fn name(item: &Fields, sink: &mut Sink<'_>) -> Option<SeriesName> {
+    let text = item.text("name")?;
+    SeriesName::new(&text)
+        .inspect_err(|error| {
+            sink.error(
+                code::BAD_NAME,
+                &item.at("name"),
+                format!("`{}` is not the name of a series", printable(&text)),
+                error.to_string(),
+            );
+        })
+        .ok()
 }
 
 fn one(item: &Fields, name: SeriesName) -> Series {
@@ -239,8 +244,9 @@ fn check_queries(item: &Fields, sink: &mut Sink<'_>) {
         let both = block.given("query-baseline") && block.given("query-canary");
         let either = block.given("query-baseline") || block.given("query-canary");
         if block.given("query") == either || (either && !both) {
-            sink.error(
+            sink.lint(
                 code::EXCLUSIVE,
+                Severity::Error,
                 &block.path,
                 "each version needs one query".to_owned(),
                 "write `query` with ${version} in it, or both `query-baseline` and \
