@@ -30,6 +30,7 @@ pub mod record;
 pub mod replay;
 mod report;
 mod second;
+pub mod selftest;
 mod side;
 mod slice;
 mod stage_end;

@@ -170,4 +170,5 @@ codes! {
     ROLE = "ESC-0223", "a role that nobody can have, or two that look like one";
     ASKED_TWICE = "ESC-0224", "the same is asked twice";
     LOOP = "ESC-0225", "requests would come back to where they came from";
+    POWERLESS = "ESC-0235", "a stage is powerless";
 }

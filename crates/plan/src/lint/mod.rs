@@ -14,12 +14,14 @@ mod loops;
 mod parts;
 mod people;
 mod placeholders;
+mod power;
 mod reach;
 mod stages;
 mod times;
 mod traffic;
 
 pub(crate) use judge::check as judge;
+pub(crate) use power::check as power;
 
 /// Runs every rule over a plan.
 pub(crate) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
