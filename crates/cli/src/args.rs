@@ -218,22 +218,32 @@ pub(crate) enum LogForm {
 pub(crate) enum PlanVerb {
     /// Say all that is wrong with a plan, with lines and next steps; exits 2 on errors
     #[command(visible_alias = "check")]
-    Lint(PlanFile),
+    Lint(PlanAt),
     /// Lay a plan out in the usual way: comments and meaning stay, indentation, quotes and the
     /// order of the top keys are made even
     #[command(visible_alias = "format")]
     Fmt(crate::layout::Fmt),
-    /// Show what a plan will do, and how long it may take
-    Show(PlanFile),
+    /// Show what a plan will do, how long it may take, and what each stage can see
+    ///
+    /// What a stage sees depends on the traffic: the last day's of the plan's service, where
+    /// a server counted it, or the one that `--rps` names. Example:
+    /// `esclusa plan show --rps 200`
+    Show(PlanAt),
     /// Print the JSON Schema of plans, for editors
     Schema,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PlanFile {
+pub(crate) struct PlanAt {
     /// The plan
     #[arg(value_name = "FILE", default_value = "esclusa.yaml")]
     pub file: PathBuf,
+    /// Requests a second of the service
+    #[arg(long, value_name = "N", value_parser = crate::judge::positive)]
+    pub rps: Option<f64>,
+    /// Its error rate in percent
+    #[arg(long, value_name = "PERCENT", requires = "rps", value_parser = crate::judge::positive)]
+    pub error_rate: Option<f64>,
 }
 
 /// Ask the plan's requirements.

@@ -4,6 +4,7 @@
 //! Exit codes of `replay` are those of its last line: 0 PROCEED, 10 HOLD, 20 ROLLBACK,
 //! and 2 for input that cannot be read.
 
+mod selftest;
 mod source;
 
 use crate::args::{Global, duration};
@@ -15,9 +16,9 @@ use crate::plan::accepted;
 use clap::{Args, Subcommand};
 use esclusa_judge::JudgeConfig;
 use esclusa_judge::replay::{Replay, TimelineLine};
-use esclusa_judge::{Decision, Planned, Power as StagePower, Verdict, power as judge_power};
-use esclusa_model::{BasisPoints, Millis};
-use esclusa_plan::{Audience, Expose, SourceFile, Stage, parse_judge};
+use esclusa_judge::{Decision, Verdict};
+use esclusa_model::Millis;
+use esclusa_plan::{SourceFile, parse_judge, stage_power};
 use serde_json::json;
 use source::Source;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,12 @@ pub(crate) enum JudgeVerb {
     Explain(Recording),
     /// What each stage of a plan can see at this traffic, and how long a proof takes
     Power(Power),
+    /// Try a service's own traffic as releases that change nothing, and as harmful ones
+    ///
+    /// Says how many of so many identical releases these settings would have returned, held
+    /// and promoted, and which harms they find how soon. Example:
+    /// `esclusa judge selftest --service shop --hours 24 --max-false 1%`
+    Selftest(selftest::SelfTest),
 }
 
 /// Recorded traffic and the settings that it is judged with.
@@ -78,6 +85,7 @@ pub(crate) fn run(verb: JudgeVerb, global: &Global, output: &Output) -> Result<E
         JudgeVerb::Replay(asked) => replay(&asked, global, output),
         JudgeVerb::Explain(asked) => explain(&asked, global, output),
         JudgeVerb::Power(asked) => power(&asked, output),
+        JudgeVerb::Selftest(asked) => selftest::selftest(&asked, global, output),
     }
 }
 
@@ -172,7 +180,7 @@ pub(crate) struct Power {
     pub error_rate: f64,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
         _ => Err("a number above 0".into()),
@@ -183,65 +191,13 @@ fn power(asked: &Power, output: &Output) -> Result<Exit, Failure> {
     let Some(parsed) = accepted(&read_plan(&asked.file)?, output) else {
         return Ok(Exit::BadInput);
     };
-    let plan = &parsed.plan;
-    let shares: Vec<_> = plan
-        .stages
-        .iter()
-        .filter_map(|stage| match stage {
-            Stage::Expose(Expose {
-                to: Audience::Share(share),
-                for_,
-                ..
-            }) => Some((*share, for_.0 / 1_000)),
-            Stage::Expose(_) | Stage::WarmUp(_) => None,
-        })
-        .collect();
-    let mut told = Vec::new();
-    for (index, (share, for_s)) in shares.iter().enumerate() {
-        if *share == BasisPoints::FULL {
-            continue;
-        }
-        let next = shares.get(index + 1).map_or(BasisPoints::FULL, |s| s.0);
-        let planned = Planned {
-            rps: asked.rps,
-            error_rate: asked.error_rate / 100.0,
-            share: *share,
-            next_share: next,
-            for_s: *for_s,
-        };
-        told.push((*share, *for_s, judge_power(&plan.judge, &planned)));
-    }
-    let data: Vec<_> = told
-        .iter()
-        .map(|(share, for_s, power)| json!({ "share": share, "for_s": for_s, "power": power }))
-        .collect();
-    if output.json(&data) {
+    let traffic = crate::plan::traffic(asked.rps, Some(asked.error_rate))?;
+    let stages = stage_power(&parsed.plan, &traffic);
+    if output.json(&stages) {
         return Ok(Exit::Done);
     }
-    for (share, for_s, power) in &told {
-        output.line(&stage_in_words(*share, *for_s, power));
-    }
+    crate::plan::print_power(&stages, output);
     Ok(Exit::Done)
-}
-
-fn stage_in_words(share: BasisPoints, for_s: u64, power: &StagePower) -> String {
-    let found = power.found_error_rate.map_or_else(
-        || "sees no regression in time: more traffic, a larger share or a longer stage".to_owned(),
-        |rate| format!("finds errors from {:.2} % on", rate * 100.0),
-    );
-    let proof = power.proof_s.map_or_else(
-        || {
-            format!(
-                "no proof in time: needs {:.0} requests/s, or more time",
-                power.rps_for_proof.ceil()
-            )
-        },
-        |seconds| format!("a healthy version is proved after {seconds:.0} s"),
-    );
-    format!(
-        "{share} for {for_s} s, {:.0} canary requests: {found}; an outage after {:.0} s; {proof}",
-        power.requests, power.outage_s
-    )
 }
 
 /// Runs a recording through the judge; gives its last verdict.

@@ -66,7 +66,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Sim { verb } => sim::run(verb, output),
         Command::Judge { verb } => judge::run(verb, &global, output),
         Command::Slo { verb } => one_thread()?.block_on(slo::run(verb, output)),
-        Command::Plan { verb } => plan::run(verb, output),
+        Command::Plan { verb } => plan::run(verb, &global, output),
         Command::Init(asked) => scaffold::run(&asked, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),

@@ -33,6 +33,7 @@ pub mod record;
 pub mod replay;
 mod report;
 mod second;
+pub mod selftest;
 mod series;
 mod side;
 mod slice;

@@ -173,6 +173,8 @@ struct Recording {
     canary: String,
     start_t: i64,
     stage: StageLine,
+    /// Whether the settings are its own.
+    has_settings: bool,
 }
 
 /// A replay in progress. Serialise it after any line, read it back, and go on: the
@@ -264,9 +266,19 @@ impl Replay {
     /// Never in practice: the name of the recording's proxy is a constant.
     pub fn keeping() -> Result<Self, ReplayError> {
         Ok(Self {
+            own_settings: true,
             kept: Some(Vec::new()),
             ..Self::new(JudgeConfig::default(), None)?
         })
+    }
+
+    /// The settings that the recording holds, when it was read by one who keeps it.
+    #[must_use]
+    pub const fn own_settings(&self) -> Option<&JudgeConfig> {
+        match &self.recording {
+            Some(recording) if recording.has_settings => Some(&self.config),
+            _ => None,
+        }
     }
 
     /// All that was read.
@@ -348,7 +360,9 @@ impl Replay {
         }
         self.share(stage.weight)?;
         self.share(stage.next_weight)?;
-        if let (true, Some(settings)) = (self.own_settings, line.judge) {
+        let own = line.judge.filter(|_| self.own_settings);
+        let has_settings = own.is_some();
+        if let Some(settings) = own {
             self.config = serde_json::from_value(settings)
                 .map_err(|e| self.error(format!("its settings are not understood: {e}")))?;
         }
@@ -360,6 +374,7 @@ impl Replay {
             canary,
             start_t: line.canary_start_t,
             stage,
+            has_settings,
         });
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! A service's own traffic, split into two versions that are the same: what the judge
 //! would say of a release that changes nothing, and of one that does known harm.
 //!
-//! Pure: each trial follows from its seed. What this does not do: bring hosts of its own
-//! to the canary, or keep requests that were still waiting: both sides are without them.
+//! Pure: each trial follows from its seed. What this does not do: keep requests that were
+//! still waiting: both sides are without them.
 
 mod dice;
 mod split;
@@ -14,10 +14,11 @@ use crate::second::{Comparable, Second, StageInfo};
 use crate::stage_end::{StageEnd, at_stage_end};
 use crate::verdict::{Decision, Label};
 use dice::Dice;
-use esclusa_model::{BasisPoints, Fraction};
+use esclusa_model::{BasisPoints, Fraction, InstanceId};
 use libm::{exp, log, log1p};
 use serde::{Deserialize, Serialize};
 use split::Split;
+use std::collections::BTreeSet;
 
 /// Seconds of both versions before the canary, where the traffic is long enough.
 const PRE_ROLL_S: usize = 300;
@@ -30,6 +31,8 @@ const LEAST_S: usize = 180;
 pub enum SplitBy {
     /// The same seconds; heavy units stay whole, all other requests are drawn one by one.
     Unit,
+    /// The same seconds; whole instances are the canary's, with all their bursts.
+    Host,
     /// The canary has another time's requests. A judge compares versions at one moment;
     /// this says how much the traffic changes by itself.
     Time,
@@ -99,6 +102,7 @@ pub enum TooLittle {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
     seconds: Vec<Second>,
+    hosts: Vec<InstanceId>,
 }
 
 impl Past {
@@ -134,7 +138,22 @@ impl Past {
         if requests.map(|at| at.cell.requests).sum::<u64>() == 0 {
             return Err(TooLittle::Silent);
         }
-        Ok(Self { seconds })
+        let instances = seconds.iter().flat_map(|second| &second.cells);
+        let hosts: BTreeSet<&InstanceId> = instances
+            .filter_map(|at| at.cell.instance.as_ref())
+            .collect();
+        let hosts = hosts.into_iter().cloned().collect();
+        Ok(Self { seconds, hosts })
+    }
+
+    /// The ways in which this traffic can be split: by instance where there are several.
+    #[must_use]
+    pub fn splits(&self) -> Vec<SplitBy> {
+        let mut splits = vec![SplitBy::Unit, SplitBy::Time];
+        if self.hosts.len() > 1 {
+            splits.insert(1, SplitBy::Host);
+        }
+        splits
     }
 
     /// How many seconds there are.
@@ -171,14 +190,14 @@ pub fn run(config: &JudgeConfig, past: &Past, trial: &Trial) -> Ended {
     // Each trial begins elsewhere, so that together they see all of the traffic.
     let first = dice.below((all - before - stage_s + 1) as u64) as usize;
     let shift = match trial.by {
-        SplitBy::Unit => 0,
+        SplitBy::Unit | SplitBy::Host => 0,
         SplitBy::Time => all / 4 + dice.below((all / 2).max(1) as u64) as usize,
     };
-    let split = Split::new(trial, dice.next());
+    let split = Split::new(trial, &past.hosts, dice.next());
     let mut judge = Judge::new(config.clone(), split::STABLE, split::CANARY);
     let stage = StageInfo {
         entered_at_s: before as i64,
-        share: trial.share,
+        share: split.share(),
         next_share: trial.next_share,
         min_watch_s: u32::try_from(stage_s).unwrap_or(u32::MAX),
         comparable: Comparable::Random,

@@ -171,4 +171,5 @@ codes! {
     ASKED_TWICE = "ESC-0224", "the same is asked twice";
     LOOP = "ESC-0225", "requests would come back to where they came from";
     QUERY = "ESC-0230", "a query is not PromQL";
+    POWERLESS = "ESC-0235", "a stage is powerless";
 }

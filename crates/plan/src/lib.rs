@@ -13,6 +13,7 @@ mod lint;
 mod model;
 mod parse;
 mod placeholders;
+mod power;
 mod read;
 mod scalar;
 mod schema;
@@ -36,8 +37,9 @@ pub use model::{
     NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver,
     Undo, WarmUp,
 };
-pub use parse::{Parsed, parse, parse_judge};
+pub use parse::{Parsed, parse, parse_judge, parse_with_traffic};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
+pub use power::{Advice, Lack, StagePower, Traffic, stage_power};
 pub use schema::json_schema;
 pub use settings::{Settings, read_settings};
 pub use show::{

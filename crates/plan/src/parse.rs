@@ -5,6 +5,7 @@ use crate::diagnostic::{self as code, Diagnostic, Severity};
 use crate::fields::Val;
 use crate::lint;
 use crate::model::Plan;
+use crate::power::Traffic;
 use crate::read::read;
 use crate::section::{judge, root};
 use crate::shape::{Block, Key, Shape};
@@ -27,11 +28,34 @@ pub struct Parsed {
 /// # Errors
 /// Everything that is wrong with the file, warnings included, in its order.
 pub fn parse(source: &SourceFile, catalog: &Catalog) -> Result<Parsed, Vec<Diagnostic>> {
+    checked(source, catalog, None)
+}
+
+/// The same, and warns of stages that see too little at this traffic.
+///
+/// # Errors
+/// Everything that is wrong with the file, warnings included, in its order.
+pub fn parse_with_traffic(
+    source: &SourceFile,
+    catalog: &Catalog,
+    traffic: &Traffic,
+) -> Result<Parsed, Vec<Diagnostic>> {
+    checked(source, catalog, Some(traffic))
+}
+
+fn checked(
+    source: &SourceFile,
+    catalog: &Catalog,
+    traffic: Option<&Traffic>,
+) -> Result<Parsed, Vec<Diagnostic>> {
     let mut sink = Sink::new(&source.text);
     let plan = fields_of(&source.text, root::block(catalog), &mut sink)
         .and_then(|fields| root::build(&fields, catalog, &mut sink));
     if let Some(plan) = &plan {
         lint::check(plan, catalog, &mut sink);
+        if let Some(traffic) = traffic.filter(|_| !sink.failed()) {
+            lint::power(plan, traffic, &mut sink);
+        }
     }
     finish(plan, sink).map(|(plan, warnings)| Parsed { plan, warnings })
 }

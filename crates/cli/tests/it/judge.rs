@@ -174,7 +174,110 @@ fn a_plan_is_told_what_its_stages_can_see() {
     );
     let (_, data, _) = run(dir.path(), &["judge", "power", "--rps", "0.01"]);
     assert!(
-        data.contains("sees no regression in time") && data.contains("no proof in time"),
+        data.contains("finds no regression in time") && data.contains("is not proved in time"),
         "{data}"
     );
+}
+
+// PIP-09: whether these settings return what changes nothing, asked of one's own traffic.
+#[test]
+fn own_traffic_is_tried_as_releases() {
+    let dir = tempfile::tempdir().expect("a folder");
+    recorded(dir.path(), "traffic.jsonl", "errors +5.0 pp, 100 rps 25 %");
+    let tried = |more: &[&str]| {
+        let usual = [
+            "judge",
+            "selftest",
+            "traffic.jsonl",
+            "--releases",
+            "12",
+            "--json",
+        ];
+        let (code, data, talk) = run(dir.path(), &[&usual, more].concat());
+        assert!(talk.contains("12 of 12") && code <= 1, "{code}: {talk}");
+        let told: Value = serde_json::from_str(&data).expect("JSON");
+        (code, told)
+    };
+    let (code, told) = tried(&["--for", "2m", "--max-false", "30%"]);
+    assert_eq!((code, &told["accepted"]), (0, &true.into()), "{told:#}");
+    let identical = told["identical"].as_array().expect("a list");
+    let by: Vec<&Value> = identical.iter().map(|one| &one["by"]).collect();
+    assert_eq!(by, ["unit", "time"]);
+    for one in identical {
+        let ends = ["returned", "held", "promoted"].map(|end| one[end]["n"].as_u64());
+        assert_eq!(ends.into_iter().flatten().sum::<u64>(), 12, "{one:#}");
+    }
+    let outage = &told["harmful"][5];
+    assert_eq!(
+        (&outage["found"]["n"], &outage["found"]["of"]),
+        (&10.into(), &10.into())
+    );
+    assert!(outage["median_s"].as_i64() <= Some(10), "{outage:#}");
+    // Twelve releases cannot show a bound of one in a hundred.
+    let (code, told) = tried(&["--for", "2m", "--max-false", "1%"]);
+    assert_eq!((code, &told["accepted"]), (1, &false.into()), "{told:#}");
+
+    // Settings that send back whatever is not proved return what changes nothing.
+    std::fs::write(
+        dir.path().join("judge.yaml"),
+        "judge: { on-unproven: rollback, errors: { risk-budget: 0.021% } }\n",
+    )
+    .expect("written");
+    let reckless = [
+        "--for",
+        "1m",
+        "--max-false",
+        "30%",
+        "--config",
+        "judge.yaml",
+    ];
+    let (code, told) = tried(&reckless);
+    assert_eq!((code, &told["accepted"]), (1, &false.into()), "{told:#}");
+    assert!(
+        told["identical"][0]["returned"]["n"].as_u64() > Some(6),
+        "{told:#}"
+    );
+
+    let (code, _, talk) = run(dir.path(), &["judge", "selftest", "none.jsonl"]);
+    assert!(code == 2 && talk.contains("ESC-0602"), "{talk}");
+    let short = r#"{"kind":"meta","format":"esclusa-judge/1","routes":["GET /"],"baseline":"v1","canary":"v2","stage":{"weight":0.1,"next_weight":0.5}}
+{"kind":"tick","t":1}"#;
+    std::fs::write(dir.path().join("short.jsonl"), short).expect("written");
+    let (code, _, talk) = run(dir.path(), &["judge", "selftest", "short.jsonl"]);
+    assert!(code == 2 && talk.contains("ESC-0603"), "{talk}");
+}
+
+const PLAN: &str = "esclusa: 1\nservice: shop\nroute: { listen: 127.0.0.1:8080 }\naddress: { url: 'http://shop-${version}.internal' }\nstages:\n  - { to: 1%, for: 10m }\n  - { to: 50%, for: 2h }\n  - { to: 100%, watch: 20m }\n";
+
+#[test]
+fn a_plan_is_shown_with_what_its_stages_can_see() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("esclusa.yaml"), PLAN).expect("written");
+    let (code, data, _) = run(dir.path(), &["plan", "show", "--rps", "5"]);
+    assert_eq!(code, 0);
+    for part in [
+        "at 5.0 requests/s",
+        "powerless at this traffic",
+        "a proof would come with for: ",
+    ] {
+        assert!(data.contains(part), "{part} in {data}");
+    }
+    let (_, data, _) = run(dir.path(), &["plan", "show", "--rps", "5", "--json"]);
+    let shown: Value = serde_json::from_str(&data).expect("JSON");
+    assert_eq!(
+        shown["power"]["stages"][0]["lacks"]["kind"], "requests",
+        "{data}"
+    );
+    assert_eq!(shown["power"]["stages"][1]["lacks"], Value::Null, "{data}");
+    // Without a server nothing is known, and that is said.
+    let (code, data, _) = run(dir.path(), &["plan", "show"]);
+    assert!(
+        code == 0 && data.contains("not known: no server answers"),
+        "{data}"
+    );
+
+    let (code, _, talk) = run(dir.path(), &["plan", "lint", "--rps", "5"]);
+    assert!(code == 0 && talk.contains("ESC-0235"), "{talk}");
+    let (code, _, talk) = run(dir.path(), &["plan", "lint", "--rps", "5000"]);
+    assert!(code == 0 && !talk.contains("ESC-0235"), "{talk}");
 }

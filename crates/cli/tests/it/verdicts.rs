@@ -219,8 +219,31 @@ async fn one_request_a_second(plane: &ControlPlane) {
     let release = released(plane, &shop, plan, "").await;
     ends(plane, &release, "promoted").await;
     let advanced = events(plane, &release, "advanced").await;
-    println!("{advanced:#?}");
+    let why = |event: &Value| {
+        event["payload"]["why"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let proved = advanced
+        .iter()
+        .map(why)
+        .find(|why| why.contains("proved: "));
+    let proved = proved.unwrap_or_else(|| panic!("{advanced:#?}"));
+    assert!(!proved.contains("proved: nothing"), "{proved}");
     drop(load);
+    // What was counted says what the next release can see.
+    let file = crate::world::plan_file(plane, &shop.plan(plan))
+        .display()
+        .to_string();
+    let (code, data) = command(plane, &["plan", "show", &file, "--json"]);
+    let shown: Value = serde_json::from_str(&data).expect("JSON");
+    let power = &shown["power"];
+    let rps = power["traffic"]["rps"]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{power:#}"));
+    assert!(code == 0 && (0.3..3.0).contains(&rps), "{power:#}");
+    assert_eq!(power["stages"][0]["lacks"]["kind"], "requests", "{power:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,16 +5,18 @@ use super::{Harm, SplitBy, Trial};
 use crate::histogram::{Histogram, bucket_of, lower_edge, upper_edge};
 use crate::second::{ProxyCell, Second};
 use crate::slice::{Cell, EventClass};
-use esclusa_model::Digest;
-use std::collections::BTreeMap;
+use esclusa_model::{BasisPoints, Digest, InstanceId};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const STABLE: Digest = Digest::from_bytes([1; 32]);
 pub(super) const CANARY: Digest = Digest::from_bytes([2; 32]);
 
 /// See the module.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Split {
-    share: f64,
+    share: BasisPoints,
+    /// The canary's instances, where whole ones are split off.
+    hosts: BTreeSet<InstanceId>,
     /// What decides which units are the canary's.
     salt: u64,
     by: SplitBy,
@@ -22,31 +24,63 @@ pub(super) struct Split {
 }
 
 impl Split {
-    pub(super) fn new(trial: &Trial, salt: u64) -> Self {
+    pub(super) fn new(trial: &Trial, hosts: &[InstanceId], salt: u64) -> Self {
+        let mut ranked: Vec<&InstanceId> = hosts.iter().collect();
+        ranked.sort_by_key(|host| (mixed(number(host) ^ salt), *host));
+        let wanted = libm::round(trial.share.fraction() * hosts.len() as f64) as usize;
+        let part = wanted.clamp(1, hosts.len().saturating_sub(1).max(1));
+        let share = match trial.by {
+            // At most all of them: in range.
+            SplitBy::Host => BasisPoints::new((part * 10_000 / hosts.len().max(1)) as u16),
+            SplitBy::Unit | SplitBy::Time => Ok(trial.share),
+        };
         Self {
-            share: trial.share.fraction(),
+            share: share.unwrap_or(trial.share),
+            hosts: ranked.into_iter().take(part).cloned().collect(),
             salt,
             by: trial.by,
             harm: trial.harm,
         }
     }
 
+    /// The canary's share.
+    pub(super) const fn share(&self) -> BasisPoints {
+        self.share
+    }
+
     /// Before the canary everybody is served by stable.
-    pub(super) fn all_stable(self, second: &mut Second) {
+    pub(super) fn all_stable(&self, second: &mut Second) {
         for at in &mut second.cells {
-            at.cell = plain(&at.cell, STABLE);
+            at.cell = self.plain(&at.cell, STABLE);
+        }
+    }
+
+    /// Instances are kept where whole ones are split off: else both versions would have
+    /// the same.
+    fn plain(&self, cell: &Cell, version: Digest) -> Cell {
+        Cell {
+            instance: cell.instance.clone().filter(|_| self.by == SplitBy::Host),
+            ..plain(cell, version)
         }
     }
 
     /// Turns the cells of a second into those of both versions; `other` is the second
     /// that a canary of another time has its requests from.
-    pub(super) fn second(self, second: &mut Second, other: &Second, dice: &mut Dice) {
+    pub(super) fn second(&self, second: &mut Second, other: &Second, dice: &mut Dice) {
         let mut cells = Vec::with_capacity(2 * second.cells.len());
         let of_canary = |part: Cell, dice: &mut Dice| match self.harm {
             Some(harm) => harmed(part, harm, dice),
             None => part,
         };
         for at in &second.cells {
+            if self.by == SplitBy::Host {
+                let host = at.cell.instance.as_ref();
+                let goes = host.is_some_and(|host| self.hosts.contains(host));
+                let whole = self.plain(&at.cell, if goes { CANARY } else { STABLE });
+                let cell = if goes { of_canary(whole, dice) } else { whole };
+                cells.push(with(at, cell));
+                continue;
+            }
             let (stays, goes) = self.parts(&at.cell, dice);
             cells.push(with(at, stays));
             if self.by == SplitBy::Unit {
@@ -62,13 +96,14 @@ impl Split {
         second.cells = cells;
     }
 
-    fn is_canarys(self, unit: u64) -> bool {
+    fn is_canarys(&self, unit: u64) -> bool {
         let place = mixed(unit ^ self.salt) >> 11;
-        (place as f64) < self.share * (1_u64 << 53) as f64
+        (place as f64) < self.share.fraction() * (1_u64 << 53) as f64
     }
 
     /// Stable's part and the canary's.
-    fn parts(self, cell: &Cell, dice: &mut Dice) -> (Cell, Cell) {
+    fn parts(&self, cell: &Cell, dice: &mut Dice) -> (Cell, Cell) {
+        let share = self.share.fraction();
         let whole = plain(cell, STABLE);
         let mut canary = plain(cell, CANARY);
         let failures = cell.failures().min(cell.requests);
@@ -85,8 +120,8 @@ impl Split {
         }
         let rest_failed = failures - known_failed;
         let rest_good = (cell.requests - known).saturating_sub(rest_failed);
-        let failed = units_failed + dice.of(rest_failed, self.share);
-        let good = units - units_failed + dice.of(rest_good, self.share);
+        let failed = units_failed + dice.of(rest_failed, share);
+        let good = units - units_failed + dice.of(rest_good, share);
         canary.requests = failed + good;
         canary.events = BTreeMap::new();
         if failed > 0 {
@@ -103,6 +138,12 @@ impl Split {
         let stable = without(whole, &canary);
         (stable, canary)
     }
+}
+
+/// A number for a name.
+fn number(name: &InstanceId) -> u64 {
+    let bytes = name.as_str().bytes();
+    bytes.fold(0, |sum, byte| mixed(sum ^ u64::from(byte)))
 }
 
 /// The cell of one version, without what the two could not share.
@@ -203,8 +244,7 @@ fn harmed(mut cell: Cell, harm: Harm, dice: &mut Dice) -> Cell {
         .map(|(class, n)| (class, dice.drawn(n, good, good - more)))
         .filter(|(_, n)| *n > 0)
         .collect();
-    cell.events
-        .insert(EventClass::ServerError, failures + more);
+    cell.events.insert(EventClass::ServerError, failures + more);
     cell
 }
 
@@ -221,7 +261,7 @@ fn slower(histogram: &Histogram, factor: f64) -> Histogram {
 mod tests {
     use super::*;
     use crate::slice::UnitCount;
-    use esclusa_model::{BasisPoints, Fraction};
+    use esclusa_model::Fraction;
 
     fn cell() -> Cell {
         Cell {
@@ -263,7 +303,7 @@ mod tests {
             by,
             harm,
         };
-        Split::new(&trial, salt)
+        Split::new(&trial, &[], salt)
     }
 
     #[test]
@@ -298,7 +338,10 @@ mod tests {
         let mut dice = Dice::new(3);
         let (_, good) = split(5, SplitBy::Unit, None).parts(&cell(), &mut dice);
         let outage = harmed(good.clone(), Harm::Outage, &mut dice);
-        assert_eq!((outage.failures(), outage.latency.total()), (good.requests, 0));
+        assert_eq!(
+            (outage.failures(), outage.latency.total()),
+            (good.requests, 0)
+        );
         let mut more = 0;
         for _ in 0..1_000 {
             let tenth = Harm::Errors(Fraction::from_per_100k(10_000));

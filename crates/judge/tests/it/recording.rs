@@ -139,6 +139,46 @@ fn a_replay_goes_on_where_it_was_stopped() {
     assert_eq!(text(&timeline), text(&whole));
 }
 
+/// Kinds of traffic as a benchmark has them, each stopped and resumed every tenth second.
+#[test]
+fn a_stop_at_every_tenth_second_changes_no_byte() {
+    for (seed, plants) in [
+        (1, vec![]),
+        (2, vec![(40, Plant::Errors(0.05))]),
+        (3, vec![(0, Plant::SlowOn(2, 1.8))]),
+        (4, vec![(30, Plant::Tail(0.02, 6.0))]),
+        (5, vec![(20, Plant::Shared(0.1, 1.5))]),
+        (6, vec![(0, Plant::Mix), (0, Plant::Cold(2.0, 20.0))]),
+        (7, vec![(60, Plant::Hang)]),
+        (8, vec![(0, Plant::NoCanary)]),
+    ] {
+        let world = World {
+            seed,
+            plants,
+            duration_s: 130,
+            ..World::default()
+        };
+        let text = record(&world);
+        let config = JudgeConfig::default();
+        let told = |stops: bool| {
+            let mut replay = replay::Replay::new(config.clone(), Some(1)).expect("a replay");
+            let mut timeline = String::new();
+            for line in text.lines() {
+                let tenth = line.contains("\"tick\"") && line.contains("0,\"w\"");
+                if stops && tenth {
+                    let stored = serde_json::to_string(&replay).expect("serialises");
+                    replay = serde_json::from_str(&stored).expect("reads");
+                }
+                if let Some(said) = replay.read(line).expect("a line") {
+                    timeline += &serde_json::to_string(&said).expect("serialises");
+                }
+            }
+            timeline + &serde_json::to_string(&replay.finish().expect("seconds").1).expect("text")
+        };
+        assert!(told(false) == told(true), "seed {seed}");
+    }
+}
+
 /// `every` asks for lines though nothing changes.
 #[test]
 fn lines_come_as_often_as_asked() {

@@ -1,7 +1,7 @@
 //! The same input gives the same verdicts, after a restart at any second too.
 
 use crate::world::{Bursts, Plant, World, canary, stable};
-use esclusa_judge::{Judge, JudgeConfig, Verdict};
+use esclusa_judge::{Judge, JudgeConfig, Second, Verdict};
 
 fn world() -> World {
     World {
@@ -79,6 +79,44 @@ fn the_state_of_four_routes_fits_64_kib() {
     }
     let size = serde_json::to_string(&judge).expect("serialises").len();
     assert!(size <= 64 * 1024, "{size}");
+}
+
+/// The same cells on five times as many routes.
+fn with_more_routes(second: &mut Second) {
+    let cells = std::mem::take(&mut second.cells);
+    for more in 0..5 {
+        second.cells.extend(cells.iter().cloned().map(|mut at| {
+            at.cell.route = format!("{}/{more}", at.cell.route);
+            at
+        }));
+    }
+}
+
+/// Sixteen routes by name, and the rest as another.
+#[test]
+fn the_state_of_seventeen_routes_fits_256_kib() {
+    let world = World {
+        rps: 400.0,
+        share: 0.05,
+        duration_s: 240,
+        ..world()
+    };
+    let mut judge = Judge::new(JudgeConfig::default(), stable(), canary());
+    let mut traffic = world.traffic();
+    for t in -world.pre_roll_s..world.duration_s {
+        if t == 0 {
+            judge.enter_stage(world.stage());
+        }
+        let mut second = traffic.second(t);
+        with_more_routes(&mut second);
+        judge.tick(&second);
+    }
+    let text = serde_json::to_string(&judge).expect("serialises");
+    assert!(
+        text.contains("\"other\""),
+        "more routes than are told apart"
+    );
+    assert!(text.len() <= 256 * 1024, "{}", text.len());
 }
 
 #[test]

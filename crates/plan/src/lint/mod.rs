@@ -14,6 +14,7 @@ mod loops;
 mod parts;
 mod people;
 mod placeholders;
+mod power;
 mod reach;
 mod series;
 mod slo;
@@ -22,6 +23,7 @@ mod times;
 mod traffic;
 
 pub(crate) use judge::check as judge;
+pub(crate) use power::check as power;
 
 /// Runs every rule over a plan.
 pub(crate) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {

@@ -6,7 +6,10 @@
 //! reads a message has no documentation at hand.
 
 use crate::{catalog, good};
-use esclusa_plan::{CODES, Diagnostic, Severity, SourceFile, parse, render_all};
+use esclusa_model::Fraction;
+use esclusa_plan::{
+    CODES, Diagnostic, Severity, SourceFile, Traffic, parse, parse_with_traffic, render_all,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +34,24 @@ fn source(path: &Path) -> SourceFile {
     SourceFile::new(name.unwrap_or_default(), text)
 }
 
+/// What a plan's first line says of its service's traffic: `# 2 requests/s`.
+fn traffic(source: &SourceFile) -> Option<Traffic> {
+    let first = source.text.lines().next()?.strip_prefix("# ")?;
+    let rps = first.strip_suffix(" requests/s")?.parse().ok()?;
+    Some(Traffic {
+        rps,
+        error_rate: Fraction::from_per_100k(100),
+        units: None,
+    })
+}
+
 /// What is said of a plan, whether it is accepted or not.
 fn findings(source: &SourceFile) -> (bool, Vec<Diagnostic>) {
-    match parse(source, &catalog::sample()) {
+    let parsed = match traffic(source) {
+        Some(traffic) => parse_with_traffic(source, &catalog::sample(), &traffic),
+        None => parse(source, &catalog::sample()),
+    };
+    match parsed {
         Ok(parsed) => (true, parsed.warnings),
         Err(found) => (false, found),
     }
