@@ -201,18 +201,29 @@ fn recorded_readings_are_judged_by_name() {
     };
     let worse = with_readings(&plain, "queue_depth", "20");
     let (verdict, reason, lines) = run(&worse, &config);
-    assert_eq!((verdict, reason.as_str()), (Decision::Rollback, "harm:queue_depth"));
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (Decision::Rollback, "harm:queue_depth")
+    );
     let last = serde_json::to_value(lines.last().expect("a line")).expect("JSON");
     assert_eq!(last["causes"][0]["label"], "series");
     assert_eq!(last["causes"][0]["metric"], "queue_depth");
-    assert!(last["log_e"]["queue_depth"].as_f64().is_some_and(|e| e > 4.6), "{last}");
+    assert!(
+        last["log_e"]["queue_depth"]
+            .as_f64()
+            .is_some_and(|e| e > 4.6),
+        "{last}"
+    );
     // Without a number there is no reading.
     let silent = run(&with_readings(&plain, "queue_depth", "null"), &config);
     assert_eq!(silent.1, "blind:queue_depth");
     let good = run(&with_readings(&plain, "queue_depth", "10.5"), &config);
     assert!(good.2.iter().any(|line| line.verdict == Decision::Proceed));
     // Names that nobody configured, and no series at all, change nothing.
-    let other = run(&with_readings(&plain, "other", "20"), &JudgeConfig::default());
+    let other = run(
+        &with_readings(&plain, "other", "20"),
+        &JudgeConfig::default(),
+    );
     assert_eq!(other, run(&plain, &JudgeConfig::default()));
     let dumb = replay::run("{\"kind\":\"m\"}".lines(), config);
     assert!(dumb.is_err());
