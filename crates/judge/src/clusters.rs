@@ -77,6 +77,13 @@ impl Clusters {
         }
     }
 
+    /// Forgets the windows that later ones would be compared with, not what was learnt.
+    pub(crate) fn begin_windows(&mut self) {
+        for scale in &mut self.scales {
+            (scale.blocks, scale.bad, scale.all, scale.last) = (0, 0, 0, None);
+        }
+    }
+
     /// The length in blocks of the scale where they cluster most.
     pub(crate) fn span(&self) -> u32 {
         let sizes = self.scales.iter().map(Scale::size).zip(SCALES);

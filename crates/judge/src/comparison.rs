@@ -21,7 +21,7 @@ const BURSTY: f64 = 1.5;
 /// From this size of clusters on, an episode as short as a burst is one observation.
 const CLUSTERED: f64 = 3.0;
 /// Less is enough on scales of so many blocks, where chance averages out.
-const CLUSTERED_LONG: f64 = 2.0;
+const CLUSTERED_LONG: f64 = 2.5;
 const LONG_SPAN: u32 = 8;
 /// Blocks that a burst lasts at most where shorter ones are known, or twice the scale on
 /// which they cluster; a longer episode is more than one observation.
@@ -147,14 +147,15 @@ impl Comparison {
         }
     }
 
-    /// Counts one second's bad events over all strata, and against before.
-    pub(crate) fn count(&mut self, second: &Counts, against_before: &Sums) {
+    /// Counts one second's bad events over all strata, against before, and the baseline's
+    /// by edges that stay.
+    pub(crate) fn count(&mut self, second: &Counts, against_before: &Sums, steady: u64) {
         let (theta, bad) = (second.theta(1.0), second.bad() as f64);
         let above = second.canary_bad as f64 - bad * theta;
         let speaks = above > 0.0 && above > libm::sqrt(bad * theta * (1.0 - theta));
         self.open_speaking += u32::from(speaks);
         self.ledger.count(against_before);
-        self.open_baseline.0 += second.baseline_bad;
+        self.open_baseline.0 += steady;
         self.open_baseline.1 += second.baseline;
         self.canary_bad += second.canary_bad;
         self.canary_bad_seconds += u64::from(second.canary_bad > 0);
@@ -188,6 +189,13 @@ impl Comparison {
             routes.insert(route, process.log_evidence_with(&nats));
         }
         routes
+    }
+
+    /// From now on the baseline's slow requests are counted by other edges.
+    pub(crate) fn change_edges(&mut self) {
+        if self.entry.metric.is_latency() {
+            self.dispersion.begin_counts();
+        }
     }
 
     /// Why harm that was found here would not be the canary's.
@@ -500,7 +508,9 @@ impl Block {
 
 /// Blocks that the longest known bursts of a service last, where they are long.
 pub(crate) fn long_bursts(comparisons: &[Comparison]) -> u32 {
-    let longest = comparisons.iter().map(Comparison::burst_blocks).max();
+    // One of many estimates is large by chance sooner than one.
+    let known = comparisons.iter().filter(|c| c.burstiness() >= CLUSTERED);
+    let longest = known.map(Comparison::burst_blocks).max();
     longest.filter(|blocks| *blocks >= TOLD_BLOCKS).unwrap_or(0)
 }
 

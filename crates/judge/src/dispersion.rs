@@ -85,6 +85,12 @@ impl Dispersion {
         self.burstiness = fano(&self.counts).max(self.clusters.size());
     }
 
+    /// What was counted so far cannot be compared with what will be.
+    pub(crate) fn begin_counts(&mut self) {
+        self.counts.clear();
+        self.clusters.begin_windows();
+    }
+
     /// How long their clusters last, in blocks.
     pub(crate) fn span(&self) -> u32 {
         self.clusters.span()

@@ -28,7 +28,7 @@ impl Judge {
         let mut fast =
             [(); 2].map(|()| (Counts::default(), vec![Counts::default(); self.rails.len()]));
         let entries: Vec<_> = self.comparisons.iter().map(|c| c.entry).collect();
-        let mut totals = vec![(Counts::default(), Sums::default()); entries.len()];
+        let mut totals = vec![(Counts::default(), Sums::default(), 0); entries.len()];
         let delta = self.config.errors.delta.get();
         let mut burnt = vec![Counts::default(); self.burn.objectives().len()];
         let none = Sides::default();
@@ -62,15 +62,16 @@ impl Judge {
                 }
             }
             let counted = self.strata[index].observe(&entries, baseline, canary, delta);
-            for ((total, sums), (more, against_before)) in totals.iter_mut().zip(&counted) {
+            for ((total, sums, steady), (more, against_before, steadily)) in totals.iter_mut().zip(&counted) {
                 total.add(more);
+                *steady += steadily;
                 if organic {
                     sums.add(against_before);
                 }
             }
         }
-        for (comparison, (total, sums)) in self.comparisons.iter_mut().zip(&totals) {
-            comparison.count(total, sums);
+        for (comparison, (total, sums, steady)) in self.comparisons.iter_mut().zip(&totals) {
+            comparison.count(total, sums, *steady);
         }
         if let Some(stage) = &self.stage
             && stage.info.comparable == Comparable::Random

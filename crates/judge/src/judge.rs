@@ -247,6 +247,7 @@ impl Judge {
                 .map(|s| s.remembered(index))
                 .fold((0.0, 0.0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
             comparison.ledger.begin(bad, expected);
+            comparison.change_edges();
         }
     }
 

@@ -6,6 +6,7 @@
 
 use crate::replay::FORMAT;
 use crate::second::{ProxyCell, Second, StageInfo};
+use crate::series::{SeriesSide, SeriesValue};
 use crate::slice::{Cell, EventClass};
 use crate::{Comparable, JudgeConfig};
 use esclusa_model::{Digest, ProxyId};
@@ -98,6 +99,20 @@ impl Recorder {
         line.to_string()
     }
 
+    /// A reading of a series; it belongs behind the second of the same time.
+    #[must_use]
+    pub fn reading(&self, reading: &SeriesValue) -> String {
+        let version = match reading.side {
+            SeriesSide::Baseline => &self.head.baseline.1,
+            SeriesSide::Canary => &self.head.canary.1,
+        };
+        json!({
+            "kind": "m", "t": reading.t - self.head.start, "name": reading.name, "v": version,
+            "value": reading.value,
+        })
+        .to_string()
+    }
+
     /// One second.
     pub fn second(&mut self, second: &Second) -> Vec<String> {
         let t = second.t - self.head.start;
@@ -186,8 +201,9 @@ fn counts(t: i64, version: &str, route: usize, cell: &Cell) -> Value {
 mod tests {
     use super::*;
     use crate::replay::Replay;
+    use crate::series::{Direction, Series, SeriesKind, SeriesName};
     use crate::{Histogram, Judge, UnitCount};
-    use esclusa_model::{BasisPoints, InstanceId};
+    use esclusa_model::{BasisPoints, Fraction, InstanceId, Millis};
 
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
@@ -273,10 +289,38 @@ mod tests {
         [first, second, third]
     }
 
+    /// Both versions' readings every fifth second; some are missing.
+    fn readings(t: i64) -> Vec<SeriesValue> {
+        let read = |side, value| SeriesValue {
+            name: SeriesName::new("queue").expect("a name"),
+            t,
+            side,
+            value: (t % 35 != 0).then_some(value),
+            why: None,
+        };
+        if t < 1_060 || t % 5 != 0 {
+            return Vec::new();
+        }
+        vec![
+            read(SeriesSide::Baseline, 10.0),
+            read(SeriesSide::Canary, 30.0),
+        ]
+    }
+
     #[test]
     fn a_recording_says_second_for_second_what_the_judge_said() {
         let mut config = JudgeConfig::default();
         config.bake.min_requests = 7;
+        config.series.push(Series {
+            name: SeriesName::new("queue").expect("a name"),
+            every: Millis(5_000),
+            direction: Direction::Up,
+            margin: Fraction::from_per_100k(10_000),
+            noninferior: Fraction::from_per_100k(20_000),
+            kind: SeriesKind::Gauge,
+            per: None,
+            required: false,
+        });
         let mut judge = Judge::new(config.clone(), digest("one"), digest("two"));
         let mut recorder = Recorder::new(Head {
             id: "r".into(),
@@ -299,6 +343,10 @@ mod tests {
                 lines.push(recorder.stage(info));
             }
             lines.extend(recorder.second(&second));
+            for reading in readings(second.t) {
+                lines.push(recorder.reading(&reading));
+                judge.take_series(reading);
+            }
             judge.tick(&second);
             if judge.stage().is_some() {
                 let mut line = crate::replay::TimelineLine::from(&judge.verdict());
@@ -317,6 +365,7 @@ mod tests {
         said.dedup();
         expected.dedup();
         assert_eq!(said, expected);
+        assert!(expected.iter().any(|line| line.log_e.keys().any(|m| m.is_series())));
         assert_eq!(last.canary, judge.verdict().canary);
         assert_eq!(last.margins, judge.verdict().margins);
         let text = lines.join("\n");

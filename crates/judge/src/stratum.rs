@@ -186,15 +186,16 @@ impl Stratum {
         }
     }
 
-    /// Counts one second; returns it by metric, for the comparison and against before.
-    /// `delta` is the absolute margin of events.
+    /// Counts one second; returns it by metric, for the comparison and against before, and
+    /// the baseline's bad events by edges that stay. `delta` is the absolute margin of
+    /// events.
     pub(crate) fn observe(
         &mut self,
         entries: &[Entry],
         baseline: &Side,
         canary: &Side,
         delta: f64,
-    ) -> Vec<(Counts, Sums)> {
+    ) -> Vec<(Counts, Sums, u64)> {
         let mut counted = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             let tally = match entry.metric.counting() {
@@ -207,7 +208,9 @@ impl Stratum {
                 Some(edges) => self.slow_sums(&edges, before.rate, baseline, canary),
                 None => event_sums(&tally.harm, before.rate, delta),
             });
-            counted.push((tally.harm, sums.unwrap_or_default()));
+            // Edges are taken anew each minute. To count by other edges is no cluster.
+            let steady = sums.map_or(tally.harm.baseline_bad, |sums| sums.baseline as u64);
+            counted.push((tally.harm, sums.unwrap_or_default(), steady));
             self.past_bad[index] += tally.harm.baseline_bad;
             let open = &mut self.open[index];
             open.harm.canary += tally.harm.canary;

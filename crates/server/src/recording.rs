@@ -11,7 +11,7 @@ use esclusa_judge::{Assembler, Comparable, StageInfo};
 use esclusa_model::{BasisPoints, Digest, Envelope, ServiceName, Timestamp};
 use esclusa_release::Release;
 use esclusa_store::{Store, StoreError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Seconds read at a time: bounds the memory that a long recording takes.
 const CHUNK_S: i64 = 600;
@@ -122,6 +122,10 @@ impl Recording {
         let mut told = StagesTold::default();
         let mut assembler = Assembler::new();
         let mut recorder = Recorder::new(self.head);
+        let mut readings = VecDeque::new();
+        if let Some(release) = &self.release {
+            readings.extend(store.readings(&release.requested.release).await?);
+        }
         let mut text = recorder.meta(&self.first);
         text.push('\n');
         let mut start = self.from;
@@ -144,6 +148,10 @@ impl Recording {
                 }
                 for line in recorder.second(second) {
                     text.push_str(&line);
+                    text.push('\n');
+                }
+                while let Some(reading) = readings.pop_front_if(|r| r.t <= second.t) {
+                    text.push_str(&recorder.reading(&reading));
                     text.push('\n');
                 }
             }

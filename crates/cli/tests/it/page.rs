@@ -83,7 +83,8 @@ async fn the_page_shows_what_is_so() {
     let load = shop.load(80.0);
     browser.wait("[data-test=now] [data-side=canary] data");
     let told = wait_until("live numbers", LONG, async || {
-        number(&mut browser, "now", "canary", 0).filter(|requests| *requests > 100)
+        let mut enough = |side| number(&mut browser, "now", side, 0).is_some_and(|n| n > 110);
+        (enough("stable") && enough("canary")).then_some(())
     });
     told.await.expect("live numbers");
     browser.wait(".now [data-fresh=live]");

@@ -1,6 +1,7 @@
 //! Numbers that no proxy counts: a real Prometheus that reads both versions' processes,
 //! and dies.
 
+use crate::verdicts::returned;
 use crate::world::{LONG, Shop, ends, events, phase, plane, program};
 use esclusa_testkit::plane::ControlPlane;
 use esclusa_testkit::process::built_binary;
@@ -109,15 +110,15 @@ async fn a_required_series_decides_and_its_loss_is_no_pass() {
     let view = ends(&plane, &bad, "rolled_back").await;
     let reason = view["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("series `queue_depth` is worse"), "{view:#}");
-    let returned = events(&plane, &bad, "return_decided").await;
-    let evidence = &returned[0]["payload"]["evidence"]["verdict"];
+    // Its recording holds the readings, and says the same.
+    let evidence = returned(&plane, &bad).await;
     assert_eq!(evidence["causes"][0]["label"], "series", "{evidence:#}");
     assert_eq!(evidence["causes"][0]["metric"], "queue_depth");
 
     // Nobody tells any more: it holds and says why, also after a restart that remembers
     // what was read before; then the plan's rule sends everybody back.
     let blind = plane.release(&plan, "v4").await;
-    phase(&plane, &blind, "stage/0").await;
+    phase(&plane, &blind, "stage 1").await;
     wait_until("requests beside readings", LONG, async || {
         (served(&plane, &blind).await >= 400).then_some(())
     })

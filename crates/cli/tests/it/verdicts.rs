@@ -60,7 +60,7 @@ fn labels(verdict: &Value) -> Vec<&str> {
 
 /// The release was returned by the judge; gives the verdict, which judging its recording
 /// again says too.
-async fn returned(plane: &ControlPlane, release: &str) -> Value {
+pub(crate) async fn returned(plane: &ControlPlane, release: &str) -> Value {
     ends(plane, release, "rolled_back").await;
     let decided = events(plane, release, "return_decided").await;
     let decided = &decided[0]["payload"];
