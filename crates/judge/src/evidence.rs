@@ -185,7 +185,10 @@ impl HarmProcess {
 
     fn total(&self, sums: &[f64], waiting: f64) -> f64 {
         let mean = if sums.len() == HARM_PRIOR.len() {
-            sums.iter().zip(HARM_PRIOR).map(|(sum, part)| sum * part).sum()
+            sums.iter()
+                .zip(HARM_PRIOR)
+                .map(|(sum, part)| sum * part)
+                .sum()
         } else {
             sums.iter().sum::<f64>() / sums.len() as f64
         };

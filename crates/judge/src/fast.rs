@@ -161,7 +161,8 @@ impl FastPaths {
                 let failed = bad >= rate * window.canary as f64;
                 let enough = window.canary >= OUTAGE_REQUESTS && seconds >= OUTAGE_SECONDS;
                 let several = bad >= OUTAGE_RATE * OUTAGE_REQUESTS as f64 * cluster;
-                (enough && failed && several && self.is_beyond_baseline(t, &window)).then_some(window)
+                (enough && failed && several && self.is_beyond_baseline(t, &window))
+                    .then_some(window)
             })
     }
 

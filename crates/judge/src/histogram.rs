@@ -71,7 +71,10 @@ impl Histogram {
             return;
         }
         let index = index.min(MAX_BUCKET);
-        match self.counts.binary_search_by_key(&index, |(known, _)| *known) {
+        match self
+            .counts
+            .binary_search_by_key(&index, |(known, _)| *known)
+        {
             Ok(at) => self.counts[at].1 = self.counts[at].1.saturating_add(count),
             Err(at) => self.counts.insert(at, (index, count)),
         }
@@ -109,7 +112,8 @@ impl Histogram {
     /// How many latencies were counted.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(n))
+        self.iter()
+            .fold(0, |sum: u64, (_, n)| sum.saturating_add(n))
     }
 
     /// How many latencies lie in buckets that start at or above `edge_us`.

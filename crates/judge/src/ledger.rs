@@ -354,8 +354,14 @@ mod tests {
 
     #[test]
     fn harm_adds_to_the_total() {
-        assert_eq!(ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0, &Surplus::default()), None);
-        assert_eq!(ledger(50.0, 60.0).excuse(1.25, 0.05, 1.0, &Surplus::default()), None);
+        assert_eq!(
+            ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0, &Surplus::default()),
+            None
+        );
+        assert_eq!(
+            ledger(50.0, 60.0).excuse(1.25, 0.05, 1.0, &Surplus::default()),
+            None
+        );
     }
 
     #[test]
