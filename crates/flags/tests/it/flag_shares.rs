@@ -18,14 +18,17 @@ fn flag(bp: u16, of: &str, salt: Option<&str>) -> Value {
 }
 
 fn with_tenants(n: usize, flags: Value) -> Snapshot {
-    let tenants: Map<String, Value> = (0..n).map(|i| (format!("tenant-{i:04}"), json!({}))).collect();
+    let tenants: Map<String, Value> = (0..n)
+        .map(|i| (format!("tenant-{i:04}"), json!({})))
+        .collect();
     snapshot(json!({ "environments": ["production"], "tenants": tenants, "flags": flags }))
 }
 
 fn exposed(snapshot: &Snapshot, key: &str) -> BTreeSet<String> {
     let counted = tenants_by_variant(snapshot, key);
     let on = counted.into_iter().find(|(variant, _)| variant == "on");
-    on.map(|(_, ids)| ids.into_iter().collect()).unwrap_or_default()
+    on.map(|(_, ids)| ids.into_iter().collect())
+        .unwrap_or_default()
 }
 
 // ROL-02, ROL-06, trap 20: 5, 25, 50 % of 1,000 tenants, each holding the one before.
@@ -101,8 +104,14 @@ fn shares_of_unknown_units_are_unbiased() {
             let (n, p) = (ids.len() as f64, f64::from(bp) / 10_000.0);
             let z = |count: &u32| (f64::from(*count) - n * p) / (n * p * (1.0 - p)).sqrt();
             let far = counts.iter().filter(|count| z(count).abs() >= 3.0).count();
-            let worst = counts.iter().map(|count| z(count).abs()).fold(0.0, f64::max);
-            assert!(far <= 2 && worst < 4.5, "{family:?} {bp}: {far} far, worst {worst}");
+            let worst = counts
+                .iter()
+                .map(|count| z(count).abs())
+                .fold(0.0, f64::max);
+            assert!(
+                far <= 2 && worst < 4.5,
+                "{family:?} {bp}: {far} far, worst {worst}"
+            );
         }
     }
 }
@@ -124,7 +133,9 @@ fn a_distribution_inside_a_share_uses_all_of_its_variants() {
     let mut counts = std::collections::BTreeMap::<_, u32>::new();
     for id in ids(Family::Sequential, 10_000) {
         let answer = ask(&snapshot, "f", &json!({ "targetingKey": id }));
-        *counts.entry(answer.variant.expect("a flag").to_owned()).or_default() += 1;
+        *counts
+            .entry(answer.variant.expect("a flag").to_owned())
+            .or_default() += 1;
     }
     // Standard deviation of each part of a quarter: 43.
     for (variant, mean) in [("off", 5_000), ("a", 2_500), ("b", 2_500)] {

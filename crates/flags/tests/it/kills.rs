@@ -79,6 +79,13 @@ fn killing_a_prerequisite_takes_its_dependents_along() {
     kills.kill(Some("a flag that comes later"));
     shop.merge_kills(&kills);
     let answer = ask(&shop, "exec-reports", &json!({ "user": "ana@example.com" }));
-    assert_eq!((answer.is_on(), answer.reason), (false, FlagReason::Disabled));
-    assert!(answer.detail.to_string().contains("reports-api"), "{}", answer.detail);
+    assert_eq!(
+        (answer.is_on(), answer.reason),
+        (false, FlagReason::Disabled)
+    );
+    assert!(
+        answer.detail.to_string().contains("reports-api"),
+        "{}",
+        answer.detail
+    );
 }

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn as_flag(split: &SplitSpec) -> Value {
-    let segments = split.segments.iter().map(|segment| {
-        json!({ "name": segment.name, "when": segment.when, "variant": "canary" })
-    });
+    let segments = split
+        .segments
+        .iter()
+        .map(|segment| json!({ "name": segment.name, "when": segment.when, "variant": "canary" }));
     let share = json!({
         "share": { "basis-points": split.share, "of": "tenant", "salt": split.salt },
         "variant": "canary",

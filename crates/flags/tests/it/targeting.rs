@@ -9,17 +9,44 @@ use serde_json::json;
 fn the_first_rule_that_applies_decides() {
     let shop = snapshot(shop());
     for (who, on, reason) in [
-        (json!({ "targetingKey": "ana@example.com" }), true, FlagReason::TargetingMatch),
-        (json!({ "user": "luis@example.com" }), true, FlagReason::TargetingMatch),
-        (json!({ "user": "x", "country": "pt" }), true, FlagReason::TargetingMatch),
-        (json!({ "beta": true, "age": 18 }), true, FlagReason::TargetingMatch),
-        (json!({ "user": "eve@example.com", "country": "es" }), false, FlagReason::TargetingMatch),
-        (json!({ "tenant": "umbrella", "country": "es" }), false, FlagReason::TargetingMatch),
+        (
+            json!({ "targetingKey": "ana@example.com" }),
+            true,
+            FlagReason::TargetingMatch,
+        ),
+        (
+            json!({ "user": "luis@example.com" }),
+            true,
+            FlagReason::TargetingMatch,
+        ),
+        (
+            json!({ "user": "x", "country": "pt" }),
+            true,
+            FlagReason::TargetingMatch,
+        ),
+        (
+            json!({ "beta": true, "age": 18 }),
+            true,
+            FlagReason::TargetingMatch,
+        ),
+        (
+            json!({ "user": "eve@example.com", "country": "es" }),
+            false,
+            FlagReason::TargetingMatch,
+        ),
+        (
+            json!({ "tenant": "umbrella", "country": "es" }),
+            false,
+            FlagReason::TargetingMatch,
+        ),
     ] {
         let answer = ask(&shop, "exec-reports", &who);
         assert_eq!((answer.is_on(), answer.reason), (on, reason), "{who}");
     }
-    assert_eq!(ask(&shop, "reports-api", &json!({})).reason, FlagReason::Static);
+    assert_eq!(
+        ask(&shop, "reports-api", &json!({})).reason,
+        FlagReason::Static
+    );
     let size = ask(&shop, "page-size", &json!({ "targetingKey": "x" }));
     assert_eq!(size.reason, FlagReason::Split);
     assert!(matches!(size.value, Some(FlagValue::Integer(10 | 100))));
@@ -38,7 +65,9 @@ fn a_missing_unit_is_the_safe_value_and_an_error() {
         let answer = ask(&shop, "exec-reports", &who);
         assert!(!answer.is_on(), "{who}");
         assert_eq!(answer.reason, FlagReason::Error);
-        let missing = EvaluationError::UnitMissing { attribute: "tenant" };
+        let missing = EvaluationError::UnitMissing {
+            attribute: "tenant",
+        };
         assert_eq!(answer.error(), Some(missing));
     }
     let answer = ask(&shop, "page-size", &json!({}));
@@ -78,7 +107,11 @@ fn what_is_missing_or_of_another_type_makes_no_rule_apply() {
         ("score > 3", json!({ "score": 4 }), true),
         ("score > 3", json!({ "score": i64::MAX }), false),
         ("!has(country)", json!({ "country": ["es"] }), true),
-        ("has(country) && country == ''", json!({ "country": "" }), true),
+        (
+            "has(country) && country == ''",
+            json!({ "country": "" }),
+            true,
+        ),
         ("country == 'es' || beta", json!({ "beta": true }), true),
     ] {
         assert_eq!(ask(&flag(when), "f", &who).is_on(), on, "{when} {who}");
@@ -98,16 +131,25 @@ fn tenants_are_what_the_directory_says() {
     let shop = snapshot(json);
     for (who, on) in [
         (json!({ "tenant": "acme" }), true),
-        (json!({ "tenant": "initech", "size": "small", "seats": 1 }), false),
+        (
+            json!({ "tenant": "initech", "size": "small", "seats": 1 }),
+            false,
+        ),
         (json!({ "size": "small", "seats": 1 }), false),
-        (json!({ "tenant": "unknown", "size": "small", "seats": 1 }), false),
+        (
+            json!({ "tenant": "unknown", "size": "small", "seats": 1 }),
+            false,
+        ),
     ] {
         assert_eq!(ask(&shop, "exec-reports", &who).is_on(), on, "{who}");
     }
     let mut who = context(&shop, &json!({ "tenant": "acme" }));
     assert!(who.evaluate("exec-reports").is_on());
     who.set("tenant", AttributeValue::Text("initech"));
-    assert!(!who.evaluate("exec-reports").is_on(), "what was decided is forgotten");
+    assert!(
+        !who.evaluate("exec-reports").is_on(),
+        "what was decided is forgotten"
+    );
 }
 
 // BLD-09: transitive, on a variant, and the answer says which is unmet.
@@ -132,9 +174,16 @@ fn an_unmet_prerequisite_serves_off_and_is_named() {
     let flag = "b";
     assert_eq!(
         answer.detail,
-        Detail::Prerequisite { flag, wanted: "on", got: Some("off") }
+        Detail::Prerequisite {
+            flag,
+            wanted: "on",
+            got: Some("off")
+        }
     );
-    assert_eq!((answer.is_on(), answer.reason), (false, FlagReason::Disabled));
+    assert_eq!(
+        (answer.is_on(), answer.reason),
+        (false, FlagReason::Disabled)
+    );
 }
 
 #[test]
