@@ -37,22 +37,26 @@ const fn goal(ratio: f64, nanoseconds: f64) -> Option<Goal> {
     Some(Goal { ratio, nanoseconds })
 }
 
+const DEFAULT: &str = "default-000";
+const ROLLOUT: &str = "rollout-003";
+const TARGETED: &str = "targeted-003";
+
 pub(crate) const CASES: [Case; 5] = [
     Case {
         name: "default",
-        work: Work::One("default-000"),
+        work: Work::One(DEFAULT),
         scale: 1,
         goal: goal(0.5, 40.0),
     },
     Case {
         name: "50 % rollout",
-        work: Work::One("rollout-000"),
+        work: Work::One(ROLLOUT),
         scale: 1,
         goal: goal(0.3, 60.0),
     },
     Case {
         name: "two constraints + 50 % rollout",
-        work: Work::One("targeted-000"),
+        work: Work::One(TARGETED),
         scale: 1,
         goal: goal(0.3, 120.0),
     },
@@ -64,7 +68,7 @@ pub(crate) const CASES: [Case; 5] = [
     },
     Case {
         name: "new context, two constraints",
-        work: Work::NewContext("targeted-000"),
+        work: Work::NewContext(TARGETED),
         scale: 4,
         goal: None,
     },
@@ -91,6 +95,7 @@ impl Engines {
         }
         let engines = Self { snapshot, engine };
         engines.agree()?;
+        engines.whole_way()?;
         Ok(engines)
     }
 
@@ -119,6 +124,26 @@ impl Engines {
             if !(expected.contains(&ours) && expected.contains(&theirs)) {
                 return Err(format!(
                     "{key}: {ours} and {theirs} of {OF_EACH_KIND} are on"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A flag that stays off may be given up early: the single flags of the table are
+    /// on for both, so that both ask everything.
+    fn whole_way(&self) -> Result<(), String> {
+        let mut context = self.snapshot.context();
+        fill(&mut context);
+        let peer = peer_context();
+        let on =
+            |key: &str| context.evaluate(key).is_on() && self.engine.is_enabled(key, &peer, &None);
+        for key in [DEFAULT, ROLLOUT, TARGETED] {
+            if !on(key) {
+                let kind = &key[..key.len() - 3];
+                let fit = (0..OF_EACH_KIND).find(|i| on(&format!("{kind}{i:03}")));
+                return Err(format!(
+                    "{key} is not on for both; the first that is: {fit:?}"
                 ));
             }
         }

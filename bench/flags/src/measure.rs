@@ -23,9 +23,8 @@ pub(crate) fn both(
     let times = (BATCH / scale).max(100);
     let mut best = [f64::INFINITY; 2];
     for _ in 0..runs {
-        for (best, side) in best.iter_mut().zip([&mut *ours, &mut *peer]) {
-            *best = best.min(batch(times, side));
-        }
+        best[0] = best[0].min(batch(times, ours));
+        best[1] = best[1].min(batch(times, peer));
     }
     let cost = |nanoseconds, side: &mut Side<'_>| Cost {
         nanoseconds,

@@ -87,12 +87,7 @@ pub enum Detail<'s> {
         share: BasisPoints,
     },
     /// A rule's distribution.
-    Distribution {
-        /// The rule.
-        rule: RuleRef<'s>,
-        /// The unit's bucket.
-        bucket: u64,
-    },
+    Distribution(RuleRef<'s>),
     /// The environment's default.
     EnvironmentDefault,
     /// The flag's default.
@@ -149,7 +144,7 @@ impl Detail<'_> {
                 FlagReason::Disabled
             }
             Self::Tester | Self::User | Self::Tenant | Self::Rule(_) => FlagReason::TargetingMatch,
-            Self::Share { .. } | Self::Distribution { .. } => FlagReason::Split,
+            Self::Share { .. } | Self::Distribution(_) => FlagReason::Split,
             Self::EnvironmentDefault | Self::FlagDefault if alike => FlagReason::Static,
             Self::EnvironmentDefault | Self::FlagDefault => FlagReason::Default,
             Self::Error(_) => FlagReason::Error,
@@ -198,9 +193,10 @@ impl fmt::Display for Detail<'_> {
             Self::Tenant => f.write_str("the tenant's override says so"),
             Self::Rule(rule) => write!(f, "{rule} applies"),
             Self::Share { rule, share } => write!(f, "{rule} takes {share} of all units"),
-            Self::Distribution { rule, .. } => write!(f, "{rule} divides the units"),
+            Self::Distribution(rule) => write!(f, "{rule} divides the units"),
             Self::EnvironmentDefault => f.write_str("no rule applies: the environment's default"),
             Self::FlagDefault => f.write_str("no rule applies: the flag's default"),
+            Self::Error(error @ EvaluationError::FlagNotFound) => write!(f, "{error}"),
             Self::Error(error) => write!(f, "{error}: the safe value"),
         }
     }

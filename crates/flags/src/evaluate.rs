@@ -16,7 +16,10 @@ use crate::answer::{Answer, Detail, EvaluationError, FlagReason, RuleRef};
 use crate::bucket::in_share;
 use crate::context::{Context, Digits, Memo};
 use crate::names::Names;
-use crate::snapshot::{FlagInfo, KnownEdge, Needed, Rule, Serve, Share, TARGETING_KEY, TENANT};
+use crate::snapshot::{
+    FlagInfo, KnownEdge, Needed, Rule, Serve, Share, TARGETING_KEY, TENANT, USER,
+};
+use esclusa_model::BasisPoints;
 
 /// What an evaluation came upon; explanations are made of these.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +77,26 @@ impl Witness for Silent {
     fn saw(&mut self, _: Fact) {}
 }
 
+/// What decided, small enough for two registers; an answer spells it out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cause {
+    Killed,
+    Disabled,
+    /// The place among all prerequisites.
+    Prerequisite(u32),
+    Tester,
+    User,
+    Tenant,
+    Rule(At),
+    Share(At),
+    Distribution(At),
+    Default,
+    /// The slot of a unit that the context lacks.
+    Missing(u16),
+}
+
 /// The variant and what decided.
-pub(crate) type Decision<'s> = (u32, Detail<'s>);
+pub(crate) type Decision = (u32, Cause);
 
 impl<'s> Context<'s> {
     /// The answer for one flag.
@@ -100,55 +121,83 @@ impl<'s> Context<'s> {
             .map(|(id, info)| (info, self.answer(id, self.decide(id, &mut Silent))))
     }
 
-    pub(crate) fn answer(&self, id: u32, (variant, detail): Decision<'s>) -> Answer<'s> {
+    #[inline]
+    pub(crate) fn answer(&self, id: u32, (variant, cause): Decision) -> Answer<'s> {
         let snapshot = self.snapshot();
-        let alike = snapshot.flags[id as usize].alike;
+        let flag = &snapshot.flags[id as usize];
         let variant = &snapshot.variants[variant as usize];
+        let named = |at: At| RuleRef {
+            index: at.index,
+            name: snapshot.rules[at.rule as usize].name.as_deref(),
+        };
+        let detail = match cause {
+            Cause::Killed => Detail::Killed {
+                epoch: flag.killed.unwrap_or_default(),
+            },
+            Cause::Disabled => Detail::Disabled,
+            Cause::Prerequisite(place) => self.unmet(place),
+            Cause::Tester => Detail::Tester,
+            Cause::User => Detail::User,
+            Cause::Tenant => Detail::Tenant,
+            Cause::Rule(at) => Detail::Rule(named(at)),
+            Cause::Share(at) => Detail::Share {
+                rule: named(at),
+                share: match &snapshot.rules[at.rule as usize].share {
+                    Some(share) => share.share,
+                    None => BasisPoints::FULL, // a rule with a share has one
+                },
+            },
+            Cause::Distribution(at) => Detail::Distribution(named(at)),
+            Cause::Default if flag.default_of_environment => Detail::EnvironmentDefault,
+            Cause::Default => Detail::FlagDefault,
+            Cause::Missing(slot) => Detail::Error(self.missing(slot)),
+        };
         Answer {
             value: Some(&variant.value),
             variant: Some(&variant.name),
-            reason: detail.reason(alike),
+            reason: detail.reason(flag.alike),
             detail,
         }
     }
 
-    pub(crate) fn decide<W: Witness>(&self, id: u32, witness: &mut W) -> Decision<'s> {
+    pub(crate) fn decide<W: Witness>(&self, id: u32, witness: &mut W) -> Decision {
         let snapshot = self.snapshot();
         let flag = &snapshot.flags[id as usize];
         witness.saw(Fact::Kill(flag.killed));
-        if let Some(epoch) = flag.killed {
-            return (flag.off, Detail::Killed { epoch });
+        if flag.killed.is_some() {
+            return (flag.off, Cause::Killed);
         }
         witness.saw(Fact::Enabled(flag.enabled));
         if !flag.enabled {
-            return (flag.off, Detail::Disabled);
+            return (flag.off, Cause::Disabled);
         }
-        for needed in &snapshot.prerequisites[range(&flag.prerequisites)] {
+        let needed = &snapshot.prerequisites[range(&flag.prerequisites)];
+        for (needed, place) in needed.iter().zip(flag.prerequisites.start..) {
             let got = self.parent(needed.flag);
             witness.saw(Fact::Prerequisite(*needed, got));
             if got != Memo::Serves(needed.variant) {
-                return (flag.off, self.unmet(*needed, got));
+                return (flag.off, Cause::Prerequisite(place));
             }
         }
         let granted = self.granted(id);
         witness.saw(Fact::Tester(granted));
         if let Some(variant) = granted {
-            return (variant, Detail::Tester);
+            return (variant, Cause::Tester);
         }
         let (user, tenant) = match &flag.overrides {
             Some(overrides) => (
-                self.overridden(&overrides.users, crate::snapshot::USER),
+                self.overridden(&overrides.users, USER),
                 self.overridden(&overrides.tenants, TENANT),
             ),
             None => (None, None),
         };
         witness.saw(Fact::User(user));
         if let Some(variant) = user {
-            return (variant, Detail::User);
+            return (variant, Cause::User);
         }
         witness.saw(Fact::Tenant(tenant));
         if let Some(variant) = tenant {
-            return (variant, Detail::Tenant);
+            return (variant, Cause::Tenant);
         }
         let first = flag.rules.start;
         for (rule, at) in snapshot.rules[range(&flag.rules)].iter().zip(first..) {
@@ -159,14 +208,11 @@ impl<'s> Context<'s> {
             match self.rule(rule, at, witness) {
                 Ok(None) => {}
                 Ok(Some(decision)) => return decision,
-                Err(slot) => return (flag.safe, Detail::Error(self.missing(slot))),
+                Err(slot) => return (flag.safe, Cause::Missing(slot)),
             }
         }
         witness.saw(Fact::Default(flag.default));
-        match flag.default_of_environment {
-            true => (flag.default, Detail::EnvironmentDefault),
-            false => (flag.default, Detail::FlagDefault),
-        }
+        (flag.default, Cause::Default)
     }
 
     /// What a prerequisite serves, decided once a context.
@@ -179,7 +225,7 @@ impl<'s> Context<'s> {
         }
         // No deeper than MAX_NESTING, which compilation has seen to.
         let memo = match self.decide(id, &mut Silent) {
-            (_, Detail::Error(_)) => Memo::Undecided,
+            (_, Cause::Missing(_)) => Memo::Undecided,
             (variant, _) => Memo::Serves(variant),
         };
         if let Some(place) = place {
@@ -188,8 +234,11 @@ impl<'s> Context<'s> {
         memo
     }
 
-    fn unmet(&self, needed: Needed, got: Memo) -> Detail<'s> {
+    #[cold]
+    fn unmet(&self, place: u32) -> Detail<'s> {
         let snapshot = self.snapshot();
+        let needed = snapshot.prerequisites[place as usize];
+        let got = self.parent(needed.flag);
         let name = |variant: u32| &*snapshot.variants[variant as usize].name;
         Detail::Prerequisite {
             flag: snapshot.keys.text(needed.flag),
@@ -214,10 +263,10 @@ impl<'s> Context<'s> {
     /// context lacks as an error.
     fn rule<W: Witness>(
         &self,
-        rule: &'s Rule,
+        rule: &Rule,
         at: At,
         witness: &mut W,
-    ) -> Result<Option<Decision<'s>>, u16> {
+    ) -> Result<Option<Decision>, u16> {
         if let Some(condition) = rule.condition {
             let holds = self.snapshot().conditions[condition as usize].outcome(self);
             witness.saw(Fact::Condition(at, condition, holds));
@@ -239,21 +288,14 @@ impl<'s> Context<'s> {
                 return Ok(None);
             }
         }
-        let named = RuleRef {
-            index: at.index,
-            name: rule.name.as_deref(),
-        };
         match &rule.serve {
             Serve::Variant(variant) => {
                 witness.saw(Fact::Serves(at, *variant));
-                let detail = match rule.share {
-                    Some(share) => Detail::Share {
-                        rule: named,
-                        share: share.share,
-                    },
-                    None => Detail::Rule(named),
+                let cause = match rule.share {
+                    Some(_) => Cause::Share(at),
+                    None => Cause::Rule(at),
                 };
-                Ok(Some((*variant, detail)))
+                Ok(Some((*variant, cause)))
             }
             Serve::Distribution { of, order, parts } => {
                 let drawn = self.bucket(*of, *order).map(|(bucket, _)| {
@@ -263,12 +305,8 @@ impl<'s> Context<'s> {
                     (bucket, part.or(parts.last()).map_or(0, |part| part.variant))
                 });
                 witness.saw(Fact::Distribution(at, drawn));
-                let (bucket, variant) = drawn?;
-                let detail = Detail::Distribution {
-                    rule: named,
-                    bucket,
-                };
-                Ok(Some((variant, detail)))
+                let (_, variant) = drawn?;
+                Ok(Some((variant, Cause::Distribution(at))))
             }
         }
     }
@@ -352,6 +390,6 @@ fn either(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     }
 }
 
-fn range(range: &std::ops::Range<u32>) -> std::ops::Range<usize> {
+pub(crate) fn range(range: &std::ops::Range<u32>) -> std::ops::Range<usize> {
     range.start as usize..range.end as usize
 }

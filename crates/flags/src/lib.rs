@@ -32,6 +32,7 @@ mod names;
 mod patch;
 mod population;
 mod problem;
+mod recorder;
 mod request;
 mod snapshot;
 mod split;

@@ -37,15 +37,13 @@ impl<'a> Compiler<'a> {
                 let message = format!("{key:?} is no flag's key");
                 let code = ProblemCode::BadName;
                 self.problems.add_hint(&place, code, message, KEY_RULE);
-                // What rests on the key would only be wrong again.
-                continue;
+                // As a salt the key would only be wrong again.
+                self.flag(&place, "-", flag);
+            } else {
+                self.flag(&place, key, flag);
             }
-            self.flag(&place, key, flag);
         }
-        // Flags without number are an error already; numbers of others would be shifted.
-        if self.built.flags.len() == set.flags.len() {
-            self.prerequisites(&above);
-        }
+        self.prerequisites(&above);
     }
 
     fn flag(&mut self, place: &Place<'_>, key: &'a str, flag: &'a FlagDefinition) {
