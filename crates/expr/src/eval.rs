@@ -146,6 +146,7 @@ impl Ordered {
 pub(crate) fn bool<S: Scope + ?Sized>(expr: &BoolExpr, scope: &S) -> Option<bool> {
     Some(match expr {
         BoolExpr::Literal(value) => *value,
+        BoolExpr::Read(read) if read.arguments.is_empty() => return scope.bool(read.slot, &[]),
         BoolExpr::Read(read) => {
             return with_arguments(read, scope, |args| scope.bool(read.slot, args))?;
         }
@@ -203,29 +204,36 @@ fn until<S: Scope + ?Sized>(operands: &[BoolExpr], stop: bool, scope: &S) -> Opt
     all_known.then_some(!stop)
 }
 
+#[inline]
 fn string<'a, S: Scope + ?Sized>(expr: &'a StrExpr, scope: &'a S) -> Option<Cow<'a, str>> {
     match expr {
         StrExpr::Literal(text) => Some(Cow::Borrowed(text)),
+        StrExpr::Read(read) if read.arguments.is_empty() => scope.string(read.slot, &[]),
         StrExpr::Read(read) => with_arguments(read, scope, |args| scope.string(read.slot, args))?,
     }
 }
 
+#[inline]
 fn int<S: Scope + ?Sized>(expr: &IntExpr, scope: &S) -> Option<i64> {
     match expr {
         IntExpr::Literal(number) => Some(*number),
+        IntExpr::Read(read) if read.arguments.is_empty() => scope.int(read.slot, &[]),
         IntExpr::Read(read) => with_arguments(read, scope, |args| scope.int(read.slot, args))?,
     }
 }
 
+#[inline]
 fn float<S: Scope + ?Sized>(expr: &FloatExpr, scope: &S) -> Option<f64> {
     match expr {
         FloatExpr::Literal(number) => Some(number.get()),
+        FloatExpr::Read(read) if read.arguments.is_empty() => scope.float(read.slot, &[]),
         FloatExpr::Read(read) => with_arguments(read, scope, |args| scope.float(read.slot, args))?,
     }
 }
 
-/// Up to one argument, the usual case, needs no allocation. `None` when an argument is
-/// not known.
+/// A call; one argument, the usual case, needs no allocation. `None` when an argument
+/// is not known. Apart from variables, which are read more often and need none of this.
+#[inline(never)]
 fn with_arguments<'a, S: Scope + ?Sized, T>(
     read: &'a Read,
     scope: &'a S,

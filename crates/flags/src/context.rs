@@ -240,6 +240,7 @@ impl<'s> Context<'s> {
     }
 
     /// The value of a slot. A user who is not named is whoever the targeting key names.
+    #[inline]
     pub(crate) fn found(&self, slot: u16) -> Found<'_> {
         match self.buffer.values[usize::from(slot)] {
             Slotted::Absent if slot == USER => self.found(TARGETING_KEY),
@@ -273,6 +274,10 @@ impl<'s> Context<'s> {
             }
             _ => None,
         }
+    }
+
+    pub(crate) fn has_grants(&self) -> bool {
+        !self.buffer.grants.is_empty()
     }
 
     /// The variant that a tester token gives, the last one first.

@@ -103,7 +103,7 @@ impl<'s> Context<'s> {
     #[must_use]
     pub fn evaluate(&self, key: &str) -> Answer<'s> {
         match self.snapshot().keys.find(key) {
-            Some(id) => self.answer(id, self.decide(id, &mut Silent)),
+            Some(id) => self.quick(id),
             None => Answer {
                 value: None,
                 variant: None,
@@ -116,9 +116,27 @@ impl<'s> Context<'s> {
     /// The answers for all flags, in the order of their keys, of one revision.
     pub fn evaluate_all(&self) -> impl Iterator<Item = (FlagInfo<'s>, Answer<'s>)> + '_ {
         let flags = self.snapshot().flags();
-        (0u32..)
-            .zip(flags)
-            .map(|(id, info)| (info, self.answer(id, self.decide(id, &mut Silent))))
+        (0u32..).zip(flags).map(|(id, info)| (info, self.quick(id)))
+    }
+
+    /// Where there is nothing to ask, the default is what [`Context::decide`] would
+    /// come to.
+    #[inline]
+    fn quick(&self, id: u32) -> Answer<'s> {
+        let flag = &self.snapshot().flags[id as usize];
+        if !flag.plain || self.has_grants() {
+            return self.answer(id, self.decide(id, &mut Silent));
+        }
+        let variant = &self.snapshot().variants[flag.default as usize];
+        Answer {
+            value: Some(&variant.value),
+            variant: Some(&variant.name),
+            reason: FlagReason::Static,
+            detail: match flag.default_of_environment {
+                true => Detail::EnvironmentDefault,
+                false => Detail::FlagDefault,
+            },
+        }
     }
 
     #[inline]

@@ -76,6 +76,8 @@ pub(crate) struct Flag {
     pub(crate) default_of_environment: bool,
     /// Whether all contexts get one answer.
     pub(crate) alike: bool,
+    /// Whether there is nothing to ask at all: no kill, not disabled, and `alike`.
+    pub(crate) plain: bool,
     pub(crate) off: u32,
     pub(crate) safe: u32,
     pub(crate) default: u32,
@@ -220,6 +222,7 @@ impl Snapshot {
         self.kills.merge(kills);
         for (key, flag) in self.keys.iter().zip(&mut self.flags) {
             flag.killed = self.kills.of(key);
+            flag.plain = flag.killed.is_none() && flag.enabled && flag.alike;
         }
     }
 }

@@ -104,6 +104,7 @@ impl<'a> Compiler<'a> {
             prerequisites: 0..0,
             rules,
             overrides: has_overrides.then(|| Box::new(overrides)),
+            plain: false, // until the kills are known
             parent: None,
             project: flag.project.as_deref().map(Into::into),
             message: flag.message.as_deref().map(Into::into),
