@@ -172,9 +172,9 @@ impl<'s> Context<'s> {
         let Some(flag) = self.snapshot.keys.find(flag) else {
             return false;
         };
-        let variants = self.snapshot.flags[flag as usize].variants.clone();
+        let mut variants = self.snapshot.flags[flag as usize].variants.clone();
         let named = |id: &u32| *self.snapshot.variants[*id as usize].name == *variant;
-        let Some(variant) = variants.clone().find(named) else {
+        let Some(variant) = variants.find(named) else {
             return false;
         };
         self.buffer.grants.push((flag, variant));
@@ -282,8 +282,8 @@ impl<'s> Context<'s> {
 
     /// The variant that a tester token gives, the last one first.
     pub(crate) fn granted(&self, flag: u32) -> Option<u32> {
-        let grants = self.buffer.grants.iter().rev();
-        grants.clone().find(|(f, _)| *f == flag).map(|(_, v)| *v)
+        let mut grants = self.buffer.grants.iter().rev();
+        grants.find(|(f, _)| *f == flag).map(|(_, v)| *v)
     }
 
     pub(crate) fn segment_memo(&self, segment: u32) -> Option<Option<bool>> {

@@ -22,8 +22,8 @@ pub(super) struct Variants<'v> {
 
 impl Variants<'_> {
     fn find(&self, name: &str) -> Option<u32> {
-        let known = (self.first..).zip(self.names.keys());
-        known.clone().find(|(_, n)| *n == name).map(|(id, _)| id)
+        let mut known = (self.first..).zip(self.names.keys());
+        known.find(|(_, n)| *n == name).map(|(id, _)| id)
     }
 }
 

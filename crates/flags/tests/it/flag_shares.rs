@@ -17,7 +17,7 @@ fn flag(bp: u16, of: &str, salt: Option<&str>) -> Value {
     } } })
 }
 
-fn with_tenants(n: usize, flags: Value) -> Snapshot {
+fn with_tenants(n: usize, flags: &Value) -> Snapshot {
     let tenants: Map<String, Value> = (0..n)
         .map(|i| (format!("tenant-{i:04}"), json!({})))
         .collect();
@@ -37,14 +37,14 @@ fn shares_of_the_directory_are_exact_growing_subsets() {
     for key in ["exec-reports", "master-reports", "reports-ui"] {
         let mut before = BTreeSet::new();
         for (bp, n) in [(500, 50), (2_500, 250), (5_000, 500), (10_000, 1_000)] {
-            let snapshot = with_tenants(1_000, json!({ key: flag(bp, "tenant", None) }));
+            let snapshot = with_tenants(1_000, &json!({ key: flag(bp, "tenant", None) }));
             let now = exposed(&snapshot, key);
             assert_eq!(now.len(), n, "{key} at {bp}");
             assert!(before.is_subset(&now), "{key} at {bp}");
             before = now;
         }
         // ... and down again.
-        let back = with_tenants(1_000, json!({ key: flag(500, "tenant", None) }));
+        let back = with_tenants(1_000, &json!({ key: flag(500, "tenant", None) }));
         assert!(exposed(&back, key).is_subset(&before));
     }
 }
@@ -52,11 +52,11 @@ fn shares_of_the_directory_are_exact_growing_subsets() {
 // ROL-02, ROL-04: a floor of one, and everybody includes whoever comes later.
 #[test]
 fn few_tenants_are_not_nobody_and_everybody_is_everybody() {
-    let few = with_tenants(12, json!({ "f": flag(500, "tenant", None) }));
+    let few = with_tenants(12, &json!({ "f": flag(500, "tenant", None) }));
     assert_eq!(exposed(&few, "f").len(), 1);
-    let all = with_tenants(12, json!({ "f": flag(10_000, "tenant", None) }));
+    let all = with_tenants(12, &json!({ "f": flag(10_000, "tenant", None) }));
     assert!(ask(&all, "f", &json!({ "tenant": "created-later" })).is_on());
-    let none = with_tenants(12, json!({ "f": flag(0, "tenant", None) }));
+    let none = with_tenants(12, &json!({ "f": flag(0, "tenant", None) }));
     assert_eq!(exposed(&none, "f").len(), 0);
     assert_eq!(ask(&none, "f", &json!({})).reason, FlagReason::Default);
 }
@@ -67,7 +67,7 @@ fn flags_choose_independently_unless_they_name_one_salt() {
     let n = 1_000;
     let snapshot = with_tenants(
         n,
-        json!({
+        &json!({
             "a": flag(5_000, "tenant", None), "b": flag(5_000, "tenant", None),
             "c": flag(5_000, "tenant", Some("together")), "d": flag(5_000, "tenant", Some("together")),
         }),
@@ -90,7 +90,7 @@ fn shares_of_unknown_units_are_unbiased() {
                 .iter()
                 .map(|key| (key.clone(), flag(bp, "targetingKey", None)))
                 .collect();
-            let snapshot = with_tenants(0, Value::Object(flags));
+            let snapshot = with_tenants(0, &Value::Object(flags));
             let mut counts = vec![0u32; keys.len()];
             let mut buffer = esclusa_flags::ContextBuffer::default();
             for id in &ids {
@@ -149,7 +149,7 @@ proptest! {
     fn whoever_is_in_stays_in_while_a_share_grows(
         n in 0usize..40, unit in "tenant-00[0-5][0-9]|[a-z]{1,8}", a in 0u16..=10_000, b in 0u16..=10_000,
     ) {
-        let at = |bp| with_tenants(n, json!({ "f": flag(bp, "tenant", None) }));
+        let at = |bp| with_tenants(n, &json!({ "f": flag(bp, "tenant", None) }));
         let who = json!({ "tenant": unit });
         let (small, large) = (at(a.min(b)), at(a.max(b)));
         prop_assert!(!ask(&small, "f", &who).is_on() || ask(&large, "f", &who).is_on());

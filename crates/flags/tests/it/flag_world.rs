@@ -14,10 +14,7 @@ pub(crate) fn snapshot(json: Value) -> Snapshot {
 /// The first environment, compiled.
 pub(crate) fn compile(set: &FlagSet) -> Snapshot {
     let environment = set.environments.first().map_or("", String::as_str);
-    match Snapshot::compile(set, environment) {
-        Ok(snapshot) => snapshot,
-        Err(problems) => panic!("{problems:#?}"),
-    }
+    Snapshot::compile(set, environment).expect("a set in order")
 }
 
 pub(crate) fn problems(json: Value) -> Vec<Problem> {

@@ -28,7 +28,7 @@ proptest! {
 
     #[test]
     fn the_last_word_counts(before in marks(), late in marks(), all: bool) {
-        let mut kills = before.clone();
+        let mut kills = before;
         let target = (!all).then_some("a");
         kills.kill(target);
         // An older message that arrives late changes nothing.
