@@ -2,6 +2,7 @@
 
 use crate::error::Span;
 use crate::lexer::Op;
+use crate::number::Decimal;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expr {
@@ -21,6 +22,7 @@ pub(crate) struct Name {
 pub(crate) enum ExprKind {
     Str(String),
     Int(i64),
+    Float(Decimal),
     Bool(bool),
     List(Vec<Expr>),
     Variable(Name),

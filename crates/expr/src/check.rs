@@ -5,7 +5,8 @@
 
 use crate::ast::{CompareOp, Expr, ExprKind, Logic, Name};
 use crate::error::{ErrorCode, ExprError, Span};
-use crate::eval::{BoolExpr, IntExpr, Ordered, Read, StrExpr, TextTest, Typed};
+use crate::eval::{BoolExpr, FloatExpr, IntExpr, Ordered, Read, StrExpr, TextTest, Typed};
+use crate::number::Decimal;
 use crate::schema::{Entry, Kind, Schema, Type};
 use crate::suggest::nearest;
 
@@ -40,6 +41,7 @@ impl Typed {
         match self {
             Self::Bool(_) => Type::Bool,
             Self::Int(_) => Type::Int,
+            Self::Float(_) => Type::Float,
             Self::Str(_) => Type::String,
         }
     }
@@ -59,6 +61,7 @@ impl<'a> Checker<'a> {
         match &expr.kind {
             ExprKind::Str(text) => Some(Typed::Str(StrExpr::Literal(text.clone()))),
             ExprKind::Int(number) => Some(Typed::Int(IntExpr::Literal(*number))),
+            ExprKind::Float(number) => Some(Typed::Float(FloatExpr::Literal(*number))),
             ExprKind::Bool(value) => Some(Typed::Bool(BoolExpr::Literal(*value))),
             ExprKind::List(_) => {
                 let error = Self::type_error(expr.span, "a list stands only on the right of `in`");
@@ -102,7 +105,7 @@ impl<'a> Checker<'a> {
                 let error = Self::type_error(expr.span, "this is a string, not true or false");
                 self.report(error.hint("compare it, such as == \"...\" or != \"\""))
             }
-            Typed::Int(_) => {
+            Typed::Int(_) | Typed::Float(_) => {
                 let error = Self::type_error(expr.span, "this is a number, not true or false");
                 self.report(error.hint("compare it, such as > 0"))
             }
@@ -134,6 +137,11 @@ impl<'a> Checker<'a> {
         match (left, right, ordered) {
             (Typed::Str(a), Typed::Str(b), _) => Some(BoolExpr::CompareStr(ordered, a, b)),
             (Typed::Int(a), Typed::Int(b), _) => Some(BoolExpr::CompareInt(ordered, a, b)),
+            (Typed::Float(a), Typed::Float(b), _) => Some(BoolExpr::CompareFloat(ordered, a, b)),
+            (Typed::Int(a), Typed::Float(b), _) => Some(BoolExpr::CompareMixed(ordered, a, b)),
+            (Typed::Float(a), Typed::Int(b), _) => {
+                Some(BoolExpr::CompareMixed(ordered.mirrored(), b, a))
+            }
             (Typed::Bool(a), Typed::Bool(b), Ordered::Eq) => {
                 Some(BoolExpr::Same(Box::new(a), Box::new(b)))
             }
@@ -180,6 +188,7 @@ impl<'a> Checker<'a> {
         Some(match value? {
             Typed::Str(item) => BoolExpr::StrIn(item, pick(members, Member::string)),
             Typed::Int(item) => BoolExpr::IntIn(item, pick(members, Member::int)),
+            Typed::Float(item) => BoolExpr::FloatIn(item, pick(members, Member::float)),
             Typed::Bool(item) => BoolExpr::BoolIn(Box::new(item), pick(members, Member::bool)),
         })
     }
@@ -188,6 +197,7 @@ impl<'a> Checker<'a> {
         let (member, ty) = match &expr.kind {
             ExprKind::Str(text) => (Member::Str(text.clone()), Type::String),
             ExprKind::Int(number) => (Member::Int(*number), Type::Int),
+            ExprKind::Float(number) => (Member::Float(*number), Type::Float),
             ExprKind::Bool(value) => (Member::Bool(*value), Type::Bool),
             _ => {
                 let error = Self::type_error(expr.span, "a list holds only literal values");
@@ -234,7 +244,26 @@ impl<'a> Checker<'a> {
         Some(BoolExpr::Text(*test, text?, part?))
     }
 
+    /// `has(country)`: whether a value is known at all.
+    fn has(&mut self, arguments: &[Expr], span: Span) -> Option<Typed> {
+        let [
+            Expr {
+                kind: ExprKind::Variable(name),
+                ..
+            },
+        ] = arguments
+        else {
+            let error = Self::type_error(span, "`has` asks about one value by its name");
+            return self.report(error.hint("write has(name)"));
+        };
+        let entry = self.lookup(name, Kind::Variable)?;
+        Some(Typed::Bool(BoolExpr::Has(entry.slot, entry.returns)))
+    }
+
     fn call(&mut self, name: &Name, arguments: &[Expr], span: Span) -> Option<Typed> {
+        if name.text == "has" && self.schema.find("has", Kind::Function).is_none() {
+            return self.has(arguments, span);
+        }
         let given: Vec<_> = arguments
             .iter()
             .map(|argument| self.value(argument))
@@ -279,7 +308,7 @@ impl<'a> Checker<'a> {
             return self.report(ExprError::new(ErrorCode::Type, name.span, message).hint(hint));
         }
         let entries = schema.entries();
-        let hint = match nearest(&name.text, entries.iter().map(|e| e.name)) {
+        let hint = match nearest(&name.text, entries.iter().map(|e| &*e.name)) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => {
                 let known: Vec<_> = entries.iter().map(Entry::usage).collect();
@@ -303,6 +332,7 @@ fn read(entry: &Entry, arguments: Vec<Typed>) -> Typed {
     match entry.returns {
         Type::String => Typed::Str(StrExpr::Read(read)),
         Type::Int => Typed::Int(IntExpr::Read(read)),
+        Type::Float => Typed::Float(FloatExpr::Read(read)),
         Type::Bool => Typed::Bool(BoolExpr::Read(read)),
     }
 }
@@ -311,6 +341,7 @@ fn read(entry: &Entry, arguments: Vec<Typed>) -> Typed {
 enum Member {
     Str(String),
     Int(i64),
+    Float(Decimal),
     Bool(bool),
 }
 
@@ -325,6 +356,14 @@ impl Member {
 
     fn int(self) -> Option<i64> {
         if let Self::Int(number) = self {
+            Some(number)
+        } else {
+            None
+        }
+    }
+
+    fn float(self) -> Option<Decimal> {
+        if let Self::Float(number) = self {
             Some(number)
         } else {
             None

@@ -1,11 +1,13 @@
 //! Text to tokens, with spans. Finds all unreadable places at once.
 
 use crate::error::{ExprError, Span};
+use crate::number::Decimal;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     Str(String),
     Int(i64),
+    Float(Decimal),
     /// A name or one of the words `true`, `false`, `in`.
     Word,
     Op(Op),
@@ -149,15 +151,26 @@ impl Lexer<'_> {
         let start = self.at;
         self.at += 1; // a digit or the sign, both one byte
         self.advance_while(|c| c.is_ascii_digit());
-        let digits_end = self.at;
-        // What is glued to the digits belongs to the mistake: 0x1f, 1.5, 10ms.
+        let mut digits_end = self.at;
+        let decimals = self.rest().strip_prefix('.').unwrap_or_default();
+        let is_float = decimals.starts_with(|c: char| c.is_ascii_digit());
+        if is_float {
+            self.at += 1; // the point
+            self.advance_while(|c| c.is_ascii_digit());
+            digits_end = self.at;
+        }
+        // What is glued to the digits belongs to the mistake: 0x1f, 1.5.2, 10ms.
         self.advance_while(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
         let span = Span::new(start, self.at);
         if self.at > digits_end {
             let text = &self.source[span.range()];
-            let error = ExprError::syntax(span, format!("{text} is not a whole number"));
-            self.errors.push(error.hint("write decimal digits only"));
+            let error = ExprError::syntax(span, format!("{text} is not a number"));
+            self.errors
+                .push(error.hint("write decimal digits only, such as 12 or 1.5"));
             return None;
+        }
+        if is_float {
+            return Decimal::parse(&self.source[span.range()]).map(Token::Float);
         }
         match self.source[span.range()].parse() {
             Ok(number) => Some(Token::Int(number)),

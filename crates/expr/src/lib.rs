@@ -17,9 +17,10 @@
 //! const PATH: Slot = Slot(0);
 //! struct Request(&'static str);
 //! impl Scope for Request {
-//!     fn string(&self, _: Slot, _: &[Value<'_>]) -> Cow<'_, str> { self.0.into() }
-//!     fn int(&self, _: Slot, _: &[Value<'_>]) -> i64 { 0 }
-//!     fn bool(&self, _: Slot, _: &[Value<'_>]) -> bool { false }
+//!     fn string(&self, _: Slot, _: &[Value<'_>]) -> Option<Cow<'_, str>> { Some(self.0.into()) }
+//!     fn int(&self, _: Slot, _: &[Value<'_>]) -> Option<i64> { None }
+//!     fn float(&self, _: Slot, _: &[Value<'_>]) -> Option<f64> { None }
+//!     fn bool(&self, _: Slot, _: &[Value<'_>]) -> Option<bool> { None }
 //! }
 //!
 //! let schema = Schema::new().variable("path", Type::String, PATH);
@@ -35,13 +36,18 @@ mod check;
 mod error;
 mod eval;
 mod lexer;
+mod number;
 mod parser;
+mod reads;
 mod schema;
 mod suggest;
 
 pub use error::{ErrorCode, ExprError, Span};
 pub use eval::{Scope, Value};
 pub use schema::{Schema, Slot, Type};
+pub use suggest::nearest;
+
+use std::collections::BTreeSet;
 
 /// Longest accepted source, in bytes.
 pub const MAX_SOURCE_BYTES: usize = 4096;
@@ -77,10 +83,25 @@ impl Program {
         })
     }
 
-    /// Whether the condition holds. Cannot fail: types were settled by compiling.
+    /// Whether the condition is known to hold. Cannot fail: types were settled by
+    /// compiling.
     #[must_use]
-    pub fn eval(&self, scope: &dyn Scope) -> bool {
+    pub fn eval<S: Scope + ?Sized>(&self, scope: &S) -> bool {
+        self.outcome(scope) == Some(true)
+    }
+
+    /// Whether the condition holds; `None` when that hangs on a value that is not known.
+    #[must_use]
+    pub fn outcome<S: Scope + ?Sized>(&self, scope: &S) -> Option<bool> {
         eval::bool(&self.root, scope)
+    }
+
+    /// The slots that the condition may ask for, in their order; for explanations.
+    #[must_use]
+    pub fn reads(&self) -> BTreeSet<Slot> {
+        let mut found = BTreeSet::new();
+        reads::of_bool(&self.root, &mut found);
+        found
     }
 
     /// The text that was compiled.

@@ -73,7 +73,11 @@ impl<'a> Parser<'a> {
     fn node(&mut self, kind: ExprKind, span: Span) -> Parsed {
         let deepest = |list: &[Expr]| list.iter().map(|e| e.depth).max().unwrap_or(0);
         let below = match &kind {
-            ExprKind::Str(_) | ExprKind::Int(_) | ExprKind::Bool(_) | ExprKind::Variable(_) => 0,
+            ExprKind::Str(_)
+            | ExprKind::Int(_)
+            | ExprKind::Float(_)
+            | ExprKind::Bool(_)
+            | ExprKind::Variable(_) => 0,
             ExprKind::List(list) | ExprKind::Call(_, list) | ExprKind::Logic(_, list) => {
                 deepest(list)
             }
@@ -206,6 +210,7 @@ impl<'a> Parser<'a> {
         match token {
             Token::Str(text) => self.node(ExprKind::Str(text.clone()), span),
             Token::Int(number) => self.node(ExprKind::Int(*number), span),
+            Token::Float(number) => self.node(ExprKind::Float(*number), span),
             Token::Word => self.word(span),
             Token::OpenParen => {
                 let inner = self.nested(|parser| parser.expression(Power::Or))?;

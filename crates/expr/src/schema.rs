@@ -1,5 +1,6 @@
 //! Which names an expression may use, of which type.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The type of a value.
@@ -9,6 +10,8 @@ pub enum Type {
     String,
     /// A whole number of 64 bits.
     Int,
+    /// A number with decimals, of 64 bits.
+    Float,
     /// True or false.
     Bool,
 }
@@ -18,18 +21,19 @@ impl fmt::Display for Type {
         f.write_str(match self {
             Self::String => "a string",
             Self::Int => "a number",
+            Self::Float => "a decimal number",
             Self::Bool => "true or false",
         })
     }
 }
 
 /// What a [`crate::Scope`] is asked by: the caller's own number for a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u16);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// `None` for a variable; a function is called, even without parameters.
     pub(crate) parameters: Option<Vec<Type>>,
     pub(crate) returns: Type,
@@ -40,11 +44,12 @@ impl Entry {
     /// How to write it, for hints.
     pub(crate) fn usage(&self) -> String {
         let Some(parameters) = &self.parameters else {
-            return self.name.to_owned();
+            return self.name.clone().into_owned();
         };
         let example = |ty: &Type| match ty {
             Type::String => "\"...\"",
             Type::Int => "1",
+            Type::Float => "1.5",
             Type::Bool => "true",
         };
         let parameters: Vec<_> = parameters.iter().map(example).collect();
@@ -70,9 +75,9 @@ impl Schema {
 
     /// Adds a value, read by its name.
     #[must_use]
-    pub fn variable(mut self, name: &'static str, ty: Type, slot: Slot) -> Self {
+    pub fn variable(mut self, name: impl Into<Cow<'static, str>>, ty: Type, slot: Slot) -> Self {
         self.entries.push(Entry {
-            name,
+            name: name.into(),
             parameters: None,
             returns: ty,
             slot,
@@ -90,7 +95,7 @@ impl Schema {
         slot: Slot,
     ) -> Self {
         self.entries.push(Entry {
-            name,
+            name: name.into(),
             parameters: Some(parameters.to_vec()),
             returns,
             slot,

@@ -1,7 +1,8 @@
 //! "Did you mean": the known name nearest to a misspelt one.
 
 /// The nearest of `known` when it is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
     let length = name.chars().count();
     if length > LONGEST {

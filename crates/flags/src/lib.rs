@@ -1,22 +1,65 @@
-//! Assigns units to variants: one evaluator for traffic splits and flags.
+//! Assigns units to variants: one evaluator for feature flags and traffic splits.
 //!
-//! Pure. The order of choice is fixed: segments before
-//! share, share before default; every answer says why.
+//! Pure. A [`FlagSet`] is what people write and what is stored; [`Snapshot::compile`]
+//! checks one environment of it, with all problems at once, and makes the flat program
+//! that a [`Context`] is evaluated with. The order of choice is fixed and stands in
+//! `evaluate.rs`: kill, state, prerequisites, tester, override, rules, shares, default.
+//! Every answer says why; [`Context::explain`] gives each step.
 //!
-//! [`SplitSpec`] is what travels, [`CompiledSplit`] what is asked for each request.
+//! A split is the smallest assignment: [`SplitSpec`] is what travels,
+//! [`CompiledSplit`] what is asked for each request. It shares the buckets, shares and
+//! known populations of flags, and is compiled to a hash and a comparison.
+//!
 //! Not here: who a request's unit is (the data plane reads headers and cookies), when
 //! a share changes (the engine decides), and whether a population's list is current
 //! (a list that changes while a share runs may move the units at its edge).
 
+mod answer;
 mod assignment;
 mod bucket;
+mod compile;
 mod compiled;
+mod context;
+mod definition;
+mod diff;
+mod evaluate;
+mod explain;
+mod graph;
+mod import;
+mod kill;
+mod lifetime;
+mod names;
+mod patch;
 mod population;
+mod problem;
+mod recorder;
 mod request;
+mod snapshot;
 mod split;
+mod value;
+mod who;
 
+pub use answer::{Answer, Detail, EvaluationError, FlagReason, RuleRef};
 pub use assignment::{Assignment, Reason, Side};
 pub use bucket::{bucket, in_share, unit_hash};
+pub use compile::{MAX_ATTRIBUTES, MAX_FLAG_SEGMENTS, MAX_FLAGS, MAX_NESTING, MAX_RULES, validate};
 pub use compiled::{CompiledSplit, MAX_SEGMENTS, SegmentError, SplitError};
+pub use context::{AttributeValue, Context, ContextBuffer};
+pub use definition::{
+    AttributeDefinition, AttributeSource, AttributeType, DistributionDefinition, FlagDefinition,
+    FlagSet, FlagSettings, FlagState, Prerequisite, RuleDefinition, SegmentDefinition,
+    ShareDefinition, Tenant, Weight,
+};
+pub use diff::{Change, diff};
+pub use explain::{Explanation, Stage, Step};
+pub use graph::{Dependent, SegmentUse, dependents, segment_use};
+pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
+pub use kill::{KillMark, Kills};
+pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
+pub use patch::Patch;
+pub use problem::{Problem, ProblemCode};
 pub use request::{RequestContext, compile_condition, request_schema};
+pub use snapshot::{FlagInfo, Snapshot};
 pub use split::{SegmentRule, SplitSpec};
+pub use value::{FlagType, FlagValue};
+pub use who::{Changed, Outcome, tenants_by_variant, who_would_change};

@@ -40,7 +40,7 @@ impl KnownPopulation {
 }
 
 /// max(1, ceil(share * n)) of n units; nobody at share 0 or without units.
-fn floor_of_one(n: usize, share: BasisPoints) -> usize {
+pub(crate) fn floor_of_one(n: usize, share: BasisPoints) -> usize {
     if share == BasisPoints::ZERO {
         return 0;
     }

@@ -62,23 +62,27 @@ impl RequestScope<'_> {
 }
 
 impl Scope for RequestScope<'_> {
-    fn string(&self, slot: Slot, arguments: &[Value<'_>]) -> Cow<'_, str> {
-        match slot {
+    fn string(&self, slot: Slot, arguments: &[Value<'_>]) -> Option<Cow<'_, str>> {
+        Some(match slot {
             METHOD => Cow::Borrowed(self.0.method()),
             PATH => Cow::Borrowed(self.0.path()),
             HOST => Cow::Borrowed(self.0.host()),
             TENANT => Cow::Borrowed(self.0.tenant()),
             // HEADER is the only other string in the schema.
             _ => self.named_header(arguments).unwrap_or_default(),
-        }
+        })
     }
 
-    fn int(&self, _: Slot, _: &[Value<'_>]) -> i64 {
-        0 // the schema has no number
+    fn int(&self, _: Slot, _: &[Value<'_>]) -> Option<i64> {
+        None // the schema has no number
     }
 
-    fn bool(&self, _: Slot, arguments: &[Value<'_>]) -> bool {
+    fn float(&self, _: Slot, _: &[Value<'_>]) -> Option<f64> {
+        None // nor one with decimals
+    }
+
+    fn bool(&self, _: Slot, arguments: &[Value<'_>]) -> Option<bool> {
         // HAS_HEADER is the only condition in the schema.
-        self.named_header(arguments).is_some()
+        Some(self.named_header(arguments).is_some())
     }
 }

@@ -62,7 +62,9 @@ impl Judge {
                 }
             }
             let counted = self.strata[index].observe(&entries, baseline, canary, delta);
-            for ((total, sums, steady), (more, against_before, steadily)) in totals.iter_mut().zip(&counted) {
+            for ((total, sums, steady), (more, against_before, steadily)) in
+                totals.iter_mut().zip(&counted)
+            {
                 total.add(more);
                 *steady += steadily;
                 if organic {

@@ -365,7 +365,11 @@ mod tests {
         said.dedup();
         expected.dedup();
         assert_eq!(said, expected);
-        assert!(expected.iter().any(|line| line.log_e.keys().any(|m| m.is_series())));
+        assert!(
+            expected
+                .iter()
+                .any(|line| line.log_e.keys().any(|m| m.is_series()))
+        );
         assert_eq!(last.canary, judge.verdict().canary);
         assert_eq!(last.margins, judge.verdict().margins);
         let text = lines.join("\n");

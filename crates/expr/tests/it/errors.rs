@@ -88,8 +88,10 @@ const ROWS: &[Row<'static>] = &[
         "method == \"\\u+0ff\"",
         &[(Syntax, "\\u", "unknown escape")],
     ),
-    ("seats == 1.5", &[(Syntax, "1.5", "not a whole number")]),
-    ("seats == 0x1f", &[(Syntax, "0x1f", "not a whole number")]),
+    ("seats == 1.5.2", &[(Syntax, "1.5.2", "not a number")]),
+    ("has(1)", &[(Type, "has(1)", "write has(name)")]),
+    ("has(agee)", &[(UnknownName, "agee", "did you mean `age`?")]),
+    ("seats == 0x1f", &[(Syntax, "0x1f", "not a number")]),
     (
         "seats == 9223372036854775808",
         &[(Syntax, "9223372036854775808", "64 bits")],

@@ -7,6 +7,8 @@ fn world() -> World {
         path: "/cart/7".into(),
         seats: 12,
         beta: true,
+        score: Some(1.5),
+        age: None,
         headers: vec![
             ("x-team".into(), "red".into()),
             ("x-empty".into(), String::new()),
@@ -80,4 +82,73 @@ fn limits_are_reached_before_they_refuse() {
     }
     let long = format!("beta //{}", "x".repeat(4096 - 7));
     assert!(Program::compile(&long, &schema()).is_ok());
+}
+
+// A value that is not known decides nothing, whichever way it is asked.
+#[test]
+fn what_is_not_known_decides_nothing() {
+    let rows = [
+        ("age == 1", None),
+        ("age != 1", None),
+        ("!(age == 1)", None),
+        ("!(age in [1])", None),
+        ("age == 1 || beta", Some(true)),
+        ("beta || age == 1", Some(true)),
+        ("age == 1 && !beta", Some(false)),
+        ("!beta && age == 1", Some(false)),
+        ("age == 1 && beta", None),
+        ("(age == 1) == (age == 1)", None),
+        ("joined(\"a\", age, true) == 2", None),
+        ("has(age)", Some(false)),
+        ("has(age) && age == 1", Some(false)),
+        (
+            "has(score) && has(path) && has(seats) && has(beta)",
+            Some(true),
+        ),
+    ];
+    for (source, expected) in rows {
+        let program = Program::compile(source, &schema()).expect(source);
+        assert_eq!(program.outcome(&world()), expected, "{source}");
+        assert_eq!(program.eval(&world()), expected == Some(true), "{source}");
+    }
+}
+
+#[test]
+fn numbers_of_both_kinds_compare_exactly() {
+    let rows = [
+        ("score == 1.5", true),
+        ("score > 1 && 2 > score && score != 1", true),
+        ("seats > 11.5 && seats < 12.5 && seats == 12.0", true),
+        ("9007199254740993 > 9007199254740992.0", true),
+        ("score in [0.5, 1.5]", true),
+        ("-1.5 < -1", true),
+    ];
+    for (source, expected) in rows {
+        let program = Program::compile(source, &schema()).expect(source);
+        assert_eq!(program.eval(&world()), expected, "{source}");
+    }
+    let nan = World {
+        score: Some(f64::NAN),
+        ..world()
+    };
+    for (source, expected) in [
+        ("score == score", false),
+        ("score != score", true),
+        ("score < 1 || score >= 1 || score in [1.5]", false),
+        ("seats < score || seats == score", false),
+    ] {
+        let program = Program::compile(source, &schema()).expect(source);
+        assert_eq!(program.eval(&nan), expected, "{source}");
+    }
+}
+
+#[test]
+fn reads_are_listed_once_each() {
+    let program = Program::compile(
+        "age > 1 && (header(path) == \"x\" || has(age)) && 1.5 < score",
+        &schema(),
+    )
+    .expect("compiles");
+    let slots: Vec<u16> = program.reads().into_iter().map(|slot| slot.0).collect();
+    assert_eq!(slots, [1, 4, 7, 8]);
 }

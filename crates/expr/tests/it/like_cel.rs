@@ -110,7 +110,7 @@ prop_compose! {
         beta in any::<bool>(),
         headers in prop::collection::vec((text(), text()), 0..3),
     ) -> World {
-        World { method, path, seats, beta, headers }
+        World { method, path, seats, beta, headers, ..World::default() }
     }
 }
 
@@ -153,6 +153,7 @@ fn hand_written_conditions_mean_the_same() {
         seats: -7,
         beta: true,
         headers: vec![("x-team".into(), "red".into())],
+        ..World::default()
     };
     for source in [
         "!beta == false",

@@ -10,6 +10,8 @@ const BETA: Slot = Slot(3);
 const HEADER: Slot = Slot(4);
 const HAS_HEADER: Slot = Slot(5);
 const JOINED: Slot = Slot(6);
+const SCORE: Slot = Slot(7);
+const AGE: Slot = Slot(8);
 
 pub(crate) fn schema() -> Schema {
     Schema::new()
@@ -17,6 +19,8 @@ pub(crate) fn schema() -> Schema {
         .variable("path", Type::String, PATH)
         .variable("seats", Type::Int, SEATS)
         .variable("beta", Type::Bool, BETA)
+        .variable("score", Type::Float, SCORE)
+        .variable("age", Type::Int, AGE)
         .function("header", &[Type::String], Type::String, HEADER)
         .function("has_header", &[Type::String], Type::Bool, HAS_HEADER)
         .function(
@@ -33,6 +37,9 @@ pub(crate) struct World {
     pub(crate) path: String,
     pub(crate) seats: i64,
     pub(crate) beta: bool,
+    /// Both may be unknown.
+    pub(crate) score: Option<f64>,
+    pub(crate) age: Option<i64>,
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -53,30 +60,38 @@ fn text<'a>(arguments: &'a [Value<'_>]) -> &'a str {
 }
 
 impl Scope for World {
-    fn string(&self, slot: Slot, arguments: &[Value<'_>]) -> Cow<'_, str> {
-        match slot {
+    fn string(&self, slot: Slot, arguments: &[Value<'_>]) -> Option<Cow<'_, str>> {
+        Some(match slot {
             METHOD => Cow::Borrowed(&self.method),
             PATH => Cow::Borrowed(&self.path),
             HEADER => Cow::Borrowed(self.header(text(arguments)).unwrap_or_default()),
             other => panic!("{other:?} is no string"),
-        }
+        })
     }
 
-    fn int(&self, slot: Slot, arguments: &[Value<'_>]) -> i64 {
-        match (slot, arguments) {
+    fn int(&self, slot: Slot, arguments: &[Value<'_>]) -> Option<i64> {
+        Some(match (slot, arguments) {
             (SEATS, []) => self.seats,
+            (AGE, []) => return self.age,
             (JOINED, [Value::String(text), Value::Int(number), Value::Bool(flag)]) => {
                 i64::try_from(text.len()).expect("short") + number + i64::from(*flag)
             }
             other => panic!("{other:?} is no number"),
+        })
+    }
+
+    fn float(&self, slot: Slot, _: &[Value<'_>]) -> Option<f64> {
+        match slot {
+            SCORE => self.score,
+            other => panic!("{other:?} is no decimal number"),
         }
     }
 
-    fn bool(&self, slot: Slot, arguments: &[Value<'_>]) -> bool {
-        match slot {
+    fn bool(&self, slot: Slot, arguments: &[Value<'_>]) -> Option<bool> {
+        Some(match slot {
             BETA => self.beta,
             HAS_HEADER => self.header(text(arguments)).is_some(),
             other => panic!("{other:?} is not true or false"),
-        }
+        })
     }
 }

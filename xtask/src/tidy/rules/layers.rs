@@ -67,6 +67,7 @@ const LAYERS: &[Layer] = &[
     row("client", Kind::Shell, &["flags", "wire"]),
     row("cli", Kind::Shell, &["server", "client"]),
     row("judge-bench", Kind::Dev, &["judge"]),
+    row("flags-bench", Kind::Dev, &["flags"]),
     row("testkit", Kind::Dev, &["cli"]),
     row("xtask", Kind::Dev, &[]),
 ];
