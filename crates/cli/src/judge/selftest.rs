@@ -15,8 +15,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What is planted, by name.
-const HARMS: [(&str, fn() -> Harm); 6] = [
+/// A name, and what is planted.
+type Planted = (&'static str, fn() -> Harm);
+const HARMS: [Planted; 6] = [
     ("errors +0.5 pp", || {
         Harm::Errors(Fraction::from_per_100k(500))
     }),

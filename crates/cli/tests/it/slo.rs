@@ -1,11 +1,12 @@
 //! `esclusa slo`, as a person would use it: files, a real promtool, a real Prometheus.
 
 use super::run;
+use crate::world::LONG;
+use esclusa_testkit::wait_until;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -236,23 +237,19 @@ impl Drop for Prometheus {
 const SELF: &str = "groups:\n- name: a\n  rules:\n  - alert: Slow\n    expr: histogram_quantile(0.95, sum by (le) (rate(prometheus_http_request_duration_seconds_bucket[5m]))) > 120\n    for: 5m\n    labels: { severity: page }\n    annotations: { summary: x }\n  - alert: Gone\n    expr: absent(prometheus_http_request_duration_seconds_count)\n    for: 5m\n    labels: { severity: page }\n    annotations: { summary: x }\n";
 
 // MET-03, trap 3
-#[test]
-fn a_server_tells_buckets_and_budgets_or_nothing_is_known() {
+#[tokio::test]
+async fn a_server_tells_buckets_and_budgets_or_nothing_is_known() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
     let prometheus = Prometheus::start(dir);
     let url = prometheus.url.clone();
     std::fs::write(dir.join("self.yml"), SELF).expect("written");
     let lint = ["slo", "lint", "self.yml", "--prometheus", &url];
-    let mut said = String::new();
-    for _ in 0..300 {
+    let said = wait_until("its buckets", LONG, async || {
         let (_, _, talk) = run(dir, &lint);
-        said = talk;
-        if said.contains("ESC-0811") {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        talk.contains("ESC-0811").then_some(talk)
+    });
+    let said = said.await.expect("a finding");
     assert!(
         said.contains("at most 120, its last finite bucket bound"),
         "{said}"
@@ -260,21 +257,14 @@ fn a_server_tells_buckets_and_budgets_or_nothing_is_known() {
     let slo = "apiVersion: openslo/v1\nkind: SLO\nmetadata: { name: self }\nspec:\n  service: prometheus\n  indicator:\n    spec:\n      ratioMetric:\n        bad: { metricSource: { spec: { query: 'prometheus_http_requests_total{code=~\"5..\"}' } } }\n        total: { metricSource: { spec: { query: prometheus_http_requests_total } } }\n  timeWindow: [{ duration: 1d }]\n  budgetingMethod: Occurrences\n  objectives: [{ target: 0.9 }]\n";
     std::fs::write(dir.join("slo.yaml"), slo).expect("written");
     let budget = ["slo", "budget", "slo.yaml", "--prometheus", &url];
-    let mut last = (0, String::new());
-    for _ in 0..300 {
+    let left = wait_until("a budget", LONG, async || {
         let (code, data, _) = run(dir, &budget);
-        last = (code, data);
-        if last.0 == 0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    assert_eq!(last.0, 0, "{}", last.1);
+        (code == 0).then_some(data)
+    });
+    let left = left.await.expect("what is left");
     assert!(
-        last.1
-            .contains("self 90% over 1d: 100.0 % of the error budget is left"),
-        "{}",
-        last.1
+        left.contains("self 90% over 1d: 100.0 % of the error budget is left"),
+        "{left}"
     );
     drop(prometheus);
     let (code, data, _) = run(dir, &[&budget[..], &["--json"]].concat());

@@ -113,7 +113,7 @@ fn without_a_baseline_the_objective_decides() {
     let slow = World {
         plants: vec![(60, Plant::Slow(12.0))],
         duration_s: 400,
-        ..broken.clone()
+        ..broken
     };
     for outcome in runs(&slow, &promised()) {
         assert_eq!(why(&outcome), "slo_burn:latency_300ms");

@@ -199,7 +199,7 @@ impl ServiceActor {
         loop {
             let news = if let Some(message) = self.aside.pop_front() {
                 if !message.is_given_up() {
-                    self.take(message).await;
+                    Box::pin(self.take(message)).await;
                 }
                 true
             } else {
@@ -207,7 +207,7 @@ impl ServiceActor {
                 tokio::select! {
                     message = self.inbox.recv() => match message {
                         Some(message) => {
-                            self.take(message).await;
+                            Box::pin(self.take(message)).await;
                             true
                         }
                         None => return,
@@ -240,7 +240,7 @@ impl ServiceActor {
     async fn take(&mut self, message: Message) {
         match message {
             Message::Start(request, reply) => {
-                let outcome = self.admit(*request).await;
+                let outcome = Box::pin(self.admit(*request)).await;
                 // Whoever asked may look at once, and finds what was answered.
                 self.show();
                 // Whoever asked may be gone; the release goes on.
