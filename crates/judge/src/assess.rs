@@ -53,6 +53,21 @@ pub(crate) struct Evidence {
     acting: f64,
     /// The metric that contributes most.
     leading: Metric,
+    /// On how many instances failures lie.
+    pub spread: Spread,
+}
+
+impl Evidence {
+    /// Whether harm of a metric may be held against the version: it is not excused, and
+    /// not that of few instances.
+    fn is_the_versions(&self, index: usize, metric: Metric) -> bool {
+        self.excuses[index].is_none() && may_blame(metric, self.spread)
+    }
+}
+
+/// Whether failures that lie so may be held against the version.
+fn may_blame(metric: Metric, spread: Spread) -> bool {
+    metric != Metric::Errors || spread == Spread::Version
 }
 
 impl Judge {
@@ -85,10 +100,11 @@ impl Judge {
             .map_or(0.0, |stage| stage.info.share.fraction());
         let ratio = self.config.errors.ratio;
         let scale = self.scale_of_weights();
+        let spread = self.spread(t);
         let (mut all, mut acting) = (Vec::new(), Vec::new());
         let (mut log_e, mut of_routes, mut excuses) = (Vec::new(), Vec::new(), Vec::new());
         let mut leading = (f64::NEG_INFINITY, Metric::Errors);
-        for (comparison, (own, routes)) in self.comparisons.iter().zip(self.log_harm(t)) {
+        for (comparison, (own, routes)) in self.comparisons.iter().zip(self.log_harm(spread)) {
             let entry = comparison.entry;
             let acts = if entry.metric.is_latency() {
                 latency_acts
@@ -107,7 +123,7 @@ impl Judge {
             let mut most = f64::NEG_INFINITY;
             for (weight, log_e) in parts {
                 all.push((weight, log_e));
-                let counts = acts && excuse.is_none();
+                let counts = acts && excuse.is_none() && may_blame(entry.metric, spread);
                 acting.push((weight, if counts { log_e } else { log_e.min(0.0) }));
                 most = most.max(log(weight) + log_e);
             }
@@ -133,6 +149,7 @@ impl Judge {
             routes: of_routes,
             excuses,
             leading: leading.1,
+            spread,
         }
     }
 
@@ -189,9 +206,6 @@ impl Judge {
         let limit = 1.0 / self.config.alpha.rollback.get().clamp(1e-12, 1.0);
         if evidence.acting >= limit {
             let metric = self.leading_now(t, evidence);
-            if metric == Metric::Errors && self.spread(t) != Spread::Version {
-                return None;
-            }
             let reason = Reason::Harm {
                 metric,
                 log_m: log(evidence.acting),
@@ -217,8 +231,8 @@ impl Judge {
         };
         (0..self.comparisons.len())
             .filter(|index| {
-                let latency = self.comparisons[*index].entry.metric.is_latency();
-                (latency_acts || !latency) && evidence.excuses[*index].is_none()
+                let metric = self.comparisons[*index].entry.metric;
+                (latency_acts || !metric.is_latency()) && evidence.is_the_versions(*index, metric)
             })
             .map(|index| (self.comparisons[index].entry.metric, contribution(index)))
             .chain(self.leading_series(t))
@@ -365,7 +379,7 @@ impl Judge {
                 log_e: self.witness.log_evidence(),
             };
         }
-        if self.spread(t) == Spread::FewHosts {
+        if evidence.spread == Spread::FewHosts {
             return Reason::BadHost {
                 metric: Metric::Errors,
             };
@@ -510,7 +524,7 @@ impl Judge {
                 None => causes.extend(self.guilty(t, metric, evidence)),
             }
         }
-        if self.spread(t) == Spread::FewHosts {
+        if evidence.spread == Spread::FewHosts {
             causes.push(cause(Label::BadHost, Some(Metric::Errors)));
         }
         if self.stage.as_ref().is_some_and(|stage| stage.mix.differs()) {

@@ -136,7 +136,7 @@ impl Judge {
             return None;
         }
         let metrics = match objective {
-            Objective::Availability if self.spread(t) != Spread::Version => return None,
+            Objective::Availability if evidence.spread != Spread::Version => return None,
             Objective::Availability => &[Metric::Errors][..],
             Objective::Latency { .. } if self.warm_up.phase(t) != Phase::Armed => return None,
             Objective::Latency { .. } => &LATENCY,

@@ -19,6 +19,11 @@ pub const MAX_LATENCY_SLOS: usize = 4;
 const FINE: (i64, i64) = (5, 60);
 const COARSE: (i64, i64) = (30, 60);
 
+/// How many times too fast a budget is spent: a part of all events that may be bad.
+pub(crate) fn burn(bad: u64, all: u64, budget: f64) -> f64 {
+    bad as f64 / all.max(1) as f64 / budget
+}
+
 /// A burn that acts when both of its windows show it.
 struct Pair {
     factor: f64,
@@ -178,7 +183,7 @@ impl Tracked {
     }
 
     fn rate(&self, (bad, all): (u64, u64)) -> f64 {
-        bad as f64 / all.max(1) as f64 / self.budget
+        burn(bad, all, self.budget)
     }
 
     fn window(&self, t: i64, seconds: i64) -> Counts {
@@ -316,7 +321,7 @@ mod tests {
         }
     }
 
-    fn burn(seconds: impl IntoIterator<Item = Counts>) -> (Burn, i64) {
+    fn run(seconds: impl IntoIterator<Item = Counts>) -> (Burn, i64) {
         let mut burn = Burn::new(Some(&slo(0.999)));
         let mut last = 0;
         for (t, counts) in seconds.into_iter().enumerate() {
@@ -339,7 +344,7 @@ mod tests {
         // Good for half an hour, then a tenth fails: five minutes need 43 s of it.
         let good = vec![counts(0, 10, 0, 90); 1_800];
         let bad = counts(1, 10, 0, 90);
-        let after = |n: usize| burn(good.iter().copied().chain(vec![bad; n]));
+        let after = |n: usize| run(good.iter().copied().chain(vec![bad; n]));
         let (early, t) = after(30);
         assert_eq!(early.objectives()[0].spent(t, Who::Canary), None);
         let (late, t) = after(50);
@@ -348,19 +353,18 @@ mod tests {
         assert_eq!(late.objectives()[0].spent(t, Who::Stable), None);
         // It ends when the short window is clean again, though the long one is not.
         let (over, t) =
-            burn(
-                good.iter()
-                    .copied()
-                    .chain(vec![bad; 60])
-                    .chain(vec![counts(0, 10, 0, 90); 40]),
-            );
+            run(good
+                .iter()
+                .copied()
+                .chain(vec![bad; 60])
+                .chain(vec![counts(0, 10, 0, 90); 40]));
         assert_eq!(over.objectives()[0].spent(t, Who::Canary), None);
     }
 
     #[test]
     fn a_slow_burn_is_found_over_half_an_hour() {
         // 0.8 %: eight times too fast, below 14.4.
-        let (burn, t) = burn((0..1_700).map(|t| counts(u64::from(t % 25 == 0), 5, 0, 95)));
+        let (burn, t) = run((0..1_700).map(|t| counts(u64::from(t % 25 == 0), 5, 0, 95)));
         let spent = burn.objectives()[0].spent(t, Who::Canary).expect("burns");
         assert_eq!(spent.seconds, 1_800);
         assert!(spent.burn > 6.0 && spent.burn < 14.4, "{spent:?}");
@@ -368,7 +372,7 @@ mod tests {
 
     #[test]
     fn stable_is_remembered_when_it_is_gone() {
-        let (mut burn, t) = burn(vec![counts(0, 1, 5, 95); 60]);
+        let (mut burn, t) = run(vec![counts(0, 1, 5, 95); 60]);
         assert_eq!(burn.objectives()[0].stable_spends(t), Some(true));
         burn.freeze(t, true);
         for later in 0..4_000 {

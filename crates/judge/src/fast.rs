@@ -237,22 +237,24 @@ impl FastPaths {
             return false;
         }
         let (minute, _) = self.window(t, KEPT_SECONDS, |r| r.outage);
-        let (bad, all) = match minute.baseline {
-            0 => (self.baseline_bad, self.baseline),
-            all => (minute.baseline_bad, all),
-        };
+        let (bad, all) = self.baseline_of(&minute);
         let usual = ((bad as f64 + 1.0) / (all as f64 + 2.0)).min(HEALTHY_BASELINE);
         let rate = (window.canary_bad as f64 / window.canary.max(1) as f64).min(1.0);
         rate > usual && window.canary as f64 * coin_divergence(rate, usual) >= BEYOND_BASELINE_NATS
     }
 
-    /// Over the window, or over its whole past when it served nothing meanwhile. A
-    /// baseline that never served anything is no excuse.
-    fn baseline_is_healthy(&self, window: &Window) -> bool {
-        let (bad, all) = match window.baseline {
+    /// The baseline's bad events and requests in the window, or in its whole past when it
+    /// served nothing meanwhile.
+    const fn baseline_of(&self, window: &Window) -> (u64, u64) {
+        match window.baseline {
             0 => (self.baseline_bad, self.baseline),
             all => (window.baseline_bad, all),
-        };
+        }
+    }
+
+    /// A baseline that never served anything is no excuse.
+    fn baseline_is_healthy(&self, window: &Window) -> bool {
+        let (bad, all) = self.baseline_of(window);
         bad as f64 <= HEALTHY_BASELINE * all as f64
     }
 }

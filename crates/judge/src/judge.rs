@@ -257,11 +257,7 @@ impl Judge {
 
     /// The rate of failures that stable has over the release.
     pub(crate) fn service_rate(&self) -> f64 {
-        let index = self
-            .comparisons
-            .iter()
-            .position(|c| c.entry.metric == Metric::Errors)
-            .unwrap_or(usize::MAX);
+        let index = self.index_of(Metric::Errors).unwrap_or(usize::MAX);
         let requests: u64 = self.organic_strata().map(Stratum::past_requests).sum();
         let bad: u64 = self.organic_strata().map(|s| s.past_bad(index)).sum();
         (bad as f64 + 0.5) / (requests as f64 + 500.0)
@@ -354,20 +350,8 @@ impl Judge {
     }
 
     fn take_reference(&mut self, t: i64) {
-        let errors = self
-            .comparisons
-            .iter()
-            .position(|c| c.entry.metric == Metric::Errors)
-            .unwrap_or(usize::MAX);
-        let organic = || self.strata.iter().filter(|s| !s.key.synthetic);
-        let failures: u64 = organic().map(|s| s.past_bad(errors)).sum();
-        let requests: u64 = organic().map(Stratum::past_requests).sum();
         let edges = self.strata.iter().map(Stratum::reference_edge).collect();
-        self.witness.take_reference(
-            t,
-            (failures as f64 + 0.5) / (requests as f64 + 500.0),
-            edges,
-        );
+        self.witness.take_reference(t, self.service_rate(), edges);
     }
 
     /// The margins of the errors test for this stage's next step.
@@ -389,13 +373,13 @@ impl Judge {
 
     /// Each metric's log evidence for harm, and that of its routes, the open block
     /// included.
-    pub(crate) fn log_harm(&self, t: i64) -> Vec<(f64, BTreeMap<u32, f64>)> {
+    pub(crate) fn log_harm(&self, spread: Spread) -> Vec<(f64, BTreeMap<u32, f64>)> {
         let comparable = self
             .stage
             .as_ref()
             .is_some_and(|s| s.info.comparable == Comparable::Random);
         let margins = self.error_margins();
-        let few_hosts = self.spread(t) == Spread::FewHosts;
+        let few_hosts = spread == Spread::FewHosts;
         self.comparisons
             .iter()
             .enumerate()

@@ -3,6 +3,7 @@
 //! The numbers are in `tests/worked-numbers.json`; a number that nothing computes, or that
 //! is computed and not there, fails too.
 
+use crate::burn::burn;
 use crate::comparison::combine;
 use crate::config::JudgeConfig;
 use crate::dispersion::{fano, phi_of_residuals};
@@ -122,11 +123,6 @@ fn harmless(failures: u64) -> f64 {
     log_mean_exp(&nats(block, 5.25, HARMLESS_FACTORS, f64::INFINITY))
 }
 
-/// How much faster than allowed a budget is spent.
-fn burn(bad: u64, total: u64, target: f64) -> f64 {
-    bad as f64 / total as f64 / (1.0 - target)
-}
-
 /// The part of 30 days' budget that so many hours at a burn cost.
 fn spent(burn: f64, hours: f64) -> f64 {
     burn * hours / (30.0 * 24.0)
@@ -212,7 +208,7 @@ fn computed() -> BTreeMap<&'static str, Vec<f64>> {
             "overdispersion of residuals",
             vec![phi_of_residuals(&[0.2, -0.5, 7.0, -0.4, 0.1], 4)],
         ),
-        ("burn of a budget", vec![burn(30, 2_000, 0.999)]),
+        ("burn of a budget", vec![burn(30, 2_000, 1.0 - 0.999)]),
         (
             "part of a month's budget",
             vec![spent(14.4, 1.0), spent(6.0, 6.0), spent(1.0, 72.0)],
