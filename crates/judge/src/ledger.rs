@@ -353,6 +353,17 @@ mod tests {
     }
 
     #[test]
+    fn requests_that_came_over_speak_for_failures_that_did() {
+        let excuse = |canary| {
+            let mut surplus = Surplus::default();
+            surplus.count(canary, 20_000, 0.05);
+            ledger(50.0, 12.0).excuse(1.25, 0.05, 1.0, &surplus)
+        };
+        assert_eq!(excuse(1_190), Some(Excuse::Reassigned));
+        assert_eq!(excuse(1_000), None);
+    }
+
+    #[test]
     fn harm_adds_to_the_total() {
         assert_eq!(
             ledger(57.0, 30.0).excuse(1.25, 0.05, 1.0, &Surplus::default()),

@@ -548,6 +548,41 @@ mod tests {
     }
 
     #[test]
+    fn clusters_are_looked_for_by_edges_that_stay() {
+        let entries = crate::metric::entries(&JudgeConfig::default());
+        let p95 = entries
+            .iter()
+            .position(|entry| entry.metric == Metric::P95)
+            .expect("it is compared");
+        let side = |bucket| {
+            let mut side = Side {
+                requests: 100,
+                ..Side::default()
+            };
+            side.latency.add(bucket, 100);
+            side
+        };
+        let key = StratumKey {
+            route: "GET /".into(),
+            synthetic: false,
+            proxy: ProxyId::new("p1").expect("a name"),
+        };
+        let mut stratum = Stratum::new(key, 0, entries.len());
+        let config = JudgeConfig::default();
+        stratum.observe(&entries, &side(300), &Side::default(), 0.0);
+        stratum.take_edges(&entries, &config);
+        stratum.remember(&entries, &vec![0.0; entries.len()]);
+        for _ in 0..=HISTORY_MINUTES {
+            stratum.observe(&entries, &side(340), &Side::default(), 0.0);
+            stratum.end_minute();
+        }
+        // By the edges of today none is slow, by the first ones all are.
+        stratum.take_edges(&entries, &config);
+        let (counts, _, steady) = stratum.observe(&entries, &side(340), &Side::default(), 0.0)[p95];
+        assert_eq!((counts.baseline_bad, steady), (0, 100));
+    }
+
+    #[test]
     fn too_few_latencies_give_no_edge() {
         let mut history = Histogram::default();
         history.add(367, 19);

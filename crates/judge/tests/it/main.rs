@@ -13,4 +13,5 @@ mod properties;
 mod recording;
 mod resume;
 mod series;
+mod witnesses;
 mod world;
