@@ -51,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         share: BasisPoints::new(2_500)?,
         segments: Vec::new(),
         population: Vec::new(),
+        by_flag: None,
     };
     let salt = spec.salt.clone();
     measure("bucket() alone", &units, |unit| {

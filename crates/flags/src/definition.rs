@@ -1,6 +1,7 @@
 //! Flags as people write them. What is here may be wrong; a [`crate::Snapshot`] is what
 //! has been checked.
 
+use crate::guard::GuardDefinition;
 use crate::lifetime::Lifetime;
 use crate::problem::{Problem, ProblemCode};
 use crate::value::FlagType;
@@ -31,6 +32,9 @@ pub struct FlagSet {
     /// The flags, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flags: BTreeMap<String, FlagDefinition>,
+    /// Routes that flags open and close, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guards: BTreeMap<String, GuardDefinition>,
 }
 
 /// A named value of the context, with its type.

@@ -32,4 +32,21 @@ pub struct SplitSpec {
     /// max(1, ceil(share * n)) by hash, so that 5 % of 12 tenants is one tenant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub population: Vec<String>,
+    /// The canary's units are those to whom this flag serves its variant, and `share`
+    /// and `segments` only say what was asked for. One evaluator decides who is exposed
+    /// and who is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_flag: Option<FlagSide>,
+}
+
+/// The side of a flag that a release exposes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlagSide {
+    /// The environment.
+    pub environment: String,
+    /// The flag: of several that are turned together, the first.
+    pub flag: String,
+    /// Its variant.
+    pub variant: String,
 }

@@ -273,6 +273,7 @@ fn generation(
                 share: BasisPoints::new(share_bp).expect("share"),
                 segments: Vec::new(),
                 population: Vec::new(),
+                by_flag: None,
             }),
             lost_control: LostControl {
                 after: Millis::from_secs(3_600),

@@ -96,6 +96,7 @@ fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Expos
             })
             .collect(),
         population: plan.population.clone(),
+        by_flag: None,
     }
 }
 

@@ -17,11 +17,16 @@
 //! | `POST /v1/slices/ack` | [`SliceAck`] | 204 |
 //! | `POST /v1/heartbeat` | [`Heartbeat`] | [`ProxyStatus`], or 409 with [`Refusal`] |
 //! | `POST /v1/take-back` | [`TakeBack`] | [`TookBack`] |
+//! | `PUT /v1/flags` | [`FlagDocument`] | [`FlagsTaken`], or 409 with [`Refusal`] |
+//! | `GET /v1/flags` | - | the [`FlagDocument`] in force, `null` before the first |
+//! | `GET /v1/flags/status` | - | [`FlagStatus`] |
+//! | `POST /v1/flags/kill` | [`FlagKill`] | [`FlagsKilled`] |
 //!
 //! Any call may be answered 421: another proxy has taken over, and the next connection
 //! reaches it. How that goes is in [`ToLeader`] and [`FromLeader`].
 
 mod control;
+mod flags;
 mod generation;
 mod hand_over;
 mod slices;
@@ -29,6 +34,10 @@ mod state_file;
 mod take_back;
 
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
+pub use flags::{
+    FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind, FlagsKilled,
+    FlagsTaken,
+};
 pub use generation::{
     Generation, Instance, JournalEntry, LostControl, LostControlThen, RouteMatch, RoutePattern,
     ServiceRoute, StickySource, Upstream, UpstreamPart, UpstreamTls,

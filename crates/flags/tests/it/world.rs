@@ -51,6 +51,7 @@ pub(crate) fn spec(salt_text: &str, bp: u16) -> SplitSpec {
         share: share(bp),
         segments: Vec::new(),
         population: Vec::new(),
+        by_flag: None,
     }
 }
 

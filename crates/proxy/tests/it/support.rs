@@ -201,6 +201,7 @@ pub(crate) fn split(share_bp: u16) -> SplitSpec {
         share: BasisPoints::new(share_bp).expect("share"),
         segments: Vec::new(),
         population: Vec::new(),
+        by_flag: None,
     }
 }
 

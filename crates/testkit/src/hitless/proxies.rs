@@ -309,6 +309,7 @@ pub fn generation(
                 share: BasisPoints::new(basis_points).unwrap_or(BasisPoints::FULL),
                 segments: Vec::new(),
                 population: Vec::new(),
+                by_flag: None,
             }),
             lost_control: LostControl {
                 after: Millis::from_secs(3_600),

@@ -83,6 +83,7 @@ pub(crate) fn generation() -> Generation {
             when: r#"header("x-team") == "red""#.into(),
         }],
         population: vec!["tenant-1".into(), "tenant-2".into()],
+        by_flag: None,
     };
     let full = ServiceRoute {
         service: shop(),
