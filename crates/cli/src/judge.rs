@@ -49,6 +49,10 @@ pub(crate) enum JudgeVerb {
     /// and promoted, and which harms they find how soon. Example:
     /// `esclusa judge selftest --service shop --hours 24 --max-false 1%`
     Selftest(selftest::SelfTest),
+    /// Print the JSON Schema of a line that `replay` writes
+    ///
+    /// Example: `esclusa judge schema > timeline.schema.json`
+    Schema,
 }
 
 /// Recorded traffic and the settings that it is judged with.
@@ -86,6 +90,11 @@ pub(crate) fn run(verb: JudgeVerb, global: &Global, output: &Output) -> Result<E
         JudgeVerb::Explain(asked) => explain(&asked, global, output),
         JudgeVerb::Power(asked) => power(&asked, output),
         JudgeVerb::Selftest(asked) => selftest::selftest(&asked, global, output),
+        JudgeVerb::Schema => {
+            let schema = esclusa_judge::timeline_schema();
+            output.line(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+            Ok(Exit::Done)
+        }
     }
 }
 

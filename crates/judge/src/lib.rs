@@ -41,6 +41,7 @@ mod stage_end;
 mod stratum;
 mod strict;
 mod surplus;
+mod timeline_schema;
 mod verdict;
 mod warm_up;
 mod witness;
@@ -68,4 +69,5 @@ pub use slice::{
     Cell, EventClass, MAX_ROUTES, MAX_UNITS, OTHER_ROUTE, Owner, SLICE_VERSION, Slice, UnitCount,
 };
 pub use stage_end::{Grounds, StageEnd, at_stage_end, when_blind};
+pub use timeline_schema::timeline_schema;
 pub use verdict::{Cause, Decision, Label, Progress, Reason, Standing, Verdict};

@@ -32,7 +32,7 @@ pub enum Metric {
 }
 
 /// All metrics that have a name of their own.
-const BUILT_IN: &[Metric] = &[
+pub(crate) const BUILT_IN: &[Metric] = &[
     Metric::Errors,
     Metric::ClientErrors,
     Metric::GrpcStatus,

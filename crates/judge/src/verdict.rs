@@ -417,6 +417,30 @@ pub enum Label {
     Outage,
 }
 
+impl Label {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::NoTraffic,
+        Self::MissingData,
+        Self::SampleRatioMismatch,
+        Self::SharedDependency,
+        Self::SloBurn,
+        Self::NoConcurrentBaseline,
+        Self::ColdStart,
+        Self::TrafficMix,
+        Self::TrafficReassigned,
+        Self::BaselineMoved,
+        Self::TooGood,
+        Self::Errors,
+        Self::Tail,
+        Self::Drift,
+        Self::BadHost,
+        Self::Latency,
+        Self::Series,
+        Self::Outage,
+    ];
+}
+
 /// A label with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cause {

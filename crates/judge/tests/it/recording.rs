@@ -268,3 +268,35 @@ fn recorded_readings_are_judged_by_name() {
     let dumb = replay::run("{\"kind\":\"m\"}".lines(), config);
     assert!(dumb.is_err());
 }
+
+// PIP-10: every line fits the published schema, and what is no line does not.
+#[test]
+fn timelines_fit_their_schema() {
+    let schema = esclusa_judge::timeline_schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut seen = 0;
+    for plants in [vec![], vec![(20, Plant::Errors(0.03))]] {
+        let world = World {
+            plants,
+            duration_s: 100,
+            ..World::default()
+        };
+        for line in replay::run(record(&world).lines(), JudgeConfig::default()).expect("judged") {
+            let line = serde_json::to_value(&line).expect("JSON");
+            assert!(validator.is_valid(&line), "{line}");
+            seen += 1;
+            for (field, wrong) in [
+                ("verdict", serde_json::json!("MAYBE")),
+                ("reason", serde_json::json!("Because")),
+                ("canary_requests", serde_json::json!(-1)),
+                ("more", serde_json::json!(1)),
+            ] {
+                let mut other = line.clone();
+                other[field] = wrong;
+                assert!(!validator.is_valid(&other), "{other}");
+            }
+        }
+    }
+    assert!(seen > 4, "{seen} lines");
+}
