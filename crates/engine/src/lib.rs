@@ -23,6 +23,7 @@ mod limits;
 mod observed;
 mod preflight;
 mod stage;
+mod standing;
 mod tasks;
 
 pub use command::{Command, CommandError, Refusal, command};
@@ -31,4 +32,5 @@ pub use decide::decide;
 pub use desired::{Desired, desired};
 pub use limits::{CANCEL_LIMIT, DIAL_TOLERANCE_BP, task_limit};
 pub use observed::{DialReading, DialState, Judgement, Observed, Opinion, StageEnd};
+pub use standing::{Finding, Health, KillStanding, StandingAct, Watched, counts_still, standing};
 pub use tasks::describe_task;

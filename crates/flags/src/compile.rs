@@ -50,6 +50,7 @@ impl Snapshot {
         compiler.directory();
         compiler.segments();
         compiler.flags();
+        crate::standing::check(set, &mut compiler.problems);
         let Compiler {
             problems, built, ..
         } = compiler;

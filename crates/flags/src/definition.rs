@@ -4,6 +4,7 @@
 use crate::guard::GuardDefinition;
 use crate::lifetime::Lifetime;
 use crate::problem::{Problem, ProblemCode};
+use crate::standing::StandingRule;
 use crate::value::FlagType;
 use esclusa_model::BasisPoints;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct FlagSet {
     /// Routes that flags open and close, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guards: BTreeMap<String, GuardDefinition>,
+    /// What turns features off by itself, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub standing_rules: BTreeMap<String, StandingRule>,
 }
 
 /// A named value of the context, with its type.

@@ -38,6 +38,7 @@ mod request;
 mod rollout;
 mod snapshot;
 mod split;
+mod standing;
 mod value;
 mod who;
 
@@ -65,5 +66,6 @@ pub use request::{RequestContext, compile_condition, request_schema};
 pub use rollout::Rollout;
 pub use snapshot::{FlagInfo, Snapshot};
 pub use split::{FlagSide, SegmentRule, SplitSpec};
+pub use standing::{KillTargets, MAX_STANDING_RULES, MAX_STANDING_WINDOW_S, StandingRule, Symptom};
 pub use value::{FlagType, FlagValue};
 pub use who::{Changed, Outcome, tenants_by_variant, who_would_change};
