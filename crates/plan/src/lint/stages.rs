@@ -143,6 +143,10 @@ fn warm_up(plan: &Plan, index: usize, asked: &WarmUp, exposed: bool, sink: &mut 
 }
 
 fn ends(plan: &Plan, sink: &mut Sink<'_>) {
+    // Flags may stay with some: the set keeps the share.
+    if plan.flags_alone().is_some() {
+        return;
+    }
     let last = exposures(plan).last();
     if last.is_none_or(|(_, expose)| expose.to != Audience::Share(BasisPoints::FULL)) {
         error(
@@ -176,6 +180,10 @@ fn first_watch(plan: &Plan, sink: &mut Sink<'_>) {
 }
 
 fn segments(plan: &Plan, sink: &mut Sink<'_>) {
+    // Theirs are those of the flag set, which is asked when the release begins.
+    if plan.flags_alone().is_some() {
+        return;
+    }
     let mut used = BTreeSet::new();
     for (index, expose) in exposures(plan) {
         let Audience::Segment(name) = &expose.to else {

@@ -156,6 +156,7 @@ async fn ask_proxy(
         achieved,
         state,
         generation,
+        reached: None,
         detail,
         at: clock::now(),
     }

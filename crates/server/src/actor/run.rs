@@ -177,6 +177,7 @@ mod tests {
                 achieved: None,
                 state,
                 generation: None,
+                reached: None,
                 detail: String::new(),
                 at: Timestamp(1),
             }),

@@ -60,6 +60,7 @@ pub(crate) fn of_release(
         | Event::TaskStarted { .. }
         | Event::TaskEnded { .. }
         | Event::Deployed { .. }
+        | Event::FlagsChange { .. }
         | Event::SignedOff(_)
         | Event::DialConfirmed(_)
         | Event::Judged(_)
