@@ -3,6 +3,7 @@
 //! Everything a proxy needs is derived here each time anew, so that a restart of any
 //! part leads to the same route.
 
+use crate::rollouts::side;
 use esclusa_flags::{SegmentRule, SplitSpec};
 use esclusa_model::{BasisPoints, ComponentKind, VersionRef};
 use esclusa_plan::{HoldOrReturn, Plan, Sticky};
@@ -21,9 +22,17 @@ pub(crate) fn service_route(
     exposure: &Exposure,
     cookie_key: &str,
 ) -> Option<ServiceRoute> {
-    let canary = release.and_then(|release| canary_upstream(release).map(|up| (release, up)));
     let stable = stable_deployed(service, release);
+    let canary = release.and_then(|release| {
+        let upstream = match release.flags_alone() {
+            Some(_) => flag_upstream(release, stable),
+            None => canary_upstream(release),
+        };
+        upstream.map(|upstream| (release, upstream))
+    });
     let plan = match (&canary, stable) {
+        // Flags change no route.
+        (Some((release, _)), Some(stable)) if release.flags_alone().is_some() => &stable.plan,
         // The plan of the release speaks from its first stage on; before, nothing changes.
         (Some((release, _)), _) if release.phase >= Phase::Stage(0) => &release.requested.plan,
         (_, Some(stable)) => &stable.plan,
@@ -77,6 +86,20 @@ fn canary_upstream(release: &Release) -> Option<Upstream> {
     (!upstream.instances.is_empty()).then_some(upstream)
 }
 
+/// The stable version's own instances under another name: requests are counted there to
+/// which the flag serves its variant. Once the flag set has the flags, all are one again.
+fn flag_upstream(release: &Release, stable: Option<&Deployed>) -> Option<Upstream> {
+    if release.phase.is_final() {
+        return None;
+    }
+    let version = release.version.as_ref()?;
+    Some(Upstream {
+        digest: version.digest,
+        name: version.name.clone(),
+        ..deployed_upstream(stable?)
+    })
+}
+
 fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Exposure) -> SplitSpec {
     let plan = &release.requested.plan;
     SplitSpec {
@@ -96,7 +119,7 @@ fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Expos
             })
             .collect(),
         population: plan.population.clone(),
-        by_flag: None,
+        by_flag: release.flags_alone().and_then(side),
     }
 }
 

@@ -149,6 +149,16 @@ impl ServiceActor {
 
     /// Whether the version before could take over all users right now.
     pub(super) fn can_return(&self) -> Result<(), String> {
+        let until = self
+            .run
+            .as_ref()
+            .filter(|run| run.release.flags_alone().is_some());
+        if let Some(until) = until.and_then(|run| run.release.flags_kept_until()) {
+            return match crate::clock::now() < until {
+                true => Ok(()),
+                false => Err("the time to take the flags back is over".into()),
+            };
+        }
         let Some(warm) = &self.service.warm else {
             return Err("no version before this one is kept warm".into());
         };
