@@ -323,11 +323,20 @@ mod tests {
         settings.users.insert("ana".into(), "on".into());
         settings.tenants.insert("acme".into(), "on".into());
         settings.default = Some("on".into());
-        insta::assert_snapshot!(on(&set).join("\n"), @"");
-        flag.environments
-            .get_mut("production")
-            .expect("there")
-            .state = FlagState::Disabled;
+        let told = on(&set);
+        assert_eq!(
+            told,
+            [
+                "everybody by default",
+                "segment team by rule 1 (release r-1)",
+                "5% by rule 3 (release r-1)",
+                "user ana",
+                "tenant acme",
+            ]
+        );
+        let flag = set.flags.get_mut("reports").expect("there");
+        let settings = flag.environments.get_mut("production").expect("there");
+        settings.state = FlagState::Disabled;
         assert_eq!(on(&set), Vec::<String>::new());
     }
 }

@@ -165,11 +165,13 @@ pub(super) fn limits(plan: &Plan) -> Vec<Limit> {
             },
         );
     }
-    add(
-        "instances that are not ready",
-        plan.deploy_timeout,
-        "nobody was exposed, and the release ends",
-    );
+    if plan.flags_alone().is_none() {
+        add(
+            "instances that are not ready",
+            plan.deploy_timeout,
+            "nobody was exposed, and the release ends",
+        );
+    }
     add(
         "a dial that does not show what was asked",
         plan.dial_timeout,
