@@ -253,6 +253,7 @@ impl ServiceActor {
                 let _ = reply.send(outcome);
             }
             Message::Command(release, asked, by, reply) => {
+                self.recall(&release).await;
                 match self.lower_by_command(&release, &asked, &by) {
                     Some(Ok(())) => self.owe(reply),
                     outcome => {
