@@ -64,6 +64,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: ReleaseVerb,
     },
+    /// Turn one flag by hand: to a share, to a segment, or off
+    ///
+    /// Up is a release of the flag alone: it is judged, watched and recorded like any other,
+    /// and the flag set keeps the share at its end. Going up from what runs, the running one is
+    /// ended at its share first. Down and off happen at once.
+    ///
+    /// Exits 0 when it was taken, 2 for a share or segment that is not understood.
+    Rollout(crate::rollout::Rollout),
     /// Delivery figures from the record: deployment frequency, lead time, change failure
     /// rate, time to restore
     Dora(Dora),
@@ -315,9 +323,9 @@ pub(crate) struct OfService {
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Name of the version
+    /// Name of the version; a plan of flags alone may do without
     #[arg(long, value_name = "V")]
-    pub version: String,
+    pub version: Option<String>,
     /// The plan; its relative paths start from its folder
     #[arg(long, value_name = "FILE", default_value = "esclusa.yaml")]
     pub plan: PathBuf,

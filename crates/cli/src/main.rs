@@ -26,6 +26,7 @@ mod proxy;
 #[cfg(test)]
 mod reference;
 mod release;
+mod rollout;
 mod scaffold;
 mod serve;
 mod sim;
@@ -70,6 +71,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Init(asked) => scaffold::run(&asked, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
+        Command::Rollout(asked) => one_thread()?.block_on(rollout::run(&asked, &global, output)),
         Command::Dora(asked) => one_thread()?.block_on(dora::run(&asked, &global, output)),
         Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Notify { verb } => {

@@ -199,9 +199,7 @@ pub(crate) fn next_phase(release: &Release) -> Vec<Event> {
         Phase::Preparing => advance(Phase::Preflight, "the version is stored"),
         Phase::Preflight => advance(Phase::Before, passed_checks(release)),
         Phase::Before => advance(Phase::Deploying, steps_done(plan.before.len())),
-        Phase::Deploying if alone => {
-            advance(Phase::CanaryChecks, "no version has to be started")
-        }
+        Phase::Deploying if alone => advance(Phase::CanaryChecks, "no version has to be started"),
         Phase::Deploying => advance(Phase::CanaryChecks, "all components are ready"),
         Phase::CanaryChecks => first_stage(release),
         Phase::Stage(index) if index + 1 < plan.stages.len() => {

@@ -94,6 +94,25 @@ pub struct FlagTurn {
     pub variant: String,
 }
 
+impl FlagTurns {
+    /// A name for a release that turns these and nothing else, such as `exec-reports-on`.
+    #[must_use]
+    pub fn version_name(&self) -> Option<VersionName> {
+        let first = self.set.first()?;
+        let more = match self.set.len() - 1 {
+            0 => String::new(),
+            n => format!("+{n}"),
+        };
+        let room = 128usize.checked_sub(more.len())?;
+        let name: String = format!("{}-{}", first.flag, first.variant);
+        VersionName::new(format!(
+            "{}{more}",
+            name.chars().take(room).collect::<String>()
+        ))
+        .ok()
+    }
+}
+
 impl fmt::Display for FlagTurns {
     /// Such as `exec-reports on, reports-api on`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

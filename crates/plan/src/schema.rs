@@ -86,9 +86,9 @@ fn block(block: &Block) -> Value {
                 .iter()
                 .map(|key| json!({ "required": [key] }))
                 .collect();
-            let without = one_of.unless.map(|key| {
-                json!({ "required": [key], "not": { "anyOf": &each } })
-            });
+            let without = one_of
+                .unless
+                .map(|key| json!({ "required": [key], "not": { "anyOf": &each } }));
             let each: Vec<Value> = each.iter().cloned().chain(without).collect();
             json!({ "oneOf": each })
         })

@@ -7,14 +7,15 @@ use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
 use crate::links::Links;
 use crate::notify::Notifier;
+use crate::rollouts::{FlagPlane, NoFlags};
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
 use esclusa_model::{
     Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, Timestamp, VersionName,
 };
-use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
-use esclusa_release::{ItemDone, Release, Source};
+use esclusa_plan::{Capability, Catalog, FlagTurns, OnConflict, Parsed, Plan, SourceFile};
+use esclusa_release::{ItemDone, Release, Service, Source};
 use esclusa_store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ const DAMAGED: &str = "ESC-0901";
 pub(crate) struct Shared {
     pub store: Store,
     pub dataplane: Arc<DataPlane>,
+    /// The flags that releases turn.
+    pub flag_plane: Arc<dyn FlagPlane>,
     pub catalog: Catalog,
     pub data_dir: PathBuf,
     pub drivers: Drivers,
@@ -52,8 +55,17 @@ impl Shared {
         let _ = self.notices.send(service.clone());
     }
 
+    /// Whether anybody counts a release's requests by version, or by the flag that it turns.
+    pub(crate) fn observes_release(&self, plan: &Plan, service: &Service) -> bool {
+        if plan.flags_alone().is_none() {
+            return self.observes(plan);
+        }
+        let stable = service.stable.as_ref().map(|stable| &stable.plan);
+        stable.is_some_and(|plan| plan.route.is_some() && plan.traffic.driver == "proxy")
+    }
+
     /// Whether the plan's traffic driver counts requests by version.
-    pub(crate) fn observes(&self, plan: &Plan) -> bool {
+    fn observes(&self, plan: &Plan) -> bool {
         self.catalog
             .traffic_driver(&plan.traffic.driver)
             .is_some_and(|driver| driver.can(Capability::Observes))
@@ -99,8 +111,8 @@ pub struct AskStart {
     pub plan_name: String,
     /// The plan's text.
     pub plan_text: String,
-    /// People's name for the version.
-    pub version: VersionName,
+    /// People's name for the version; a plan of flags alone may do without.
+    pub version: Option<VersionName>,
     /// Folder that the plan's relative paths start from.
     pub base_dir: String,
     /// What to do when a release of the service is under way, in place of the plan's word.
@@ -180,6 +192,17 @@ impl App {
         data_dir: PathBuf,
         drivers: Drivers,
     ) -> Result<Arc<Self>, ApiError> {
+        Self::start_with(store, dataplane, Arc::new(NoFlags), data_dir, drivers).await
+    }
+
+    /// The same with flags that releases may turn.
+    pub(crate) async fn start_with(
+        store: Store,
+        dataplane: Arc<DataPlane>,
+        flag_plane: Arc<dyn FlagPlane>,
+        data_dir: PathBuf,
+        drivers: Drivers,
+    ) -> Result<Arc<Self>, ApiError> {
         let keys = Keys::of(&store).await?;
         let spent = Spent::of(&store).await?;
         let shared = Arc::new(Shared {
@@ -188,6 +211,7 @@ impl App {
             spent,
             store,
             dataplane,
+            flag_plane,
             catalog: esclusa_drivers::catalog(),
             data_dir,
             drivers,
@@ -308,10 +332,19 @@ impl App {
     /// When the plan is wrong, another release is under way, or nothing can be recorded.
     pub async fn start_release(&self, ask: AskStart) -> Result<ReleaseId, ApiError> {
         let parsed = self.check_plan(&ask.plan_name, &ask.plan_text)?;
+        let named = || parsed.plan.flags_alone().and_then(FlagTurns::version_name);
+        let version = ask.version.or_else(named).ok_or_else(|| {
+            ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0408",
+                "the version has no name",
+                "name it: `--version 2.4.1`; only a plan of flags alone may do without",
+            )
+        })?;
         let request = StartRequest {
             plan_digest: Digest::of(ask.plan_text.as_bytes()),
             plan: parsed.plan,
-            version: ask.version,
+            version,
             base_dir: ask.base_dir,
             actor: ask.actor,
             person: ask.person,

@@ -27,6 +27,7 @@ mod proof;
 mod proxy_keeper;
 mod recording;
 pub mod report;
+mod rollouts;
 mod routing;
 mod series;
 mod serve;
@@ -47,6 +48,6 @@ pub use series::{Bucket, Mark, MarkKind, Series, Side};
 pub use serve::{ServeConfig, ServeError, serve};
 pub use source::{CommitView, SourceView};
 pub use view::{
-    InstanceView, ItemView, ReleaseView, ServiceView, SignOffView, StageView, TaskView,
-    VersionView, WarmView,
+    InstanceView, ItemView, ReachedView, ReleaseView, ServiceView, SignOffView, StageView,
+    TaskView, VersionView, WarmView,
 };

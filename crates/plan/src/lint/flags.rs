@@ -13,7 +13,10 @@ const UNITS: [&str; 3] = ["targetingKey", "tenant", "user"];
 
 /// Keys that say something about versions.
 const OF_VERSIONS: [(&str, &str); 8] = [
-    ("route", "requests keep coming where the stable version's plan says"),
+    (
+        "route",
+        "requests keep coming where the stable version's plan says",
+    ),
     ("traffic", "the share is that of the flags"),
     ("take-over", "no version becomes stable"),
     ("segments", "segments are those of the flag set"),
@@ -33,7 +36,10 @@ pub(super) fn check(plan: &Plan, sink: &mut Sink<'_>) {
             sink,
             code::FLAGS,
             "flags.of",
-            &format!("`{}` is a unit only if the flag set declares it", printable(of)),
+            &format!(
+                "`{}` is a unit only if the flag set declares it",
+                printable(of)
+            ),
             &format!("did you mean `{meant}`?"),
         );
     }

@@ -142,9 +142,14 @@ fn warm_up(plan: &Plan, index: usize, asked: &WarmUp, exposed: bool, sink: &mut 
     }
 }
 
+/// Also where the flags themselves could not be read.
+fn flags_alone(plan: &Plan, sink: &Sink<'_>) -> bool {
+    sink.has("flags") && plan.components.is_empty()
+}
+
 fn ends(plan: &Plan, sink: &mut Sink<'_>) {
     // Flags may stay with some: the set keeps the share.
-    if plan.flags_alone().is_some() {
+    if flags_alone(plan, sink) {
         return;
     }
     let last = exposures(plan).last();
@@ -181,7 +186,7 @@ fn first_watch(plan: &Plan, sink: &mut Sink<'_>) {
 
 fn segments(plan: &Plan, sink: &mut Sink<'_>) {
     // Theirs are those of the flag set, which is asked when the release begins.
-    if plan.flags_alone().is_some() {
+    if flags_alone(plan, sink) {
         return;
     }
     let mut used = BTreeSet::new();

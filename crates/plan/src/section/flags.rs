@@ -48,7 +48,10 @@ pub(crate) fn build(fields: &Fields, sink: &mut Sink<'_>) -> Option<FlagTurns> {
         })
         .collect();
     // As they are written: the first tells requests apart.
-    set.sort_by_key(|turn| sink.place(&format!("{}.{}", fields.at("set"), turn.flag)).offset);
+    set.sort_by_key(|turn| {
+        sink.place(&format!("{}.{}", fields.at("set"), turn.flag))
+            .offset
+    });
     if set.is_empty() {
         let at = fields.at("set");
         sink.lint(

@@ -11,7 +11,8 @@ use esclusa_plan::{
     Step, Undo, WarmUp,
 };
 use esclusa_release::{
-    Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, ItemDone, Phase, Reached, Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
+    Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, ItemDone,
+    Phase, Reached, Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
 };
 use std::collections::BTreeMap;
 

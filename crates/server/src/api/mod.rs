@@ -28,6 +28,7 @@ mod recording;
 mod reference;
 mod releases;
 mod reports;
+mod rollouts;
 mod routes;
 mod scopes;
 mod series;
@@ -62,6 +63,7 @@ pub mod body {
     pub use crate::dora::{Dora, DoraFigures, PerWeek};
     pub use crate::kill::Killed;
     pub use crate::links::LinkAction;
+    pub use crate::rollouts::{LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
 }
 
 pub use audit::verify_folder;

@@ -3,7 +3,7 @@
 use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
 use super::{ApiState, audit, backup, commands, dora, events, inbox, kill, links, logs};
 use super::{notifications, openapi, page, plans, probes, recording, releases, reports, scopes};
-use super::{series, services, sessions, stream, tokens};
+use super::{rollouts, series, services, sessions, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -36,6 +36,8 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(kill::all))
         .routes(routes!(releases::start, releases::list))
         .routes(routes!(releases::get))
+        .routes(routes!(rollouts::get))
+        .routes(routes!(rollouts::lower))
         .routes(routes!(events::list))
         .routes(routes!(series::get))
         .routes(routes!(logs::list))

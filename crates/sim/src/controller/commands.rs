@@ -76,7 +76,11 @@ impl Controller {
 
     /// Whether the version before could take over all users right now.
     pub(super) fn can_return(&self, out: &Outside) -> Result<(), String> {
-        if let Some(run) = self.run.as_ref().filter(|run| run.release.flags_alone().is_some()) {
+        if let Some(run) = self
+            .run
+            .as_ref()
+            .filter(|run| run.release.flags_alone().is_some())
+        {
             return match run.release.flags_kept_until() {
                 Some(until) if out.clock() >= until => Err("its time to go back is over".into()),
                 _ => Ok(()),

@@ -8,9 +8,7 @@ use crate::work::lasting_end;
 use esclusa_engine::{Completion, desired};
 use esclusa_flags::{Change, Patch};
 use esclusa_model::{ReleaseId, VersionRef};
-use esclusa_release::{
-    Deployed, DeployedComponent, Event, Release, ServiceEvent, Task, TaskEnd,
-};
+use esclusa_release::{Deployed, DeployedComponent, Event, Release, ServiceEvent, Task, TaskEnd};
 
 impl Controller {
     /// Starts what should run and does not.
@@ -167,7 +165,12 @@ impl Controller {
         release: ReleaseId,
         kept: bool,
     ) -> Result<Completion, Died> {
-        let what = if kept { "the flags" } else { "the flags as they were" }.to_owned();
+        let what = if kept {
+            "the flags"
+        } else {
+            "the flags as they were"
+        }
+        .to_owned();
         out.boundary(self.epoch, Point::BeforeRecord(what.clone()))?;
         let flags = kept.then(|| release.clone());
         if let Err(why) = out.store.keep_flags(self.epoch, flags) {

@@ -48,8 +48,15 @@ impl Rule for WholeWayBack {
                 release,
                 kept: true,
                 ..
-            } if out.store.streams.get(release).is_some_and(|s| s.fold.phase.is_returning()) => {
-                Err(format!("{release} goes back, and the flag set is given its flags"))
+            } if out
+                .store
+                .streams
+                .get(release)
+                .is_some_and(|s| s.fold.phase.is_returning()) =>
+            {
+                Err(format!(
+                    "{release} goes back, and the flag set is given its flags"
+                ))
             }
             Fact::Began {
                 task: Task::StopCanary,
@@ -74,7 +81,9 @@ impl WholeWayBack {
         match outcome {
             Outcome::Promoted | Outcome::PromotedEarly => {
                 if out.plan.flags.is_some() && out.store.flags.as_ref() != Some(release) {
-                    return Err(format!("{release} is promoted, and the flag set has no flags of it"));
+                    return Err(format!(
+                        "{release} is promoted, and the flag set has no flags of it"
+                    ));
                 }
                 if out.plan.flags_alone().is_some() {
                     return self.nothing_moved(out, release);
@@ -105,7 +114,12 @@ impl WholeWayBack {
 
     /// Of a release of flags alone: what serves users was never touched.
     fn nothing_moved(&self, out: &Outside, release: &ReleaseId) -> Result<(), String> {
-        let moves = [Task::Deploy, Task::HandOver, Task::HandBack, Task::StopCanary];
+        let moves = [
+            Task::Deploy,
+            Task::HandOver,
+            Task::HandBack,
+            Task::StopCanary,
+        ];
         let moved = moves.into_iter().find(|task| {
             let key = (release.clone(), *task);
             out.work.runs.contains_key(&key)
@@ -130,7 +144,9 @@ impl WholeWayBack {
             ));
         }
         if out.store.flags.as_ref() == Some(release) {
-            return Err(format!("{release} went back and the flag set has its flags"));
+            return Err(format!(
+                "{release} went back and the flag set has its flags"
+            ));
         }
         let plan = &out.plan;
         if plan.flags_alone().is_some() {

@@ -159,7 +159,8 @@ impl Reader {
             ["flags"] => with_flags(named),
             ["flags", "alone"] => flags_alone(named),
             _ => {
-                let known = "after the template's name only `full`, `flags` and `flags alone` are known";
+                let known =
+                    "after the template's name only `full`, `flags` and `flags alone` are known";
                 return Err(known.into());
             }
         });

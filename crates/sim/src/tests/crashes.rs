@@ -166,7 +166,10 @@ fn flags_reach_everybody_or_nobody_wherever_the_controller_dies() {
 // RBK-06: flags that the set has are taken out of it again, wherever the controller dies.
 #[test]
 fn recorded_flags_are_taken_back_wherever_the_controller_dies() {
-    for plan in [flags_alone(Template::BlueGreen), with_flags(Template::BlueGreen)] {
+    for plan in [
+        flags_alone(Template::BlueGreen),
+        with_flags(Template::BlueGreen),
+    ] {
         let rollback = Action::Person("ana".into(), Verb::Rollback(String::new()));
         let when = Trigger::When(Place::Ended, Millis(60_000));
         let version = literal("2.4.1");
