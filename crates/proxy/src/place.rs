@@ -10,7 +10,7 @@ use crate::hand_over::newcomer::{self, Taken};
 use crate::hand_over::{FdStream, SOCKET};
 use crate::lock;
 use esclusa_model::BootId;
-use esclusa_wire::StateFile;
+use esclusa_wire::{FlagsFile, StateFile};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -32,6 +32,8 @@ pub(crate) struct Place {
     pub(crate) inherited: Inherited,
     /// What to serve, best first, with where it is from.
     pub(crate) states: Vec<(PathBuf, StateFile)>,
+    /// The same of flags.
+    pub(crate) flags: Vec<(PathBuf, FlagsFile)>,
     /// Slices that the one before had lost.
     pub(crate) lost: u64,
     /// The one before, which stands still until it is told that we accept.
@@ -77,6 +79,11 @@ impl Place {
                 .into_iter()
                 .map(|state| (name.clone(), state))
                 .collect(),
+            flags: taken
+                .flags
+                .into_iter()
+                .map(|flags| (name.clone(), flags))
+                .collect(),
             lost: taken.lost,
             predecessor: Some(taken.stream),
         })
@@ -102,6 +109,7 @@ impl Place {
                 activated: std::mem::take(&mut config.activated),
             },
             states: persist::load(&config.data_dir),
+            flags: persist::load(&config.data_dir),
             lost: 0,
             predecessor: None,
         })

@@ -4,8 +4,7 @@ use crate::config::ProxyConfig;
 use crate::control::admin;
 use crate::control::holder::HolderLink;
 use crate::control::listeners::Listeners;
-use crate::control::persist::Persister;
-use crate::control::state::{Control, Parts};
+use crate::control::state::{Control, Parts, Persisters};
 use crate::count::cutter::{Cutter, Others};
 use crate::count::journal::{self, Journal};
 use crate::count::store::SliceStore;
@@ -115,6 +114,8 @@ impl Running {
         ending: Ending,
     ) -> Result<Self, ProxyError> {
         let folder = config.data_dir;
+        // Before anything is served: a guard must stand before its first request.
+        control.restore_flags(place.flags).await;
         control.restore(place.states).await;
         let mut tasks = Vec::new();
         let lock = match place.predecessor {
@@ -132,7 +133,7 @@ impl Running {
         };
         let link = config.holder.map(HolderLink::start).transpose()?;
         control
-            .take_charge(lock, Persister::start(&folder)?, link)
+            .take_charge(lock, Persisters::start(&folder)?, link)
             .await;
         let belongings = Belongings {
             control: place.control.try_clone().map_err(ProxyError::Worker)?,
@@ -160,6 +161,8 @@ impl Running {
         let (ticking, watching) = (Arc::clone(&ending.cutter), Arc::clone(&control));
         tasks.push(tokio::spawn(async move { ticking.run().await }));
         tasks.push(tokio::spawn(async move { watching.watch().await }));
+        let reading = Arc::clone(&control);
+        tasks.push(tokio::spawn(async move { reading.read_keys().await }));
         Ok(Self {
             control,
             ending,
@@ -260,7 +263,8 @@ fn spawn_workers(wanted: usize, shared: &Arc<Shared>) -> Result<Vec<WorkerHandle
 
 fn lead(stream: FdStream, control: &Arc<Control>) -> JoinHandle<()> {
     // At once: no change may pass it by.
-    let joined = control.followers.join();
+    // Whether it knows flags shows when it is told of them.
+    let joined = control.followers.join(true);
     let control = Arc::clone(control);
     tokio::spawn(async move {
         if let Err(error) = leader::lead(stream, &control, joined).await {

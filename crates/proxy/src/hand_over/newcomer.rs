@@ -4,7 +4,9 @@ use super::{FdStream, SOCKET, STEP_LIMIT};
 use crate::error::ProxyError;
 use crate::lock;
 use esclusa_model::{BootId, ProxyId};
-use esclusa_wire::{FromLeader, HAND_OVER_VERSION, HandedFile, StateFile, ToLeader, Yours};
+use esclusa_wire::{
+    FlagsFile, FromLeader, HAND_OVER_VERSION, HandedFile, StateFile, ToLeader, Yours,
+};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -24,6 +26,7 @@ pub(crate) struct Taken {
     pub(crate) clients: Vec<TcpListener>,
     pub(crate) activated: Vec<TcpListener>,
     pub(crate) state: Option<StateFile>,
+    pub(crate) flags: Option<FlagsFile>,
     pub(crate) lost: u64,
 }
 
@@ -95,6 +98,8 @@ fn unpack(mut stream: FdStream, yours: Yours) -> io::Result<Taken> {
             HandedFile::Control {} => control = Some(UnixListener::from(fd)),
             HandedFile::HandOver {} => hand_over = Some(UnixListener::from(fd)),
             HandedFile::Metrics { address } => metrics = Some(tcp(&address, fd)?),
+            // Nobody answers flags here yet.
+            HandedFile::Flags { .. } => drop(fd),
             HandedFile::Clients { address } => clients.push(tcp(&address, fd)?),
             HandedFile::Activated { address } => activated.push(tcp(&address, fd)?),
         }
@@ -109,6 +114,7 @@ fn unpack(mut stream: FdStream, yours: Yours) -> io::Result<Taken> {
         clients,
         activated,
         state: yours.state,
+        flags: yours.flags,
         lost: yours.lost,
     })
 }

@@ -22,7 +22,7 @@ fn newcomer(world: &World) -> ProxyConfig {
 }
 
 /// Starts a proxy that takes over; both are returned, the one that drains first.
-fn take_over(world: &mut World) -> ProxyHandle {
+pub(crate) fn take_over(world: &mut World) -> ProxyHandle {
     let old = world.proxy.take().expect("a proxy");
     world.proxy = Some(Proxy::start(newcomer(world)).expect("takes over"));
     old
