@@ -7,6 +7,7 @@ mod segments;
 
 use crate::bucket::UnitOrder;
 use crate::definition::{AttributeType, FlagSet};
+use crate::guard_match::CompiledGuard;
 use crate::kill::Kills;
 use crate::names::Names;
 use crate::problem::{Place, Problem, ProblemCode, Problems};
@@ -62,7 +63,8 @@ impl Snapshot {
     }
 }
 
-/// Everything that is wrong with a set in any of its environments, sorted by place.
+/// Everything that is wrong with a set in any of its environments and with its guards,
+/// sorted by place.
 #[must_use]
 pub fn validate(set: &FlagSet) -> Vec<Problem> {
     let names: Vec<&str> = match set.environments.is_empty() {
@@ -71,6 +73,14 @@ pub fn validate(set: &FlagSet) -> Vec<Problem> {
     };
     let compiled = names.into_iter().map(|name| Snapshot::compile(set, name));
     let mut problems: Vec<Problem> = compiled.filter_map(Result::err).flatten().collect();
+    for (name, guard) in &set.guards {
+        problems.extend(
+            CompiledGuard::compile(name, guard, set)
+                .err()
+                .into_iter()
+                .flatten(),
+        );
+    }
     problems.sort();
     problems.dedup();
     problems

@@ -26,6 +26,9 @@ mod evaluate;
 mod explain;
 mod graph;
 mod guard;
+mod guard_match;
+#[cfg(test)]
+mod guard_match_tests;
 mod import;
 mod kill;
 mod lifetime;
@@ -56,6 +59,7 @@ pub use diff::{Change, diff};
 pub use explain::{Explanation, Stage, Step};
 pub use graph::{Dependent, SegmentUse, dependents, segment_use};
 pub use guard::{ClaimCheck, GuardDefinition, GuardMode, GuardedRoute, UnitSource};
+pub use guard_match::{CompiledGuard, GuardDecision, MAX_GUARDED_ROUTES};
 pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
 pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};

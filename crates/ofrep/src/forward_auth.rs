@@ -1,0 +1,160 @@
+//! `/guard/{name}`: another web server asks whether a request may pass.
+//!
+//! nginx (`auth_request`), Caddy (`forward_auth`) and Traefik (`ForwardAuth`) send the
+//! headers of the request that they hold. 200 lets it pass; anything else does not, and the
+//! answer's body is for the client.
+
+use crate::conn::Connection;
+use crate::reply::{self, Reply};
+use crate::table::{FlagTable, Subject};
+use esclusa_flags::{GuardDecision, RequestContext};
+use esclusa_wire::FlagTokenKind;
+use http::header::{HOST, HeaderMap, HeaderValue};
+use http::{StatusCode, request::Parts};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// The token of a web server on another machine. The usual headers are the client's own.
+const TOKEN: &str = "x-esclusa-token";
+/// Tells the application, behind the web server, what its flag says.
+const FLAG: &str = "x-esclusa-flag";
+
+/// How web servers name the request that they hold: target and method.
+const ORIGINALS: [(&str, &str); 2] = [
+    ("x-original-uri", "x-original-method"),
+    ("x-forwarded-uri", "x-forwarded-method"),
+];
+
+/// The request that a web server holds.
+struct Original<'a> {
+    headers: &'a HeaderMap,
+    method: String,
+    target: &'a str,
+    host: String,
+}
+
+impl RequestContext for Original<'_> {
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        let value = self.headers.get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()))
+    }
+    fn method(&self) -> &str {
+        &self.method
+    }
+    fn path(&self) -> &str {
+        self.target
+    }
+    fn host(&self) -> &str {
+        &self.host
+    }
+    fn tenant(&self) -> &str {
+        ""
+    }
+}
+
+/// All requests that the headers name. A client can add headers of the kind that its web
+/// server does not set; the request must then pass as each of them.
+fn originals(headers: &HeaderMap) -> Option<Vec<Original<'_>>> {
+    let text = |name: &str| headers.get(name).map(HeaderValue::to_str).transpose().ok();
+    let host = match text("x-forwarded-host")? {
+        Some(host) => Some(host),
+        None => text(HOST.as_str())?,
+    };
+    let host = host.unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let mut all = Vec::new();
+    for (target, method) in ORIGINALS {
+        let Some(target) = text(target)? else {
+            continue;
+        };
+        all.push(Original {
+            headers,
+            // Without a method, every route of the path stands before it.
+            method: text(method)?.unwrap_or_default().to_ascii_uppercase(),
+            target,
+            host: host.to_ascii_lowercase(),
+        });
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+/// Answers a web server.
+pub(crate) fn answer(connection: &Connection, name: &str, parts: &Parts) -> Reply {
+    let table = connection.server.shared.table();
+    if !table.ready {
+        return reply::not_ready();
+    }
+    let Some(guard) = table.guard(name) else {
+        return reply::details(StatusCode::NOT_FOUND, "there is no guard of this name");
+    };
+    if !may_ask(connection, &table, guard.environment(), &parts.headers) {
+        return reply::empty(StatusCode::FORBIDDEN);
+    }
+    let Some(snapshot) = table.environment(guard.environment()) else {
+        return reply::empty(StatusCode::FORBIDDEN);
+    };
+    let Some(originals) = originals(&parts.headers) else {
+        return reply::bad_request(
+            "the request is missing: send X-Original-URI and X-Original-Method, \
+             or X-Forwarded-Uri and X-Forwarded-Method",
+        );
+    };
+    let decisions = originals.iter().map(|o| guard.decide(snapshot, o));
+    let strictest = decisions.max_by_key(|decision| match decision {
+        GuardDecision::Unguarded => 0,
+        GuardDecision::Open { .. } => 1,
+        GuardDecision::Fallback { .. } => 2,
+        GuardDecision::Closed { .. } => 3,
+    });
+    match strictest {
+        None | Some(GuardDecision::Unguarded) => reply::empty(StatusCode::OK),
+        Some(GuardDecision::Open { .. }) => passes("on"),
+        Some(GuardDecision::Fallback { .. }) => passes("off"),
+        Some(GuardDecision::Closed {
+            status,
+            retry_after,
+            body,
+            ..
+        }) => {
+            let denied = parts.uri.query().is_some_and(|q| q == "deny=403");
+            let status = if denied { 403 } else { status };
+            // 400 to 599, so that it cannot fail.
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            let mut reply = reply::json(status, body.into_bytes());
+            reply::retry_after(&mut reply, Duration::from_secs(retry_after.into()));
+            reply::not_stored(&mut reply);
+            let off = HeaderValue::from_static("off");
+            reply.headers_mut().insert(FLAG, off);
+            reply
+        }
+    }
+}
+
+fn passes(flag: &'static str) -> Reply {
+    let mut reply = reply::empty(StatusCode::OK);
+    let flag = HeaderValue::from_static(flag);
+    reply.headers_mut().insert(FLAG, flag);
+    reply
+}
+
+/// A web server on this machine, or one with a server's token of the guard's environment.
+fn may_ask(
+    connection: &Connection,
+    table: &FlagTable,
+    environment: &str,
+    headers: &HeaderMap,
+) -> bool {
+    if let Some(token) = headers.get(TOKEN) {
+        let access = table.by_secret(token.as_bytes());
+        return access.is_some_and(|access| {
+            matches!(access.scope.subject, Subject::Token(_))
+                && access.kind() == FlagTokenKind::Server
+                && access.scope.environment == environment
+                && !access.has_expired(crate::shared::unix_second())
+        });
+    }
+    connection.peer.to_canonical().is_loopback()
+}
