@@ -4,7 +4,9 @@
 
 mod access;
 mod bulk;
+mod clients;
 mod fuzz;
+mod guards;
 mod limits;
 mod single;
 mod streams;
