@@ -5,7 +5,8 @@ mod compiled;
 mod coverage;
 mod pattern;
 
-pub use compiled::{Guard, GuardRequest, Guarded, Guards, Units, Verdict};
+pub use check::MAX_GUARDED_ROUTES;
+pub use compiled::{Guard, GuardRequest, Guarded, Units, Verdict};
 pub use coverage::{Coverage, Endpoint, GuardedEndpoint, IdleRoute, coverage};
 
 pub use check::check_guards;

@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How long open connections of the flag server have to end.
+const FLAGS_END: Duration = Duration::from_secs(5);
+
 /// What a proxy is made of.
 pub(crate) struct Setup {
     pub(crate) config: ProxyConfig,
@@ -39,6 +42,7 @@ pub(crate) struct Running {
     ending: Ending,
     /// End with being in charge.
     in_charge: Vec<JoinHandle<()>>,
+    flag_server: Option<FlagServer>,
     handing_over: JoinHandle<Option<FdStream>>,
     /// End with the process.
     tasks: Vec<JoinHandle<()>>,
@@ -138,11 +142,12 @@ impl Running {
         let belongings = Belongings {
             control: place.control.try_clone().map_err(ProxyError::Worker)?,
             hand_over: place.hand_over.try_clone().map_err(ProxyError::Worker)?,
-            metrics: match &place.metrics {
-                Some(metrics) => Some(metrics.try_clone().map_err(ProxyError::Worker)?),
-                None => None,
-            },
+            metrics: copy(place.metrics.as_ref())?,
+            flags: copy(place.flags_socket.as_ref())?,
         };
+        let flag_server = place
+            .flags_socket
+            .map(|socket| FlagServer::start(socket, &control));
         let admin = tokio::net::UnixListener::from_std(place.control);
         let next = tokio::net::UnixListener::from_std(place.hand_over);
         let metrics = place.metrics.map(tokio::net::TcpListener::from_std);
@@ -167,6 +172,7 @@ impl Running {
             control,
             ending,
             in_charge,
+            flag_server,
             handing_over,
             tasks,
             sockets: vec![config.admin_socket, folder.join(crate::hand_over::SOCKET)],
@@ -181,6 +187,7 @@ impl Running {
             control,
             ending,
             mut in_charge,
+            flag_server,
             mut handing_over,
             mut tasks,
             folder,
@@ -206,6 +213,9 @@ impl Running {
                     };
                     // Not ours any more; who speaks to us there is sent on by what still runs.
                     in_charge.drain(..).for_each(|task| task.abort());
+                    if let Some(server) = &flag_server {
+                        server.end();
+                    }
                     sockets.clear();
                     ending.cutter.leave_others();
                     tasks.push(follow(stream, &control, &folder));
@@ -218,6 +228,9 @@ impl Running {
         };
         drop(draining);
         handing_over.abort();
+        if let Some(server) = flag_server {
+            server.ended().await;
+        }
         for task in in_charge.into_iter().chain(tasks) {
             task.abort();
             // It was told to end; how does not matter.
@@ -280,6 +293,44 @@ fn serve_admin(listener: tokio::net::UnixListener, control: Arc<Control>) -> Joi
             tracing::error!(%error, "the control interface ended");
         }
     })
+}
+
+fn copy(
+    socket: Option<&std::net::TcpListener>,
+) -> Result<Option<std::net::TcpListener>, ProxyError> {
+    let copy = socket.map(std::net::TcpListener::try_clone);
+    copy.transpose().map_err(ProxyError::Worker)
+}
+
+/// Answers flags, in threads of its own.
+struct FlagServer {
+    ending: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl FlagServer {
+    fn start(socket: std::net::TcpListener, control: &Arc<Control>) -> Self {
+        let flags = Arc::clone(&control.shared.flags);
+        let (ending, ended) = watch::channel(false);
+        let limits = esclusa_ofrep::Limits::default();
+        let serving = tokio::spawn(async move {
+            if let Err(error) = esclusa_ofrep::serve(socket, flags, limits, ended).await {
+                tracing::error!(%error, "flags are no longer answered");
+            }
+        });
+        Self { ending, serving }
+    }
+
+    /// Asks it to end; streams come back to whoever listens next.
+    fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    async fn ended(self) {
+        self.end();
+        // It was told to end; how does not matter.
+        let _ = tokio::time::timeout(FLAGS_END, self.serving).await;
+    }
 }
 
 fn serve_metrics(listener: tokio::net::TcpListener, control: Arc<Control>) -> JoinHandle<()> {

@@ -3,8 +3,7 @@
 use crate::config::Limits;
 use crate::count::shard::Shard;
 use crate::error::ProxyError;
-use crate::flags::InForce;
-use crate::flags::guards::GuardCounts;
+use crate::flags::counts::GuardCounts;
 use crate::inbound::conn;
 use crate::registry::Registry;
 use crate::table::RouteTable;
@@ -47,7 +46,8 @@ impl Phase {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) table: ArcSwap<RouteTable>,
-    pub(crate) flags: ArcSwap<InForce>,
+    /// The flags in force, and the event streams that follow them.
+    pub(crate) flags: Arc<esclusa_ofrep::Shared>,
     pub(crate) guard_counts: GuardCounts,
     pub(crate) registry: Registry,
     pub(crate) limits: Limits,
@@ -70,7 +70,7 @@ impl Shared {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::from_pointee(RouteTable::empty()),
-            flags: ArcSwap::from_pointee(InForce::default()),
+            flags: Arc::default(),
             guard_counts: GuardCounts::default(),
             registry: Registry::default(),
             limits,

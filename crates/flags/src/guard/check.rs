@@ -8,6 +8,9 @@ use crate::problem::{Place, Problem, ProblemCode, Problems};
 use esclusa_model::ServiceName;
 use std::collections::BTreeMap;
 
+/// Most routes of one guard.
+pub const MAX_GUARDED_ROUTES: usize = 1_000;
+
 /// Checks all guards: against their set, and against those that are asked before them.
 #[must_use]
 pub fn check_guards(set: &FlagSet) -> Vec<Problem> {
@@ -64,7 +67,8 @@ fn check_names(
             error.to_string(),
         );
     }
-    if !set.environments.contains(&definition.environment) {
+    let unnamed = definition.environment.is_empty() && set.environments.is_empty();
+    if !unnamed && !set.environments.contains(&definition.environment) {
         let known = set.environments.iter().map(String::as_str);
         let named = ("environment", definition.environment.as_str());
         let code = ProblemCode::UnknownEnvironment;
@@ -125,6 +129,11 @@ fn check_routes(
     problems: &mut Problems,
 ) {
     let routes = place.key("routes");
+    let count = definition.routes.len();
+    if count > MAX_GUARDED_ROUTES {
+        let message = format!("there are {count} routes, {MAX_GUARDED_ROUTES} are allowed");
+        problems.add(&routes, ProblemCode::TooMany, message);
+    }
     for (at, route) in definition.routes.iter().enumerate() {
         let place = routes.index(at);
         check_flag(&place, set, route, problems);

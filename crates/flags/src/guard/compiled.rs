@@ -1,15 +1,20 @@
 //! Guards, ready to be asked for every request, and what they decide.
 
 use super::pattern::{PathPattern, RequestPath, UnitPattern};
-use super::{GuardDefinition, GuardedRoute, UnitSource};
+use super::{GuardDefinition, GuardMode, GuardedRoute, UnitSource};
+use crate::answer::FlagReason;
 use crate::context::AttributeValue;
 use crate::problem::{Place, Problem, ProblemCode, Problems};
 use crate::snapshot::Snapshot;
 use crate::value::FlagValue;
+use serde::Serialize;
 use std::borrow::Cow;
 
 /// Longest id of a unit in bytes; a longer one names nobody.
 const MAX_UNIT_BYTES: usize = 512;
+/// What a closed route answers where its definition does not say.
+const STATUS: u16 = 503;
+const RETRY_AFTER: u32 = 60;
 
 /// What a guard asks of a request.
 pub trait GuardRequest {
@@ -18,7 +23,7 @@ pub trait GuardRequest {
     /// The path as it was sent.
     fn path(&self) -> &str;
     /// The value of a header, when it is there exactly once.
-    fn header(&self, name: &str) -> Option<&str>;
+    fn header(&self, name: &str) -> Option<Cow<'_, str>>;
     /// A claim of the verified token, as text. Nothing without a token that is verified.
     fn claim(&self, name: &str) -> Option<Cow<'_, str>>;
 }
@@ -63,16 +68,18 @@ pub struct Units<'r> {
 pub enum Verdict {
     /// The feature is on for this request.
     Open,
-    /// It is off; this is what people are told.
+    /// It is off, and the application is told to do without it.
+    Fallback,
+    /// It is off, and the guard answers.
     Closed {
-        /// The flag's message, or its key in words.
-        message: String,
+        /// The answer's status.
+        status: u16,
+        /// Seconds for `Retry-After`.
+        retry_after: u32,
+        /// The answer's body, as JSON.
+        body: String,
     },
 }
-
-/// The guards of one service, in the order in which they are asked.
-#[derive(Debug, Clone, Default)]
-pub struct Guards(Vec<Guard>);
 
 /// A route that a request fits, and its guard.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +135,16 @@ impl Guard {
         }
     }
 
+    /// The first route that a request fits.
+    #[must_use]
+    pub fn find(&self, method: &str, path: &str) -> Option<Guarded<'_>> {
+        let path = RequestPath::new(path);
+        let fits =
+            |route: &&Route| has_method(&route.definition, method) && route.pattern.fits(&path);
+        let route = &self.routes.iter().find(fits)?.definition;
+        Some(Guarded { guard: self, route })
+    }
+
     /// The routes and their flags.
     pub fn routes(&self) -> impl Iterator<Item = &GuardedRoute> {
         self.routes.iter().map(|route| &route.definition)
@@ -140,43 +157,11 @@ impl Guard {
     }
 }
 
-impl Guards {
-    /// The guards of one service.
-    #[must_use]
-    pub fn new(guards: Vec<Guard>) -> Self {
-        Self(guards)
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Guard> {
-        self.0.iter()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The first route that a request fits.
-    #[must_use]
-    pub fn find(&self, method: &str, path: &str) -> Option<Guarded<'_>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let path = RequestPath::new(path);
-        self.0.iter().find_map(|guard| {
-            let fits =
-                |route: &&Route| has_method(&route.definition, method) && route.pattern.fits(&path);
-            let route = &guard.routes.iter().find(fits)?.definition;
-            Some(Guarded { guard, route })
-        })
-    }
-}
-
-/// Whether a route is one of a method. `HEAD` is answered by what answers `GET`.
+/// Whether a route is one of a method. `HEAD` is answered by what answers `GET`; where
+/// nobody names the method it may be any.
 pub(super) fn has_method(route: &GuardedRoute, method: &str) -> bool {
-    route.method.as_deref().is_none_or(|own| {
+    let any = method.is_empty();
+    any || route.method.as_deref().is_none_or(|own| {
         own.eq_ignore_ascii_case(method) || (own == "GET" && method.eq_ignore_ascii_case("HEAD"))
     })
 }
@@ -190,7 +175,7 @@ impl Guarded<'_> {
         let key = self.route.flag.as_str();
         let open = flags.is_some_and(|flags| {
             if units.lacks_tenant {
-                return self.opens(flags, flags.undecided(key));
+                return self.opens(flags, flags.undecided(key), false);
             }
             let mut context = flags.context();
             let (tenant, user) = (units.tenant.as_deref(), units.user.as_deref());
@@ -204,20 +189,34 @@ impl Guarded<'_> {
                 }
             }
             let answer = context.evaluate(key);
-            self.opens(flags, answer.variant.zip(answer.value))
+            let disabled = answer.reason == FlagReason::Disabled;
+            self.opens(flags, answer.variant.zip(answer.value), disabled)
         });
-        match open {
-            true => Verdict::Open,
-            false => Verdict::Closed {
-                message: self.message(flags),
+        match (open, self.route.mode) {
+            (true, _) => Verdict::Open,
+            (false, GuardMode::Fallback) => Verdict::Fallback,
+            (false, GuardMode::Block) => Verdict::Closed {
+                status: self.route.status.unwrap_or(STATUS),
+                retry_after: self.route.retry_after.unwrap_or(RETRY_AFTER),
+                body: body(&self.message(flags)),
             },
         }
     }
 
-    fn opens(&self, flags: &Snapshot, served: Option<(&str, &FlagValue)>) -> bool {
+    /// Whether what is served opens the route. A flag that is killed or disabled opens
+    /// none, whatever its off variant is called.
+    fn opens(
+        &self,
+        flags: &Snapshot,
+        served: Option<(&str, &FlagValue)>,
+        disabled: bool,
+    ) -> bool {
         let Some((variant, value)) = served else {
             return false;
         };
+        if disabled || flags.kills().of(&self.route.flag).is_some() {
+            return false;
+        }
         match &self.route.variant {
             Some(wanted) => wanted == variant,
             None => *value != FlagValue::Boolean(false) && !flags.is_off(&self.route.flag, variant),
@@ -231,6 +230,21 @@ impl Guarded<'_> {
             None => format!("{} not available", in_words(key)),
         }
     }
+}
+
+fn body(message: &str) -> String {
+    #[derive(Serialize)]
+    struct FeatureDisabled<'a> {
+        error: &'a str,
+        code: &'static str,
+    }
+    let code = "FEATURE_DISABLED";
+    // Two texts: nothing in it can fail.
+    serde_json::to_string(&FeatureDisabled {
+        error: message,
+        code,
+    })
+    .unwrap_or_default()
 }
 
 /// `exec-reports` as `Exec reports`.
@@ -259,12 +273,19 @@ impl Source {
 
     fn read<'r>(&self, request: &'r impl GuardRequest) -> Option<Cow<'r, str>> {
         let unit = match self {
-            Self::Header(name) => request.header(name).map(|v| Cow::Borrowed(v.trim())),
+            Self::Header(name) => request.header(name).map(trimmed),
             Self::Host(pattern) => pattern.unit(request.host()),
             Self::Path(pattern) => pattern.unit(request.path()),
             Self::Claim(name) => request.claim(name),
         };
         unit.filter(|unit| !unit.is_empty() && unit.len() <= MAX_UNIT_BYTES)
+    }
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     }
 }
 

@@ -102,6 +102,7 @@ pub(crate) struct RequestPath<'a> {
 
 impl<'a> RequestPath<'a> {
     pub(crate) fn new(path: &'a str) -> Self {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
         let plain = resolved(path.split('/').map(decoded));
         let loose = path.contains(['%', '\\', ';']).then(|| {
             let whole = decoded(path).into_owned();
@@ -223,7 +224,10 @@ impl UnitPattern {
     /// The part that `{}` stands for.
     pub(crate) fn unit<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         let text = match self.border {
-            '/' => text.strip_prefix('/')?,
+            '/' => {
+                let path = text.split(['?', '#']).next().unwrap_or_default();
+                path.strip_prefix('/')?
+            }
             _ => text,
         };
         let mut given = text.split(self.border);

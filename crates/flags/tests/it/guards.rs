@@ -1,7 +1,7 @@
 //! Guards: what is wrong with them, whose a request is, what they decide, what they cover.
 
 use esclusa_flags::{
-    Endpoint, FlagSet, Guard, GuardRequest, Guards, Kills, ProblemCode, Snapshot, Units, Verdict,
+    Endpoint, FlagSet, Guard, GuardRequest, Kills, ProblemCode, Snapshot, Units, Verdict,
     coverage, validate,
 };
 use serde_json::{Value, json};
@@ -54,8 +54,8 @@ impl GuardRequest for Request {
     fn path(&self) -> &str {
         "/"
     }
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).copied()
+    fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.headers.get(name).map(|value| Cow::Borrowed(*value))
     }
     fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         self.claims.get(name).map(|claim| Cow::Borrowed(*claim))
@@ -143,22 +143,21 @@ fn a_route_behind_another_guards_of_its_service_is_found_too() {
 }
 
 struct Asked {
-    guards: Guards,
+    guard: Guard,
     flags: Snapshot,
 }
 
 impl Asked {
     fn new() -> Self {
         let set = set_with(guard());
-        let guard = Guard::compile("reports", &set.guards["reports"]).expect("a guard");
         Self {
-            guards: Guards::new(vec![guard]),
+            guard: Guard::compile("reports", &set.guards["reports"]).expect("a guard"),
             flags: Snapshot::compile(&set, "production").expect("a set"),
         }
     }
 
     fn verdict(&self, method: &str, path: &str, request: &Request) -> Verdict {
-        let guarded = self.guards.find(method, path).expect("a route");
+        let guarded = self.guard.find(method, path).expect("a route");
         guarded.decide(Some(&self.flags), &guarded.guard.units(request))
     }
 
@@ -198,7 +197,7 @@ fn a_request_is_decided_for_its_own_tenant_or_by_the_safe_value() {
     assert!(asked.is_open(EXECUTE, &ana));
     ana.headers.clear();
     assert!(!asked.is_open(EXECUTE, &ana));
-    let guarded = asked.guards.find("POST", EXECUTE).expect("a route");
+    let guarded = asked.guard.find("POST", EXECUTE).expect("a route");
     let units = guarded.guard.units(&ana);
     assert!(units.lacks_tenant && units.tenant.is_none());
     assert!(asked.is_open("/safe", &Request::default()), "declared safe");
@@ -210,7 +209,9 @@ fn a_request_is_decided_for_its_own_tenant_or_by_the_safe_value() {
 fn who_is_kept_out_is_told_in_the_flags_words() {
     let mut asked = Asked::new();
     let closed = |message: &str| Verdict::Closed {
-        message: message.into(),
+        status: 503,
+        retry_after: 60,
+        body: format!("{{\"error\":\"{message}\",\"code\":\"FEATURE_DISABLED\"}}"),
     };
     assert_eq!(
         asked.verdict("POST", EXECUTE, &of("x")),
@@ -230,7 +231,7 @@ fn who_is_kept_out_is_told_in_the_flags_words() {
         assert!(!asked.is_open(path, &Request::default()), "{path}");
     }
     // Without flags.
-    let guarded = asked.guards.find("POST", EXECUTE).expect("a route");
+    let guarded = asked.guard.find("POST", EXECUTE).expect("a route");
     let verdict = guarded.decide(None, &Units::default());
     assert_eq!(verdict, closed("Exec reports not available"));
 }
@@ -251,6 +252,7 @@ fn a_route_is_found_by_method_and_path() {
     );
     assert_eq!(flag("HEAD", "/reports"), Some("/reports/*"));
     assert_eq!(flag("GET", "/other"), None);
+    assert_eq!(flag("", "/reports/1?x=/other"), Some("/reports/*"));
 }
 
 // GRD-06

@@ -6,9 +6,10 @@
 
 use super::persist::Writing;
 use super::state::{Control, FOLLOW_PATIENCE, Inner, Unpublished, now, persisted};
-use crate::flags::InForce;
+use crate::flags::compile;
 use esclusa_flags::{KillMark, Kills, Rollout};
 use esclusa_model::{GenerationId, ReleaseId};
+use esclusa_ofrep::FlagTable;
 use esclusa_wire::{
     FlagDocument, FlagKill, FlagStatus, FlagsFile, FlagsKilled, FlagsTaken, Refusal, WIRE_VERSION,
 };
@@ -129,7 +130,7 @@ impl Control {
         document: FlagDocument,
     ) -> Result<(FlagsTaken, Option<Writing>), Unpublished> {
         let document = Arc::new(document);
-        let mut compiled: Option<(Vec<ReleaseId>, Result<InForce, String>)> = None;
+        let mut compiled: Option<(Vec<ReleaseId>, Result<FlagTable, String>)> = None;
         loop {
             let withheld = {
                 let mut inner = self.in_charge().await?;
@@ -159,7 +160,7 @@ impl Control {
             };
             // Beside the lock and this thread: a kill does not wait for it.
             let (read, hidden) = (Arc::clone(&document), withheld.clone());
-            let made = tokio::task::spawn_blocking(move || InForce::compile(&read, &hidden)).await;
+            let made = tokio::task::spawn_blocking(move || compile(&read, &hidden)).await;
             let made = made.unwrap_or_else(|error| Err(error.to_string()));
             compiled = Some((withheld, made));
         }
@@ -167,7 +168,7 @@ impl Control {
 
     /// Lets what begins from now on be decided by `file`, compiled as `made`; without, only
     /// its kills are new. Kills that its document covers are no longer this proxy's own.
-    fn keep(&self, inner: &mut Inner, mut file: FlagsFile, made: Option<InForce>) {
+    fn keep(&self, inner: &mut Inner, mut file: FlagsFile, made: Option<FlagTable>) {
         if let Some(document) = &file.document {
             file.killed_here
                 .retain(|kill| !covers(&document.kills, kill));
@@ -175,11 +176,13 @@ impl Control {
         if file == *inner.flags {
             return;
         }
-        let made = match made {
-            Some(made) => made.with_kills(&file.kills),
-            None => self.shared.flags.load().with_kills(&file.kills),
-        };
-        self.shared.flags.store(Arc::new(made));
+        // First, so that no table is in force without them.
+        if file.kills != inner.flags.kills {
+            self.shared.flags.merge_kills(&file.kills);
+        }
+        if let Some(made) = made {
+            self.shared.flags.publish(made);
+        }
         inner.flags = Arc::new(file);
         self.followers.push_flags(Arc::clone(&inner.flags));
     }
@@ -226,14 +229,8 @@ impl Control {
 
     /// How flags stand here.
     pub(crate) async fn flag_status(&self) -> FlagStatus {
-        let inner = self.inner.lock().await;
-        FlagStatus {
-            id: inner.flags_id(),
-            revision: revision(&inner.flags),
-            kills: inner.flags.kills.clone(),
-            killed_here: inner.flags.killed_here.clone(),
-            streams: Vec::new(),
-        }
+        let killed_here = self.inner.lock().await.flags.killed_here.clone();
+        self.shared.flags.status(killed_here)
     }
 
     /// Answers from the newest of `files` that can be compiled, without asking anybody.
@@ -249,7 +246,7 @@ impl Control {
                 kept.killed_here = file.killed_here;
                 continue;
             };
-            match InForce::compile(document, &file.withheld) {
+            match compile(document, &file.withheld) {
                 Ok(compiled) => {
                     tracing::info!(flags = %document.id, path = %path.display(), "answering from the saved flags");
                     (kept, made) = (file, Some(compiled));
@@ -274,7 +271,7 @@ impl Control {
         if withheld == inner.flags.withheld {
             return;
         }
-        match InForce::compile(document, &withheld) {
+        match compile(document, &withheld) {
             Ok(made) => {
                 let mut file = FlagsFile::clone(&inner.flags);
                 file.withheld = withheld;
@@ -292,12 +289,15 @@ impl Control {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             look.tick().await;
-            let guards = Arc::clone(&self.shared.flags.load().guards);
-            if guards.has_keys() {
-                let read = tokio::task::spawn_blocking(move || guards.read_keys_again());
-                if read.await.is_err() {
-                    tracing::error!("reading the keys of claims ended badly");
-                }
+            let table = self.shared.flags.table();
+            if !table.guards().any(|guard| guard.has_keys()) {
+                continue;
+            }
+            let read = tokio::task::spawn_blocking(move || {
+                table.guards().for_each(|guard| guard.read_keys());
+            });
+            if read.await.is_err() {
+                tracing::error!("reading the keys of claims ended badly");
             }
         }
     }
@@ -310,7 +310,7 @@ impl Control {
         let made = file
             .document
             .as_ref()
-            .map(|document| InForce::compile(document, &file.withheld))
+            .map(|document| compile(document, &file.withheld))
             .transpose();
         let mut inner = self.inner.lock().await;
         file.kills.merge(&inner.flags.kills);

@@ -1,12 +1,13 @@
 //! Which version a request is for, and whom it belongs to.
 
 use crate::choose::Asking;
-use crate::flags::InForce;
+use crate::flags::serves;
 use crate::sign::SYNTHETIC_HEADER;
 use crate::table::Service;
 use crate::unit::{Unit, unit_of};
 use esclusa_flags::Units;
 use esclusa_model::Digest;
+use esclusa_ofrep::FlagTable;
 use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 
@@ -28,7 +29,7 @@ pub(super) fn choose(
     service: &Service,
     parts: &Parts,
     host: &str,
-    flags: &InForce,
+    flags: &FlagTable,
     units: Option<&Units<'_>>,
 ) -> Choice {
     if let Some(version) = synthetic_version(service, &parts.headers) {
@@ -68,7 +69,7 @@ pub(super) fn choose(
                 tenant: &tenant,
             };
             let to_canary = match &active.by_flag {
-                Some(side) => flags.serves(side, id.as_deref(), units),
+                Some(side) => serves(flags, side, id.as_deref(), units),
                 None => active.split.to_canary(unit, asking),
             };
             if to_canary {

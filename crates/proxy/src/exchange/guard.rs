@@ -1,10 +1,10 @@
 //! What a flag says about a request before any version sees it.
 
 use super::reply::Reply;
-use crate::flags::InForce;
-use crate::flags::guards::{GuardCounts, Outcome};
+use crate::flags::counts::GuardCounts;
 use crate::table::Service;
-use esclusa_flags::{GuardMode, Guarded, Units, Verdict};
+use esclusa_flags::{Units, Verdict};
+use esclusa_ofrep::{FlagTable, Guard};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
@@ -34,46 +34,45 @@ impl Passage {
 /// Lets a request through, or answers it. What a guard answers is no answer of a version,
 /// and nobody's failure: it has a count of its own.
 pub(super) fn pass(
-    flags: &InForce,
+    flags: &FlagTable,
     counts: &GuardCounts,
     service: &Service,
     parts: &Parts,
     host: &str,
 ) -> Result<Passage, Box<Reply>> {
-    let free = |units| Passage { off: None, units };
-    let Some(guards) = flags.guards.of(&service.name) else {
-        return Ok(free(None));
-    };
-    let found = guards.find(parts.method.as_str(), parts.uri.path());
-    let Some(guarded) = found else {
+    let guards = flags.guards_of(service.name.as_str());
+    let path = parts.uri.path();
+    let units_by = |guard: &Guard| guard.units(&parts.headers, host, path);
+    let found = guards
+        .iter()
+        .find_map(|guard| Some((guard, guard.find(parts.method.as_str(), path)?)));
+    let Some((guard, guarded)) = found else {
         // A split by a flag asks whose it is all the same.
         let by_flag = service.split.as_ref().is_some_and(|s| s.by_flag.is_some());
-        let first = guards.iter().next().filter(|_| by_flag);
-        return Ok(free(first.map(|g| flags.guards.units(g, parts, host))));
+        let first = guards.first().filter(|_| by_flag);
+        return Ok(Passage {
+            off: None,
+            units: first.map(|guard| units_by(guard)),
+        });
     };
-    let units = flags.guards.units(guarded.guard, parts, host);
-    let snapshot = flags.table.environment(guarded.guard.environment());
-    let verdict = guarded.decide(snapshot, &units);
-    let outcome = match (&verdict, guarded.route.mode) {
-        (Verdict::Open, _) => Outcome::Open,
-        (Verdict::Closed { .. }, GuardMode::Block) => Outcome::Blocked,
-        (Verdict::Closed { .. }, GuardMode::Fallback) => Outcome::Fallback,
-    };
+    let units = units_by(guard);
+    let verdict = guarded.decide(flags.environment(guard.environment()), &units);
     let flag = &guarded.route.flag;
-    counts.count(&service.name, flag, outcome, units.lacks_tenant);
-    match (verdict, outcome) {
-        (Verdict::Closed { message }, Outcome::Blocked) => {
-            Err(Box::new(blocked(guarded, &message)))
+    counts.count(&service.name, flag, &verdict, units.lacks_tenant);
+    let off = match verdict {
+        Verdict::Open => None,
+        Verdict::Fallback => HeaderValue::from_str(flag).ok(),
+        Verdict::Closed {
+            status,
+            retry_after,
+            body,
+        } => {
+            let reply = Reply::feature_disabled(flag, status, retry_after, body);
+            return Err(Box::new(reply));
         }
-        (_, Outcome::Fallback) => Ok(Passage {
-            off: HeaderValue::from_str(flag).ok(),
-            units: Some(units),
-        }),
-        _ => Ok(free(Some(units))),
-    }
-}
-
-fn blocked(guarded: Guarded<'_>, message: &str) -> Reply {
-    let route = guarded.route;
-    Reply::feature_disabled(&route.flag, route.status, route.retry_after, message)
+    };
+    Ok(Passage {
+        off,
+        units: Some(units),
+    })
 }

@@ -152,7 +152,7 @@ async fn exchange(
     let client = gate.shut.then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let (service, asked) = admit(connection, &parts, verdict).map_err(|reply| *reply)?;
-    let flags = worker.shared.flags.load();
+    let flags = worker.shared.flags.current();
     let passage = guard::pass(
         &flags,
         &worker.shared.guard_counts,

@@ -9,21 +9,11 @@ use http::header::{
     SET_COOKIE, UPGRADE,
 };
 use http::{Response, StatusCode};
-use serde::Serialize;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Names the flag whose guard has answered.
 const GUARD: HeaderName = HeaderName::from_static("x-esclusa-guard");
-/// After how long a feature that is off may be asked for again.
-const RETRY_AFTER_S: u32 = 60;
-
-#[derive(Serialize)]
-struct FeatureDisabled<'a> {
-    error: &'a str,
-    code: &'static str,
-}
-
 /// An answer of the proxy's own.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -140,25 +130,18 @@ impl Reply {
     /// A guard's answer: the feature is off for whoever asks. Nobody keeps it for later.
     pub(super) fn feature_disabled(
         flag: &str,
-        status: Option<u16>,
-        retry_after: Option<u32>,
-        message: &str,
+        status: u16,
+        retry_after: u32,
+        body: String,
     ) -> Self {
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        // 400 to 599 in a document that was checked.
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let mut reply = Self::new(status, "http_request_denied", "");
-        let body = FeatureDisabled {
-            error: message,
-            code: "FEATURE_DISABLED",
-        };
-        // Two texts: nothing in it can fail.
-        reply.text = serde_json::to_vec(&body)
-            .map(Bytes::from)
-            .unwrap_or_default();
+        reply.text = Bytes::from(body);
         for (name, value) in [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            (RETRY_AFTER, retry_after.unwrap_or(RETRY_AFTER_S).into()),
+            (RETRY_AFTER, retry_after.into()),
         ] {
             reply.headers.insert(name, value);
         }

@@ -24,6 +24,7 @@ pub(crate) struct Belongings {
     pub(crate) control: std::os::unix::net::UnixListener,
     pub(crate) hand_over: std::os::unix::net::UnixListener,
     pub(crate) metrics: Option<std::net::TcpListener>,
+    pub(crate) flags: Option<std::net::TcpListener>,
 }
 
 /// How a connection goes on.
@@ -177,6 +178,11 @@ async fn offer(
         let address = metrics.local_addr()?.to_string();
         files.push(HandedFile::Metrics { address });
         fds.push(metrics.as_fd());
+    }
+    if let Some(flags) = &belongings.flags {
+        let address = flags.local_addr()?.to_string();
+        files.push(HandedFile::Flags { address });
+        fds.push(flags.as_fd());
     }
     for (address, socket) in &still.clients {
         let address = address.to_string();

@@ -23,6 +23,7 @@ pub(crate) struct Taken {
     pub(crate) control: UnixListener,
     pub(crate) hand_over: UnixListener,
     pub(crate) metrics: Option<TcpListener>,
+    pub(crate) flags_socket: Option<TcpListener>,
     pub(crate) clients: Vec<TcpListener>,
     pub(crate) activated: Vec<TcpListener>,
     pub(crate) state: Option<StateFile>,
@@ -92,14 +93,14 @@ fn unpack(mut stream: FdStream, yours: Yours) -> io::Result<Taken> {
     let fds = stream.take_fds(yours.files.len())?;
     let (mut lock, mut control, mut hand_over, mut metrics) = (None, None, None, None);
     let (mut clients, mut activated) = (Vec::new(), Vec::new());
+    let mut flags_socket = None;
     for (file, fd) in yours.files.into_iter().zip(fds) {
         match file {
             HandedFile::Lock {} => lock = Some(File::from(fd)),
             HandedFile::Control {} => control = Some(UnixListener::from(fd)),
             HandedFile::HandOver {} => hand_over = Some(UnixListener::from(fd)),
             HandedFile::Metrics { address } => metrics = Some(tcp(&address, fd)?),
-            // Nobody answers flags here yet.
-            HandedFile::Flags { .. } => drop(fd),
+            HandedFile::Flags { address } => flags_socket = Some(tcp(&address, fd)?),
             HandedFile::Clients { address } => clients.push(tcp(&address, fd)?),
             HandedFile::Activated { address } => activated.push(tcp(&address, fd)?),
         }
@@ -111,6 +112,7 @@ fn unpack(mut stream: FdStream, yours: Yours) -> io::Result<Taken> {
         control: control.ok_or_else(missing)?,
         hand_over: hand_over.ok_or_else(missing)?,
         metrics,
+        flags_socket,
         clients,
         activated,
         state: yours.state,

@@ -314,7 +314,7 @@ async fn a_newcomer_that_cannot_serve_gives_it_back() {
     next.metrics_listen = Some(taken.local_addr().expect("address"));
     assert!(matches!(
         Proxy::start(next),
-        Err(ProxyError::Metrics { .. })
+        Err(ProxyError::Listen { .. })
     ));
     world.share(0).await;
     assert_eq!(world.control.hello().await.expect("hello").boot, boot);
