@@ -72,6 +72,11 @@ pub(crate) enum Command {
     ///
     /// Exits 0 when it was taken, 2 for a share or segment that is not understood.
     Rollout(crate::rollout::Rollout),
+    /// Feature flags and the guards that they stand behind
+    Flag {
+        #[command(subcommand)]
+        verb: FlagVerb,
+    },
     /// Delivery figures from the record: deployment frequency, lead time, change failure
     /// rate, time to restore
     Dora(Dora),
@@ -134,6 +139,16 @@ pub(crate) enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum FlagVerb {
+    /// Compare guards with an OpenAPI document: which endpoints a flag stands before, which
+    /// none does, and which routes of guards fit no endpoint
+    ///
+    /// Example: `esclusa flag coverage --openapi openapi.yaml --flags flags.json
+    /// --under /reports --strict`
+    Coverage(crate::flag_coverage::CoverageArgs),
+}
+
 /// Run the control plane.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -175,6 +190,9 @@ pub(crate) struct Proxy {
     /// Address that serves /metrics alone
     #[arg(long, value_name = "ADDR")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Address that answers flags (OFREP), event streams and the guards of other web servers
+    #[arg(long, value_name = "ADDR")]
+    pub flags_listen: Option<SocketAddr>,
     /// Take over from the proxy that runs in the data folder: its sockets, its state and its
     /// control. That one drains and ends. Without one, this starts as usual
     #[arg(long)]
