@@ -117,11 +117,20 @@ fn install_python_packages(folder: &Path) -> Result<()> {
         bail!("python3 -m venv failed; on Debian, apt-get install python3-venv brings it");
     }
     let mut pip = Command::new(environment.join("bin/pip"));
-    pip.args(["install", "--quiet", "--no-deps", "--disable-pip-version-check", "-r"])
-        .arg(&list)
-        .stdin(Stdio::null());
+    pip.args([
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "-r",
+    ])
+    .arg(&list)
+    .stdin(Stdio::null());
     if !shell::status(&mut pip)?.success() {
-        bail!("pip install failed in {}: is the index reachable?", folder.display());
+        bail!(
+            "pip install failed in {}: is the index reachable?",
+            folder.display()
+        );
     }
     std::fs::write(&record, wanted).context("failed to note what is installed")
 }

@@ -240,8 +240,9 @@ fn closed_body(snapshot: &Snapshot, flag: &str) -> String {
 
 impl Route {
     fn is_for(&self, method: &str) -> bool {
-        let method = if method == "HEAD" { "GET" } else { method };
-        method.is_empty() || self.method.as_deref().is_none_or(|own| own == method)
+        let heads = |own: &str| own == "GET" && method == "HEAD";
+        let own = self.method.as_deref();
+        method.is_empty() || own.is_none_or(|own| own == method || heads(own))
     }
 }
 
@@ -320,6 +321,13 @@ impl Pattern {
 /// The ways in which a path can be read, segment by segment; the first is the usual one.
 fn readings(path: &str) -> Vec<Vec<String>> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
+    // A target with its host, as clients of proxies send it.
+    let path = match path.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => {
+            rest.split_once('/').map_or("", |(_, path)| path)
+        }
+        _ => path,
+    };
     let usual = walked(path.split('/').map(|segment| decoded(segment.as_bytes())));
     let mut all = vec![usual];
     // A slash or a backslash that some servers take for a border.

@@ -4,6 +4,7 @@ use crate::guard_match::{CompiledGuard, GuardDecision};
 use crate::problem::ProblemCode;
 use crate::request::RequestContext;
 use crate::{FlagSet, Snapshot, validate};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -147,6 +148,7 @@ fn a_route_is_a_method_and_a_pattern() {
         ("POST", "/modules/7/execute?x=1"),
         ("POST", "/modules/7/execute;x=1"),
         ("POST", "/modules\\7\\execute"),
+        ("POST", "http://shop.example/modules/7/execute"),
         ("HEAD", "/reports/exec/1"),
         ("", "/reports/exec/1"),
     ] {
@@ -209,5 +211,52 @@ fn what_is_wrong_with_a_guard_is_said_with_its_place() {
                 .any(|problem| problem.code == code && problem.path.starts_with("/guards/shop/")),
             "{place} {value}: {found:?}"
         );
+    }
+}
+
+/// A path written in another way that lenient servers read alike.
+fn respelled() -> impl Strategy<Value = String> {
+    let slash = prop::sample::select(vec!["/", "//", "/./", "/x/../", "\\", "%2f", "%2F"]);
+    let letter = (any::<bool>(), any::<bool>());
+    let literal = |text: &'static str| {
+        prop::collection::vec(letter.clone(), text.len()).prop_map(move |how| {
+            let spelled = text.chars().zip(how).map(|(c, (upper, encoded))| {
+                let c = if upper { c.to_ascii_uppercase() } else { c };
+                if encoded {
+                    format!("%{:02x}", c as u32)
+                } else {
+                    c.to_string()
+                }
+            });
+            spelled.collect::<String>()
+        })
+    };
+    let slashes = prop::collection::vec(slash, 3);
+    (
+        slashes,
+        literal("modules"),
+        "[a-z0-9]{1,4}",
+        literal("execute"),
+        prop::sample::select(vec!["", "/", "?a=b", ";v=1", "#x"]),
+    )
+        .prop_map(|(slashes, modules, id, execute, end)| {
+            format!(
+                "{}{modules}{}{id}{}{execute}{end}",
+                slashes[0], slashes[1], slashes[2]
+            )
+        })
+}
+
+proptest! {
+    // GRD-04: whatever way it is written, it is guarded.
+    #[test]
+    fn no_spelling_of_a_guarded_path_slips_by(path in respelled()) {
+        prop_assert_eq!(decide("POST", &path, "", &[], &[]).0, 503, "{}", path);
+    }
+
+    #[test]
+    fn any_path_is_decided(method in "[A-Z]{0,6}", path in ".{0,40}|[/%.a-z0-9]{0,40}", host in ".{0,12}") {
+        let (status, _) = decide(&method, &path, &host, &[], &[]);
+        prop_assert!([0, 200, 299, 404, 503].contains(&status));
     }
 }

@@ -274,6 +274,13 @@ impl FlagTable {
         self.guards.get(name)
     }
 
+    /// All guards, by name.
+    pub fn guards(&self) -> impl Iterator<Item = (&str, &Arc<Guard>)> {
+        self.guards
+            .iter()
+            .map(|(name, guard)| (name.as_str(), guard))
+    }
+
     /// Takes over whatever `kills` knows later; nothing is compiled again.
     pub fn merge_kills(&mut self, kills: &Kills) {
         self.kills.merge(kills);
