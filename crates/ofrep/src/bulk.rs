@@ -80,6 +80,11 @@ fn names(tags: &HeaderValue, etag: &str) -> bool {
     })
 }
 
+/// How a bulk request's body is taken: nothing, or the error's code.
+pub fn fuzz_bulk(body: &[u8]) -> Option<&'static str> {
+    context(body).err().map(|bad| bad.code())
+}
+
 /// The context of a body: nothing at all, `null` and no context are an empty one.
 fn context(body: &[u8]) -> Result<Map<String, Value>, BadBody> {
     if body.trim_ascii().is_empty() {

@@ -46,10 +46,10 @@ pub(crate) fn read(body: &[u8], context: &mut Context<'_>) -> Result<(), BadBody
     })
 }
 
-/// Any bytes are a request or an error.
-pub fn fuzz_single(body: &[u8], snapshot: &esclusa_flags::Snapshot) -> bool {
+/// How a single request's body is taken: nothing, or the error's code.
+pub fn fuzz_single(body: &[u8], snapshot: &esclusa_flags::Snapshot) -> Option<&'static str> {
     let mut context = snapshot.context();
-    read(body, &mut context).is_ok()
+    read(body, &mut context).err().map(|bad| bad.code())
 }
 
 /// The request's object.

@@ -169,9 +169,10 @@ impl Hub {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         if let Some(shard) = shards.get(turn % shards.len().max(1)) {
             let info = Arc::clone(&joining.info);
-            self.list(info);
+            self.list(Arc::clone(&info));
             if !shard.join(joining) {
-                tracing::debug!("the thread of event streams has ended");
+                // It ends just now, and the client comes back to whoever serves next.
+                self.unlist(&info);
             }
         }
     }

@@ -45,5 +45,6 @@ pub use table::FlagTable;
 #[doc(hidden)]
 pub mod fuzzing {
     //! What property tests feed with arbitrary bytes.
+    pub use crate::bulk::fuzz_bulk;
     pub use crate::context::fuzz_single;
 }

@@ -291,9 +291,11 @@ impl FlagTable {
         self.services.get(service).map_or(&[], Vec::as_slice)
     }
 
-    /// All guards.
-    pub fn guards(&self) -> impl Iterator<Item = &Arc<Guard>> {
-        self.guards.values()
+    /// All guards, by name.
+    pub fn guards(&self) -> impl Iterator<Item = (&str, &Arc<Guard>)> {
+        self.guards
+            .iter()
+            .map(|(name, guard)| (name.as_str(), guard))
     }
 
     /// Takes over whatever `kills` knows later; nothing is compiled again.

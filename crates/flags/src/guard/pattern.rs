@@ -103,6 +103,13 @@ pub(crate) struct RequestPath<'a> {
 impl<'a> RequestPath<'a> {
     pub(crate) fn new(path: &'a str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
+        // A target with its host, as clients of proxies send it.
+        let path = match path.split_once("://") {
+            Some((scheme, rest)) if !scheme.contains('/') => {
+                rest.split_once('/').map_or("", |(_, path)| path)
+            }
+            _ => path,
+        };
         let plain = resolved(path.split('/').map(decoded));
         let loose = path.contains(['%', '\\', ';']).then(|| {
             let whole = decoded(path).into_owned();

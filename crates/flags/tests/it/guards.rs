@@ -4,6 +4,7 @@ use esclusa_flags::{
     Endpoint, FlagSet, Guard, GuardRequest, Kills, ProblemCode, Snapshot, Units, Verdict, coverage,
     validate,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -294,4 +295,58 @@ fn coverage_names_what_is_open_and_what_stands_idle() {
         (other.guarded.len(), other.unguarded.len(), other.idle.len()),
         (0, 5, 0)
     );
+}
+
+/// A path written in another way that lenient servers read alike.
+fn respelled() -> impl Strategy<Value = String> {
+    let slash = prop::sample::select(vec!["/", "//", "/./", "/x/../", "\\", "%2f", "%2F"]);
+    let letter = (any::<bool>(), any::<bool>());
+    let literal = |text: &'static str| {
+        prop::collection::vec(letter.clone(), text.len()).prop_map(move |how| {
+            let spelled = text.chars().zip(how).map(|(c, (upper, encoded))| {
+                let c = if upper { c.to_ascii_uppercase() } else { c };
+                if encoded {
+                    format!("%{:02x}", c as u32)
+                } else {
+                    c.to_string()
+                }
+            });
+            spelled.collect::<String>()
+        })
+    };
+    (
+        prop::collection::vec(slash, 3),
+        literal("modules"),
+        "[a-z0-9]{1,4}",
+        literal("execute"),
+        prop::sample::select(vec!["", "/", "?a=b", ";v=1", "#x"]),
+        prop::sample::select(vec!["", "http://shop.example"]),
+    )
+        .prop_map(|(slashes, modules, id, execute, end, host)| {
+            // A host ends at a slash of the usual kind.
+            let first = if host.is_empty() { slashes[0] } else { "/" };
+            format!(
+                "{host}{first}{modules}{}{id}{}{execute}{end}",
+                slashes[1], slashes[2]
+            )
+        })
+}
+
+proptest! {
+    // GRD-04: whatever way it is written, it is guarded.
+    #[test]
+    fn no_spelling_of_a_guarded_path_slips_by(path in respelled()) {
+        let asked = Asked::new();
+        let found = asked.guard.find("POST", &path).map(|guarded| guarded.route.path.clone());
+        prop_assert_eq!(found.as_deref(), Some("/modules/:moduleId/execute"), "{}", path);
+    }
+
+    #[test]
+    fn any_path_is_decided(method in "[A-Z]{0,6}", path in ".{0,40}|[/%.a-z0-9]{0,40}") {
+        let asked = Asked::new();
+        if let Some(guarded) = asked.guard.find(&method, &path) {
+            let verdict = guarded.decide(None, &Units::default());
+            prop_assert!(verdict != Verdict::Open, "{:?}", verdict);
+        }
+    }
 }

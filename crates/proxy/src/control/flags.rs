@@ -290,11 +290,11 @@ impl Control {
         loop {
             look.tick().await;
             let table = self.shared.flags.table();
-            if !table.guards().any(|guard| guard.has_keys()) {
+            if !table.guards().any(|(_, guard)| guard.has_keys()) {
                 continue;
             }
             let read = tokio::task::spawn_blocking(move || {
-                table.guards().for_each(|guard| guard.read_keys());
+                table.guards().for_each(|(_, guard)| guard.read_keys());
             });
             if read.await.is_err() {
                 tracing::error!("reading the keys of claims ended badly");

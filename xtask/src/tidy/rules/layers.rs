@@ -70,7 +70,7 @@ const LAYERS: &[Layer] = &[
     row("judge-bench", Kind::Dev, &["judge"]),
     row("flags-bench", Kind::Dev, &["flags"]),
     row("ofrep-bench", Kind::Dev, &["ofrep"]),
-    row("ofrep-conformance", Kind::Dev, &[]),
+    row("ofrep-conformance", Kind::Dev, &["ofrep"]),
     row("testkit", Kind::Dev, &["cli"]),
     row("xtask", Kind::Dev, &[]),
 ];
