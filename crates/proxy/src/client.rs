@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use esclusa_model::Epoch;
 use esclusa_wire::{
-    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack,
-    TookBack, WIRE_VERSION,
+    FlagDocument, FlagKill, FlagStatus, FlagsKilled, FlagsTaken, Generation, Heartbeat, Hello,
+    ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack, TookBack, WIRE_VERSION,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -164,6 +164,43 @@ impl ControlClient {
     /// [`ControlError::Refused`] when a later controller is in charge.
     pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<ProxyStatus, ControlError> {
         self.call(Method::POST, "/v1/heartbeat", Some(heartbeat), PATIENCE)
+            .await
+    }
+
+    /// Puts flags in force.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] when they are not newer or do not compile.
+    pub async fn put_flags(&self, flags: &FlagDocument) -> Result<FlagsTaken, ControlError> {
+        self.call(Method::PUT, "/v1/flags", Some(flags), PATIENCE)
+            .await
+    }
+
+    /// The flags in force; none before the first. They hold a key.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn flags(&self) -> Result<Option<FlagDocument>, ControlError> {
+        self.call(Method::GET, "/v1/flags", None::<&()>, PATIENCE)
+            .await
+    }
+
+    /// How flags stand at the proxy, and who follows them.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn flag_status(&self) -> Result<FlagStatus, ControlError> {
+        self.call(Method::GET, "/v1/flags/status", None::<&()>, PATIENCE)
+            .await
+    }
+
+    /// Turns features off, or lifts that, whoever else controls the proxy. May be asked
+    /// again.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn kill_flags(&self, kill: &FlagKill) -> Result<FlagsKilled, ControlError> {
+        self.call(Method::POST, "/v1/flags/kill", Some(kill), PATIENCE)
             .await
     }
 

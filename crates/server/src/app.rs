@@ -5,11 +5,13 @@ use crate::auth::{Keys, Spent};
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
+use crate::flags::Flags;
 use crate::links::Links;
 use crate::notify::Notifier;
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
+use esclusa_flags::Rollout;
 use esclusa_model::{
     Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, Timestamp, VersionName,
 };
@@ -33,6 +35,7 @@ const DAMAGED: &str = "ESC-0901";
 pub(crate) struct Shared {
     pub store: Store,
     pub dataplane: Arc<DataPlane>,
+    pub flags: Arc<Flags>,
     pub catalog: Catalog,
     pub data_dir: PathBuf,
     pub drivers: Drivers,
@@ -182,12 +185,22 @@ impl App {
     ) -> Result<Arc<Self>, ApiError> {
         let keys = Keys::of(&store).await?;
         let spent = Spent::of(&store).await?;
+        let mut names = Vec::new();
+        for (stream, _) in store.streams("service/").await? {
+            let name = stream.as_str().trim_start_matches("service/");
+            match ServiceName::new(name) {
+                Ok(name) => names.push(name),
+                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
+            }
+        }
+        let flags = Flags::start(store.clone(), Arc::clone(&dataplane), names.clone()).await?;
         let shared = Arc::new(Shared {
             links: Links::new(keys.clone()),
             keys,
             spent,
             store,
             dataplane,
+            flags,
             catalog: esclusa_drivers::catalog(),
             data_dir,
             drivers,
@@ -202,14 +215,6 @@ impl App {
             damaged: std::sync::Mutex::default(),
             beginning: Mutex::default(),
         });
-        let mut names = Vec::new();
-        for (stream, _) in app.shared.store.streams("service/").await? {
-            let name = stream.as_str().trim_start_matches("service/");
-            match ServiceName::new(name) {
-                Ok(name) => names.push(name),
-                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
-            }
-        }
         app.shared.dataplane.wait_for(names.clone()).await;
         for name in names {
             match app.actor(&name).await {
@@ -526,6 +531,27 @@ impl App {
         Ok(found)
     }
 
+    /// What a service's running releases turn, in force once this returns. Whoever raises a
+    /// share has recorded it before; an empty list takes everything back.
+    ///
+    /// # Errors
+    /// When the proxy did not take it; it is sent again until it does.
+    pub async fn set_rollouts(
+        &self,
+        service: &ServiceName,
+        rollouts: Vec<Rollout>,
+    ) -> Result<(), ApiError> {
+        let set = self.shared.flags.set_rollouts(service, rollouts).await;
+        set.map_err(|error| {
+            ApiError::new(
+                ErrorKind::Unavailable,
+                "ESC-0709",
+                format!("the proxy does not have the flags of {service}: {error}"),
+                "look at the proxy: `esclusa flag status`; it is sent again until it has them",
+            )
+        })
+    }
+
     /// Names of services about which something changed, as it does.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<ServiceName> {
@@ -535,7 +561,9 @@ impl App {
 
 /// The actor's answer. What takes users back is answered soon, whatever the store does;
 /// all else waits for it, and is dropped when nobody waits for the answer any more.
-async fn in_time<T>(answer: oneshot::Receiver<Result<T, ApiError>>) -> Result<T, ApiError> {
+pub(crate) async fn in_time<T>(
+    answer: oneshot::Receiver<Result<T, ApiError>>,
+) -> Result<T, ApiError> {
     match tokio::time::timeout(ANSWER_LIMIT, answer).await {
         Ok(answered) => answered.map_err(|_| gone())?,
         Err(_) => Err(ApiError::new(
@@ -555,7 +583,7 @@ async fn send(actor: &ActorHandle, message: Message) -> Result<(), ApiError> {
     actor.inbox.send(message).await.map_err(|_| gone())
 }
 
-fn gone() -> ApiError {
+pub(crate) fn gone() -> ApiError {
     ApiError::new(
         ErrorKind::Internal,
         "ESC-0904",

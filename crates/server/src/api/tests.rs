@@ -90,7 +90,7 @@ impl Server {
             name: name.to_owned(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
             person: person.map(str::to_owned),
-            lasts: None,
+            ..TokenAsk::default()
         };
         self.state
             .auth

@@ -1,0 +1,79 @@
+//! The verbs of `flag`.
+
+mod apply;
+pub(crate) mod args;
+mod change;
+mod import;
+mod kill;
+mod look;
+
+pub(crate) use kill::{line as killed_line, warnings as killed_warnings};
+
+use crate::args::Global;
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Tone};
+use args::FlagVerb;
+use esclusa_server::body::ChangedView;
+
+pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Result<Exit, Failure> {
+    let client = Client::new(global)?;
+    match verb {
+        FlagVerb::List { project, stale } => {
+            look::list(&client, project.as_deref(), stale, output).await
+        }
+        FlagVerb::Get(key) => look::get(&client, &key.key, output).await,
+        FlagVerb::Set(asked) => change::set(&client, &asked, output).await,
+        FlagVerb::Apply(asked) => apply::apply(&client, &asked, output).await,
+        FlagVerb::Explain(asked) => look::explain(&client, &asked, output).await,
+        FlagVerb::Who { key, at } => look::who(&client, &key.key, &at, output).await,
+        FlagVerb::History { key, limit } => {
+            look::history(&client, key.as_deref(), limit, output).await
+        }
+        FlagVerb::Revert {
+            revision,
+            everything,
+            reason,
+        } => change::revert(&client, revision, everything, reason, output).await,
+        FlagVerb::Export { out } => look::export(&client, out.as_deref(), output).await,
+        FlagVerb::ImportEnv(asked) => import::import(&client, &asked, output).await,
+        FlagVerb::Kill(names) => kill::kill(&client, names, output).await,
+        FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
+        FlagVerb::Status => look::status(&client, output).await,
+    }
+}
+
+/// Says what was changed, and whether it has arrived.
+fn say_changed(done: &ChangedView, output: &Output) {
+    if output.json(done) {
+        return;
+    }
+    for change in &done.changes {
+        output.line(&change_line(&change.to_string(), output));
+    }
+    match done.changes.is_empty() {
+        true => output.say("nothing is different from what it was"),
+        false => output.say(&format!("revision {}", done.revision)),
+    }
+    say_arrived(done.in_force, done.note.as_deref(), output);
+}
+
+/// A difference, green for what comes and red for what goes.
+fn change_line(line: &str, output: &Output) -> String {
+    match line.chars().next() {
+        Some('+') => output.colour.paint(Tone::Good, line),
+        Some('-') => output.colour.paint(Tone::Bad, line),
+        Some('~') => output.colour.paint(Tone::Warn, line),
+        _ => line.to_owned(),
+    }
+}
+
+fn say_arrived(in_force: bool, note: Option<&str>, output: &Output) {
+    if !in_force {
+        let why = note.unwrap_or("it has not said why");
+        let word = output.talk_colour.paint(Tone::Warn, "warning");
+        output.say(&format!(
+            "{word}: it is recorded, and the proxy does not have it yet: {why}"
+        ));
+    }
+}
