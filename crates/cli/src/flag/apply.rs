@@ -1,7 +1,7 @@
 //! Making flags what a file says.
 
 use super::args::Apply;
-use super::{change_line, say_arrived};
+use super::{change_lines, say_arrived};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Output};
@@ -48,8 +48,12 @@ pub(super) async fn apply(
 }
 
 pub(super) fn show(view: &AppliedView, output: &Output) {
-    for change in &view.changes {
-        output.line(&change_line(&change.to_string(), output));
+    for line in view
+        .changes
+        .iter()
+        .flat_map(|change| change_lines(change, output))
+    {
+        output.line(&line);
     }
     if view.changes.is_empty() {
         output.say("nothing is different from what is stored");

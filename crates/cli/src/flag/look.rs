@@ -1,7 +1,7 @@
 //! Looking at flags.
 
 use super::args::{At, Explain};
-use super::change_line;
+use super::change_lines;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
@@ -203,9 +203,12 @@ pub(super) async fn history(
         let at = rfc3339(Timestamp(entry.decided_at_us.unwrap_or(entry.at_us)));
         let what = output.colour.paint(Tone::Strong, &what);
         output.line(&format!("{at} {} {what}{reason}", entry.actor));
-        for change in &entry.changes {
-            let line = one_line(&change.to_string());
-            output.line(&format!("  {}", change_line(&line, output)));
+        for line in entry
+            .changes
+            .iter()
+            .flat_map(|change| change_lines(change, output))
+        {
+            output.line(&format!("  {line}"));
         }
     }
     Ok(Exit::Done)

@@ -13,8 +13,11 @@ use crate::args::Global;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
+use crate::table::one_line;
 use args::FlagVerb;
+use esclusa_flags::Change;
 use esclusa_server::body::ChangedView;
+use serde_json::{Map, Value};
 
 pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Result<Exit, Failure> {
     let client = Client::new(global)?;
@@ -48,8 +51,12 @@ fn say_changed(done: &ChangedView, output: &Output) {
     if output.json(done) {
         return;
     }
-    for change in &done.changes {
-        output.line(&change_line(&change.to_string(), output));
+    for line in done
+        .changes
+        .iter()
+        .flat_map(|change| change_lines(change, output))
+    {
+        output.line(&line);
     }
     match done.changes.is_empty() {
         true => output.say("nothing is different from what it was"),
@@ -58,8 +65,32 @@ fn say_changed(done: &ChangedView, output: &Output) {
     say_arrived(done.in_force, done.note.as_deref(), output);
 }
 
-/// A difference, green for what comes and red for what goes.
-fn change_line(line: &str, output: &Output) -> String {
+/// The lines of a difference, green for what comes and red for what goes. All flags at once,
+/// as the first file brings them, are a line each.
+fn change_lines(change: &Change, output: &Output) -> Vec<String> {
+    let top = change.path.matches('/').count() == 1;
+    let parts = match (&change.before, &change.after) {
+        (None, Some(Value::Object(all))) if top => members(change, all, true),
+        (Some(Value::Object(all)), None) if top => members(change, all, false),
+        _ => vec![change.clone()],
+    };
+    let lines = parts.iter().map(|change| one_line(&change.to_string()));
+    lines.map(|line| painted(&line, output)).collect()
+}
+
+fn members(change: &Change, all: &Map<String, Value>, comes: bool) -> Vec<Change> {
+    let member = |(key, value): (&String, &Value)| {
+        let key = key.replace('~', "~0").replace('/', "~1");
+        Change {
+            path: format!("{}/{key}", change.path),
+            before: (!comes).then(|| value.clone()),
+            after: comes.then(|| value.clone()),
+        }
+    };
+    all.iter().map(member).collect()
+}
+
+fn painted(line: &str, output: &Output) -> String {
     match line.chars().next() {
         Some('+') => output.colour.paint(Tone::Good, line),
         Some('-') => output.colour.paint(Tone::Bad, line),
@@ -75,5 +106,35 @@ fn say_arrived(in_force: bool, note: Option<&str>, output: &Output) {
         output.say(&format!(
             "{word}: it is recorded, and the proxy does not have it yet: {why}"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_first_file_is_a_line_for_each_flag() {
+        let output = Output::new(false);
+        let change = |path: &str, before, after| Change {
+            path: path.into(),
+            before,
+            after,
+        };
+        let all = change(
+            "/flags",
+            None,
+            Some(json!({ "a/b": { "type": "boolean" }, "c": {} })),
+        );
+        assert_eq!(
+            change_lines(&all, &output),
+            [r#"+ /flags/a~1b: {"type":"boolean"}"#, "+ /flags/c: {}"]
+        );
+        let one = change("/flags/c/off", Some(json!("a")), Some(json!("b")));
+        assert_eq!(
+            change_lines(&one, &output),
+            [r#"~ /flags/c/off: "a" -> "b""#]
+        );
     }
 }

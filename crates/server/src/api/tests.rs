@@ -2,6 +2,7 @@
 //! rest of the interface promises. In process, without a proxy.
 
 mod access;
+mod flags;
 mod links;
 mod logs;
 mod scopes;

@@ -20,7 +20,7 @@ use tokio::net::UnixListener;
 
 /// What the proxy has, as a real one keeps it.
 #[derive(Default)]
-pub(crate) struct Fake {
+struct Fake {
     document: Option<FlagDocument>,
     kills: Kills,
     killed_here: Vec<FlagKill>,
@@ -29,7 +29,7 @@ pub(crate) struct Fake {
     calls: Vec<String>,
 }
 
-pub(crate) type Proxy = Arc<Mutex<Fake>>;
+type Proxy = Arc<Mutex<Fake>>;
 
 fn fake(proxy: &Proxy) -> std::sync::MutexGuard<'_, Fake> {
     proxy.lock().expect("whole")
@@ -90,7 +90,7 @@ async fn kill_flags(State(proxy): State<Proxy>, Json(kill): Json<FlagKill>) -> J
 }
 
 /// A responder on the control socket of a data folder.
-pub(crate) fn start_proxy(data: &Path) -> Proxy {
+fn start_proxy(data: &Path) -> Proxy {
     let proxy = Proxy::default();
     let router = Router::new()
         .route("/v1/flags", put(put_flags).get(get_flags))
