@@ -11,6 +11,7 @@ mod completions;
 mod dora;
 mod exit;
 mod findings;
+mod flag;
 mod flag_coverage;
 mod init;
 mod judge;
@@ -37,7 +38,7 @@ mod state;
 mod table;
 mod token;
 
-use args::{Cli, Command, FlagVerb};
+use args::{Cli, Command};
 use clap::Parser as _;
 use exit::{Exit, Failure};
 use output::Output;
@@ -73,11 +74,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
         Command::Rollout(asked) => one_thread()?.block_on(rollout::run(&asked, &global, output)),
-        Command::Flag { verb } => match verb {
-            FlagVerb::Coverage(asked) => {
-                one_thread()?.block_on(flag_coverage::run(&asked, &global, output))
-            }
-        },
+        Command::Flag { verb } => one_thread()?.block_on(flag::run(verb, &global, output)),
         Command::Dora(asked) => one_thread()?.block_on(dora::run(&asked, &global, output)),
         Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Notify { verb } => {

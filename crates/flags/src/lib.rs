@@ -65,7 +65,7 @@ pub use guard::{
 pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
 pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
-pub use patch::Patch;
+pub use patch::{Patch, replay};
 pub use problem::{Problem, ProblemCode};
 pub use recording::OnFor;
 pub use request::{RequestContext, compile_condition, request_schema};
