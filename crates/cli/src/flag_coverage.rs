@@ -127,7 +127,8 @@ fn show(found: &Coverage, output: &Output) {
             GuardMode::Fallback => "fallback",
         };
         let Endpoint { method, path } = &guarded.endpoint;
-        rows.push([method, path, &guarded.flag, mode, &guarded.guard].map(str::to_owned).to_vec());
+        let row: [&str; 5] = [method, path, &guarded.flag, mode, &guarded.guard];
+        rows.push(row.map(str::to_owned).to_vec());
     }
     if !rows.is_empty() {
         for line in table(&["METHOD", "PATH", "FLAG", "MODE", "GUARD"], &rows) {
@@ -142,7 +143,9 @@ fn show(found: &Coverage, output: &Output) {
         let word = output.colour.paint(Tone::Warn, "fits none");
         let method = idle.method.as_deref().unwrap_or("any");
         let (path, guard, at) = (&idle.path, &idle.guard, idle.route + 1);
-        output.line(&format!("{word}  {method} {path} (route {at} of guard {guard})"));
+        output.line(&format!(
+            "{word}  {method} {path} (route {at} of guard {guard})"
+        ));
     }
     output.say(&format!(
         "{} guarded, {} unguarded, {} routes of guards fit no endpoint",
@@ -160,10 +163,14 @@ mod tests {
     // GRD-06
     #[test]
     fn endpoints_begin_at_the_first_server() {
-        let paths = json!({ "/b": { "get": {}, "parameters": [] }, "/a": { "post": {}, "get": {} } });
+        let paths =
+            json!({ "/b": { "get": {}, "parameters": [] }, "/a": { "post": {}, "get": {} } });
         let list = |document: Value| -> Vec<String> {
             let found = endpoints(&document).expect("paths");
-            found.iter().map(|e| format!("{} {}", e.method, e.path)).collect()
+            found
+                .iter()
+                .map(|e| format!("{} {}", e.method, e.path))
+                .collect()
         };
         assert_eq!(
             list(json!({ "paths": paths })),
@@ -178,7 +185,10 @@ mod tests {
             let document = json!({ "servers": [{ "url": server }], "paths": paths });
             assert_eq!(list(document)[0], first, "{server}");
         }
-        assert_eq!(list(json!({ "basePath": "/v2", "paths": paths }))[0], "GET /v2/a");
+        assert_eq!(
+            list(json!({ "basePath": "/v2", "paths": paths }))[0],
+            "GET /v2/a"
+        );
         assert_eq!(endpoints(&json!({ "openapi": "3.1.0" })), None);
     }
 }

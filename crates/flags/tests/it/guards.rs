@@ -241,7 +241,7 @@ fn a_route_is_found_by_method_and_path() {
     let asked = Asked::new();
     let flag = |method, path| {
         asked
-            .guards
+            .guard
             .find(method, path)
             .map(|g| g.route.path.as_str())
     };
