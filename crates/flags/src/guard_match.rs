@@ -1,15 +1,13 @@
 //! A guard made ready: which flag stands before a request, whose the request is, and
 //! whether it may pass.
 //!
-//! Whoever writes a path in another way must not slip by, so that a path is compared as
-//! servers that are lenient read it: without empty and `.` segments, `..` followed,
-//! percent-encoding decoded, letters of either case alike, an encoded slash both as a letter
-//! and as a slash. `HEAD` is guarded as `GET` is.
+//! How paths are compared is in `guard_path.rs`. `HEAD` is guarded as `GET` is.
 
 use crate::answer::FlagReason;
 use crate::context::AttributeValue;
 use crate::definition::FlagSet;
 use crate::guard::{GuardDefinition, GuardMode, GuardedRoute, UnitSource};
+use crate::guard_path::{Pattern, readings};
 use crate::problem::{Place, Problem, ProblemCode, Problems};
 use crate::request::RequestContext;
 use crate::snapshot::Snapshot;
@@ -52,23 +50,6 @@ enum Source {
     Host { before: String, after: String },
     Path(Pattern),
     Claim(String),
-}
-
-/// A path's pattern, segment by segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Pattern {
-    segments: Vec<Piece>,
-    /// Whether anything may follow.
-    open: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Literal(String),
-    /// Any segment.
-    Any,
-    /// Any segment; it names the unit.
-    Unit,
 }
 
 /// What becomes of a request.
@@ -122,7 +103,9 @@ impl CompiledGuard {
         let place = root.key(name);
         let environments = set.environments.iter().map(String::as_str);
         let named = definition.environment.as_str();
-        if !set.environments.contains(named) && !(named.is_empty() && set.environments.is_empty()) {
+        // A set without environments has one without a name.
+        let unnamed = named.is_empty() && set.environments.is_empty();
+        if !(unnamed || set.environments.contains(named)) {
             let code = ProblemCode::UnknownEnvironment;
             let place = place.key("environment");
             problems.unknown(&place, code, ("environment", named), environments);
@@ -272,111 +255,6 @@ impl Source {
     }
 }
 
-impl Pattern {
-    fn parse(text: &str, unit: &str) -> Option<Self> {
-        let mut rest = text.strip_prefix('/')?;
-        let open = rest == "*" || rest.ends_with("/*");
-        if open {
-            rest = rest.trim_end_matches('*').trim_end_matches('/');
-        }
-        let mut segments = Vec::new();
-        for segment in rest.split('/').filter(|segment| !segment.is_empty()) {
-            segments.push(match segment {
-                _ if segment == unit => Piece::Unit,
-                _ if segment
-                    .strip_prefix(':')
-                    .is_some_and(|name| !name.is_empty()) =>
-                {
-                    Piece::Any
-                }
-                _ if segment.contains(['*', '{', '}', ':', '?', '#', '%']) => return None,
-                "." | ".." => return None,
-                literal => Piece::Literal(literal.to_owned()),
-            });
-        }
-        Some(Self { segments, open })
-    }
-
-    /// Whether a path matches, and the unit that it names.
-    fn matches<'p>(&self, path: &'p [String]) -> Option<Option<&'p str>> {
-        let fits = match self.open {
-            true => path.len() >= self.segments.len(),
-            false => path.len() == self.segments.len(),
-        };
-        if !fits {
-            return None;
-        }
-        let mut unit = None;
-        for (piece, segment) in self.segments.iter().zip(path) {
-            match piece {
-                Piece::Literal(text) if !text.eq_ignore_ascii_case(segment) => return None,
-                Piece::Literal(_) | Piece::Any => {}
-                Piece::Unit => unit = Some(segment.as_str()),
-            }
-        }
-        Some(unit)
-    }
-}
-
-/// The ways in which a path can be read, segment by segment; the first is the usual one.
-fn readings(path: &str) -> Vec<Vec<String>> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    // A target with its host, as clients of proxies send it.
-    let path = match path.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => {
-            rest.split_once('/').map_or("", |(_, path)| path)
-        }
-        _ => path,
-    };
-    let usual = walked(path.split('/').map(|segment| decoded(segment.as_bytes())));
-    let mut all = vec![usual];
-    // A slash or a backslash that some servers take for a border.
-    if path.contains(['%', '\\']) {
-        let text = decoded(path.as_bytes());
-        let split = walked(text.split(['/', '\\']).map(str::to_owned));
-        if split != all[0] {
-            all.push(split);
-        }
-    }
-    all
-}
-
-fn walked(segments: impl Iterator<Item = String>) -> Vec<String> {
-    let mut walked = Vec::new();
-    for segment in segments {
-        match segment.as_str() {
-            "" | "." => {}
-            ".." => {
-                walked.pop();
-            }
-            // What follows a semicolon is a parameter for some servers.
-            _ => walked.push(segment.split(';').next().unwrap_or_default().to_owned()),
-        }
-    }
-    walked
-}
-
-/// Percent-encoding decoded once; what is no encoding stays.
-fn decoded(bytes: &[u8]) -> String {
-    let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                // Below 256: two hex digits.
-                plain.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                plain.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
-}
-
 fn route(
     place: &Place<'_>,
     defined: &GuardedRoute,
@@ -454,7 +332,7 @@ fn sources(
                 })
             }),
             UnitSource::Path(pattern) => Pattern::parse(pattern, "{}")
-                .filter(|p| p.segments.iter().filter(|s| **s == Piece::Unit).count() == 1)
+                .filter(Pattern::names_one_unit)
                 .map(Source::Path),
             UnitSource::Claim(name) if !claims => {
                 let message = format!("the claim {name:?} is read, and nothing verifies claims");

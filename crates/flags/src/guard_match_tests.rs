@@ -34,7 +34,7 @@ impl RequestContext for Request<'_> {
     }
 }
 
-fn set(guard: Value) -> FlagSet {
+fn set(guard: &Value) -> FlagSet {
     FlagSet::from_json(json!({
         "environments": ["production"],
         "flags": {
@@ -42,7 +42,7 @@ fn set(guard: Value) -> FlagSet {
                 "environments": { "production": { "tenants": { "acme": "on" }, "users": { "ana": "on" } } } },
             "plan": { "type": "string", "variants": { "off": "", "a": "A", "b": "B" }, "default": "b" },
         },
-        "guards": { "shop": guard },
+        "guards": { "shop": guard.clone() },
     }))
     .expect("a set")
 }
@@ -70,7 +70,7 @@ fn decide(
     headers: &[(&str, &str)],
     claims: &[(&str, &str)],
 ) -> (u16, String) {
-    let set = set(shop());
+    let set = set(&shop());
     let guard = CompiledGuard::compile("shop", &set.guards["shop"], &set).expect("valid");
     let snapshot = Snapshot::compile(&set, "production").expect("valid");
     let request = Request {
@@ -200,11 +200,11 @@ fn what_is_wrong_with_a_guard_is_said_with_its_place() {
         ("/claims", json!({}), ProblemCode::BadValue),
         ("/claims", Value::Null, ProblemCode::BadValue),
     ];
-    assert_eq!(validate(&set(shop())), []);
+    assert_eq!(validate(&set(&shop())), []);
     for (place, value, code) in cases {
         let mut guard = shop();
         *guard.pointer_mut(place).expect("there") = value.clone();
-        let found = validate(&set(guard));
+        let found = validate(&set(&guard));
         assert!(
             found
                 .iter()
@@ -219,7 +219,7 @@ fn respelled() -> impl Strategy<Value = String> {
     let slash = prop::sample::select(vec!["/", "//", "/./", "/x/../", "\\", "%2f", "%2F"]);
     let letter = (any::<bool>(), any::<bool>());
     let literal = |text: &'static str| {
-        prop::collection::vec(letter.clone(), text.len()).prop_map(move |how| {
+        prop::collection::vec(letter, text.len()).prop_map(move |how| {
             let spelled = text.chars().zip(how).map(|(c, (upper, encoded))| {
                 let c = if upper { c.to_ascii_uppercase() } else { c };
                 if encoded {

@@ -29,6 +29,7 @@ mod guard;
 mod guard_match;
 #[cfg(test)]
 mod guard_match_tests;
+mod guard_path;
 mod import;
 mod kill;
 mod lifetime;
