@@ -26,7 +26,6 @@ finish() {
         wait "$load" 2>/dev/null || true
     fi
     if [ -n "$serve" ]; then
-        # The versions and the proxy outlive the control plane: with --all they end as well.
         kill "$serve" 2>/dev/null || true
         wait "$serve" 2>/dev/null || true
     fi
@@ -35,14 +34,22 @@ finish() {
     exit "$code"
 }
 
-# Whatever was started from the data folder, and nothing else.
+# Ends whatever was started from the data folder, and nothing else: the proxy and the versions
+# outlive the control plane, as they should.
 stop_what_runs() {
-    for entry in /proc/[0-9]*; do
-        pid=${entry#/proc/}
-        [ "$pid" = "$$" ] && continue
-        if tr '\0' '\n' <"$entry/cmdline" 2>/dev/null | grep -qF "$data"; then
-            kill "$pid" 2>/dev/null || true
-        fi
+    for signal in TERM TERM KILL; do
+        left=
+        for entry in /proc/[0-9]*; do
+            pid=${entry#/proc/}
+            [ "$pid" = "$$" ] && continue
+            if { tr '\0' '\n' <"$entry/cmdline"; readlink "$entry/cwd"; } 2>/dev/null |
+                grep -qF "$data"; then
+                left=yes
+                kill -s "$signal" "$pid" 2>/dev/null || true
+            fi
+        done
+        [ -z "$left" ] && break
+        sleep 1
     done
 }
 
@@ -88,7 +95,7 @@ say "The flags: all six are off for all thousand tenants"
 expect 0 esclusa flag apply flags.json --yes --reason "the six flags of reports"
 
 say "Version 1.0.0 is released: as long as its flags are off, nothing fails"
-expect 0 esclusa release start --version 1.0.0 --wait
+expect 0 esclusa release start --version 1.0.0 --wait --timeout 10m
 ask POST /modules/7/execute tenant-0001
 ask GET /reports/exec/main tenant-0001
 ask POST /reports/master/main/generate tenant-0001
@@ -96,12 +103,12 @@ node load.js http://127.0.0.1:8080 "${RATE:-150}" &
 load=$!
 
 say "The flags are turned: team, 5 %, 25 %, 50 %, 100 %. One of twenty uses fails"
-expect 3 esclusa release start --plan rollout.yaml --wait
+expect 3 esclusa release start --plan rollout.yaml --wait --timeout 15m
 ask GET /reports/exec/main tenant-0001
 
 say "Version 1.0.1 has the fault no more; the same rollout goes to the end"
-expect 0 esclusa release start --version 1.0.1 --wait
-expect 0 esclusa release start --plan rollout.yaml --wait
+expect 0 esclusa release start --version 1.0.1 --wait --timeout 10m
+expect 0 esclusa release start --plan rollout.yaml --wait --timeout 15m
 ask POST /modules/7/execute tenant-0001
 ask GET /reports/exec/main tenant-0001
 

@@ -13,8 +13,13 @@ use std::process::{Command, ExitCode, Stdio};
 const NODE_AT_LEAST: Version = Version(20, 19);
 
 /// Folders whose locked Node packages the gate needs: the dashboard, programs of others that
-/// tests send messages to, and what drives a browser.
-const NODE_PACKAGES: &[&str] = &["ui", "crates/cli/tests/peers", "crates/cli/tests/browser"];
+/// tests send messages to, what drives a browser, and the example with flags.
+const NODE_PACKAGES: &[&str] = &[
+    "ui",
+    "crates/cli/tests/peers",
+    "crates/cli/tests/browser",
+    "examples/exec-reports",
+];
 
 /// Major and minor number of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
