@@ -44,7 +44,11 @@ pub fn complete(release: &Release, task: Task, attempt: u32, completion: Complet
             match without(release, |name| components.contains_key(name)) {
                 Some(missing) => vec![ended(failed(format!("{missing} was not stored")))],
                 None => {
-                    let note = format!("{version}, {}", verification(&version));
+                    let how = match release.flags_alone() {
+                        Some(_) => "what serves now with its flags turned",
+                        None => verification(&version),
+                    };
+                    let note = format!("{version}, {how}");
                     let prepared = Event::Prepared {
                         version,
                         components,

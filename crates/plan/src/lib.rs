@@ -8,6 +8,7 @@ mod braces;
 mod catalog;
 mod diagnostic;
 mod fields;
+mod flag_turns;
 mod format;
 mod lint;
 mod model;
@@ -31,11 +32,12 @@ mod yaml;
 
 pub use catalog::{Capability, Catalog, DriverEntry, Field, FieldKind};
 pub use diagnostic::{CODES, Diagnostic, Severity, render_all};
+pub use flag_turns::{FlagTurn, FlagTurns};
 pub use format::format;
 pub use model::{
-    Audience, Component, DIAL_LIMIT, DriverUse, Expose, FlagTurn, FlagTurns, Hold, HoldOrReturn,
-    HoldThen, LostControl, NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage,
-    Step, Sticky, TakeOver, Undo, WarmUp,
+    Audience, Component, DIAL_LIMIT, DriverUse, Expose, Hold, HoldOrReturn, HoldThen, LostControl,
+    NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver,
+    Undo, WarmUp,
 };
 pub use parse::{Parsed, parse, parse_judge, parse_with_traffic};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};

@@ -6,7 +6,8 @@
 mod price;
 mod text;
 
-use crate::model::{Audience, FlagTurns, HoldThen, Plan, Requirement, Stage, Step};
+use crate::flag_turns::FlagTurns;
+use crate::model::{Audience, HoldThen, Plan, Requirement, Stage, Step};
 use crate::section::components::DEFAULT_TRAFFIC;
 use crate::units::rate_text;
 use esclusa_model::{BasisPoints, Millis};

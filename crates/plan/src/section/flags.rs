@@ -2,9 +2,12 @@
 
 use crate::diagnostic as code;
 use crate::fields::{Fields, Val};
-use crate::model::{FlagTurn, FlagTurns};
+use crate::flag_turns::{FlagTurn, FlagTurns};
+use crate::read::read;
 use crate::shape::{Block, Key, Shape};
-use crate::sink::Sink;
+use crate::sink::{Sink, child, printable};
+use crate::yaml::{Entry, Value};
+use std::collections::BTreeMap;
 
 /// The table of the section.
 pub(crate) fn block() -> Block {
@@ -69,4 +72,41 @@ pub(crate) fn build(fields: &Fields, sink: &mut Sink<'_>) -> Option<FlagTurns> {
         of: fields.text("of").filter(|of| of != "targetingKey"),
         allow_on: fields.switch("allow-on").unwrap_or(false),
     })
+}
+
+/// Longest key of a flag.
+const MAX_FLAG_KEY: usize = 100;
+
+/// Reads flags and their variants; broken ones are left out.
+pub(crate) fn read_set(entries: &[Entry], path: &str, sink: &mut Sink<'_>) -> Val {
+    let mut values = BTreeMap::new();
+    for entry in entries {
+        let path = child(path, &entry.key);
+        sink.remember(&path, entry.key_span);
+        if entry.key.len() > MAX_FLAG_KEY || esclusa_model::Salt::new(entry.key.as_str()).is_err() {
+            sink.error(
+                code::BAD_NAME,
+                &path,
+                format!("`{}` is no flag's key", printable(&entry.key)),
+                "a key has letters, digits and `._+:@/-`, at most 100 of them".to_owned(),
+            );
+            continue;
+        }
+        if let Value::Scalar { text, plain: true } = &entry.value.value
+            && matches!(text.as_str(), "true" | "false")
+        {
+            let variant = if text == "true" { "on" } else { "off" };
+            sink.error_at(
+                code::WRONG_VALUE,
+                &path,
+                entry.value.span,
+                format!("`{text}` is a value, and a flag is turned to a variant"),
+                format!("write the variant's name, such as `{variant}`"),
+            );
+            continue;
+        }
+        let value = read(&entry.value, &Shape::Token, &path, sink);
+        values.extend(value.map(|value| (entry.key.clone(), value)));
+    }
+    Val::Named(values)
 }

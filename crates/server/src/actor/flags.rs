@@ -1,15 +1,61 @@
-//! The end of a release that turns flags: the flag set keeps them, or is as it was.
+//! Releases that turn flags: whether they may, and their end, at which the flag set keeps
+//! the flags or is as it was.
 
 use super::ServiceActor;
-use super::journal::CommitError;
+use super::journal::{CommitError, fold, read_all};
 use super::observe::system;
+use crate::error::{ApiError, ErrorKind};
 use crate::rollouts::end_of;
 use crate::world::{done, failed};
 use esclusa_engine::Completion;
 use esclusa_flags::{Change, FlagSet, Patch};
+use esclusa_judge::BlindThen;
+use esclusa_model::{ReleaseId, StreamId};
+use esclusa_plan::Plan;
 use esclusa_release::{Event, Phase};
 
 impl ServiceActor {
+    /// Flags, variants and segments are known, off for everybody, and somebody can judge
+    /// them: told before anything begins.
+    pub(super) fn may_turn_its_flags(&self, plan: &Plan) -> Result<(), ApiError> {
+        if plan.flags.is_none() {
+            return Ok(());
+        }
+        let plane = &self.shared.flag_plane;
+        let set = plane.set().map_err(|why| {
+            let help = "run `esclusa audit verify`, then restore the state from a backup";
+            ApiError::new(ErrorKind::Unavailable, "ESC-0909", why, help)
+        })?;
+        // What it takes the place of turns them no more.
+        let active = self.service.active.as_ref();
+        crate::rollouts::admit(plan, active, &set, &plane.running())?;
+        let seen = self.shared.observes_release(plan, &self.service);
+        if plan.flags_alone().is_some() && !seen && plan.judge.blind.then == BlindThen::Rollback {
+            let service = &self.service.name;
+            return Err(ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0785",
+                format!(
+                    "nothing counts the requests of {service} by this flag, so nothing could \
+                     judge it and every release would return"
+                ),
+                "let people decide with `judge: { blind: { then: hold } }`, or bring the service \
+                 behind esclusa's proxy",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The release, if it turned flags alone.
+    pub(super) async fn turned_flags_alone(
+        &self,
+        id: &ReleaseId,
+    ) -> Result<Option<ReleaseId>, ApiError> {
+        let events = read_all(&self.shared.store, &StreamId::release(id)).await?;
+        let alone = fold(&events)?.is_some_and(|release| release.flags_alone().is_some());
+        Ok(alone.then(|| id.clone()))
+    }
+
     /// What is going to be changed is recorded first, so that exactly that can be taken
     /// back. Done where the set has it already.
     pub(super) async fn record_flags(&mut self) -> Result<Completion, CommitError> {
