@@ -104,7 +104,7 @@ async fn data_of_a_newer_build_is_refused_and_left_alone() {
             refused,
             StoreError::TooNew {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),
