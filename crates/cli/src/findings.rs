@@ -62,7 +62,27 @@ pub(crate) fn plain(value: &Value) -> String {
     located(value, "")
 }
 
+/// What is wrong with a field that is named by a JSON pointer.
+#[derive(Debug, Deserialize)]
+struct AtField {
+    path: String,
+    message: String,
+    #[serde(default)]
+    hint: String,
+}
+
 fn located(value: &Value, file: &str) -> String {
+    if value["path"]
+        .as_str()
+        .is_some_and(|path| path.starts_with('/'))
+        && let Ok(found) = serde_json::from_value::<AtField>(value.clone())
+    {
+        let hint = match found.hint.as_str() {
+            "" => String::new(),
+            hint => format!(" ({hint})"),
+        };
+        return format!("{}: {}{hint}", found.path, found.message);
+    }
     let Ok(finding) = serde_json::from_value::<Finding>(value.clone()) else {
         return value.to_string();
     };
@@ -134,5 +154,9 @@ mod tests {
         let finding = serde_json::from_value(finding()).expect("a finding");
         assert!(draw(&finding, &source).expect("drawn").contains("ESC-0110"));
         assert_eq!(plain(&serde_json::json!("odd")), "\"odd\"");
+        let field = serde_json::json!({
+            "path": "/flags/a", "code": "unknown-flag", "message": "no", "hint": "yes?"
+        });
+        assert_eq!(plain(&field), "/flags/a: no (yes?)");
     }
 }

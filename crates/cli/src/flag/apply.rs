@@ -76,11 +76,30 @@ fn agreed(output: &Output) -> bool {
 fn read(asked: &Apply) -> Result<Value, Failure> {
     let help = "name a set of flags in JSON or YAML, such as `esclusa flag export` prints";
     let text = place::one_file(&asked.file, help)?;
-    let json = serde_json::from_str(&text);
+    parse(&text).map_err(|error| {
+        let message = format!("{} is neither JSON nor YAML: {error}", asked.file.display());
+        Failure::input("ESC-0707", message, help)
+    })
+}
+
+/// A variant `on` is a name, not the word that older YAML has for true.
+fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
     // What is no JSON may be YAML, whose words are the better ones then.
-    json.or_else(|_| serde_saphyr::from_str(&text))
-        .map_err(|error| {
-            let message = format!("{} is neither JSON nor YAML: {error}", asked.file.display());
-            Failure::input("ESC-0707", message, help)
-        })
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_json::from_str(text).or_else(|_| serde_saphyr::from_str_with_options(text, options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_on_and_off_are_names_in_yaml_too() {
+        let read = parse("flags: { a: { type: boolean, default: on, browsers: true } }");
+        let flag = &read.expect("YAML")["flags"]["a"];
+        assert_eq!(
+            (&flag["default"], &flag["browsers"]),
+            (&"on".into(), &true.into())
+        );
+    }
 }
