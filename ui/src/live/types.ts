@@ -1,5 +1,6 @@
 /** The API's shapes, from its checked-in description. */
 
+import type { TurnsFlags } from './flags-api';
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
@@ -11,7 +12,7 @@ export type InboxEntry = Schemas['InboxEntryView'];
 export type InboxView = Schemas['InboxView'];
 export type InstanceView = Schemas['InstanceView'];
 export type Me = Schemas['Me'];
-export type ReleaseView = Schemas['ReleaseView'] & Required<Pick<Schemas['ReleaseView'], 'sign_offs'>>;
+export type ReleaseView = Schemas['ReleaseView'] & Required<Pick<Schemas['ReleaseView'], 'sign_offs'>> & TurnsFlags;
 export type ServiceView = Omit<Schemas['ServiceView'], 'release'> & { release?: ReleaseView | null };
 export type SignOffView = Schemas['SignOffView'];
 export type StageView = Schemas['StageView'];
@@ -25,3 +26,19 @@ export type Series = Schemas['Series'];
 export type SeriesSide = Schemas['Side'];
 export type Dora = Schemas['Dora'];
 export type DoraFigures = Schemas['DoraFigures'];
+export type {
+  ChangedView,
+  ExplainedView,
+  FlagEntryView,
+  FlagHere,
+  FlagNeeds,
+  FlagRow,
+  FlagStreamView,
+  FlagView,
+  FlagsKilledView,
+  FlagsLiftedView,
+  FlagsView,
+  PropagationView,
+  WhoView,
+  WouldChangeView,
+} from './flags-api';

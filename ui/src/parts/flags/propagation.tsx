@@ -1,0 +1,70 @@
+import { silentOnKill, tone, unnamed } from '../../core/flags/propagation';
+import { t } from '../../i18n/text';
+import { useLoad } from '../../live/load';
+import type { FlagStreamView, PropagationView } from '../../live/types';
+import { Icon } from '../icons';
+import { Failed, Raw, Time } from '../states';
+
+const EVERY_MS = 3_000;
+const SHAPES = { good: 'passed', waits: 'clock', bad: 'fail' } as const;
+const TONES = { good: 'prop.good', waits: 'prop.waits', bad: 'prop.bad' } as const;
+
+/** How far the flags have come: the proxy, and every stream that follows them there. */
+export function Propagation() {
+  const { data, error, again } = useLoad<PropagationView>('/api/v1/flag-set/status', EVERY_MS);
+  if (error && !data) return <Failed error={error} again={again} />;
+  if (!data) return null;
+  const how = tone(data);
+  const silent = silentOnKill(data);
+  const more = unnamed(data);
+  return (
+    <section class={`card propagation is-${how}`} data-test="propagation" data-tone={how} aria-label={t('prop.label')}>
+      <p>
+        <Icon shape={SHAPES[how]} />
+        <strong>{t(TONES[how], { revision: data.revision })}</strong>{' '}
+        <span class="soft">
+          {t('prop.proxy', { id: data.in_force ?? '–' })} ·{' '}
+          {data.streams === 0
+            ? t('prop.noStreams')
+            : t('prop.streams', { told: data.told, fetched: data.fetched, all: data.streams })}
+        </span>
+      </p>
+      {data.trouble != null && (
+        <p class="wrong">
+          <Raw>{data.trouble}</Raw>
+        </p>
+      )}
+      {data.unrecorded > 0 && <p class="notice">{t('prop.unrecorded', { n: data.unrecorded })}</p>}
+      {data.kill_epoch > 0 && (
+        <p class="soft" data-test="kill-acknowledged">
+          {silent.length === 0 && more === 0
+            ? t('prop.killHeard', { epoch: data.kill_epoch })
+            : t('prop.killSilent', { epoch: data.kill_epoch, who: silent.map((one) => one.who).join(', ') || '–' })}
+        </p>
+      )}
+      {data.behind.length > 0 && (
+        <details>
+          <summary>{t('prop.behind', { n: data.behind.length + more })}</summary>
+          <ul>
+            {data.behind.map((stream, index) => (
+              <Stream key={index} stream={stream} />
+            ))}
+          </ul>
+          {more > 0 && <p class="soft">{t('flag.more', { n: more })}</p>}
+        </details>
+      )}
+    </section>
+  );
+}
+
+function Stream({ stream }: { stream: FlagStreamView }) {
+  const at = (seen: [number, number] | null | undefined) => (seen ? `${seen[0]}.${seen[1]}` : '–');
+  return (
+    <li>
+      <Raw>{stream.who}</Raw>{' '}
+      <span class="soft">
+        {t('prop.stream', { told: at(stream.told), fetched: at(stream.fetched) })} <Time us={stream.since_us} />
+      </span>
+    </li>
+  );
+}
