@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { besides, changesTo, place, settingsPath, stateChanges, written } from '../src/core/flags/change';
+import { besides, changesTo, lineChanges, place, rulesOf, settingsPath, stateChanges, written } from '../src/core/flags/change';
 import {
   basisPoints,
   defaultOf,
@@ -10,7 +10,7 @@ import {
   settingsOf,
   variantsOf,
 } from '../src/core/flags/draft';
-import { at, diff, elsewhere, partsOf, pointer, problemsOf, same } from '../src/core/flags/pointer';
+import { at, diff, elsewhere, onTop, partsOf, pointer, problemsOf, same } from '../src/core/flags/pointer';
 import type { FlagDefinition, FlagSettings } from '../src/live/flags';
 
 const settings: FlagSettings = {
@@ -122,6 +122,12 @@ describe('changes', () => {
     expect(written(undefined)).toBeNull();
     expect(written({ a: [1] })).toBe('{"a":[1]}');
     expect(written('x'.repeat(400))).toHaveLength(301);
+    const rules = rulesOf({ path: '/flags/a/environments/p/rules', before: null, after: [{ variant: 'on' }] });
+    expect(rules).toEqual({ before: [], after: [{ variant: 'on' }] });
+    expect(rulesOf({ path: '/flags/rules', before: null, after: { type: 'boolean' } })).toBeNull();
+    expect(rulesOf({ path: '/flags/a/default', before: 'on', after: 'off' })).toBeNull();
+    expect(lineChanges(['a', 'b'], ['b', 'c'])).toEqual({ gone: ['a'], come: ['c'] });
+    expect(lineChanges(['a', 'b'], ['b', 'a'])).toBeNull();
     const own = { path: '/flags/a/owner' };
     const others = [{ path: '/flags/ab/owner' }, { path: '/segments/a' }];
     expect(besides([own, ...others, { path: '/flags/a' }], 'a')).toEqual(others);
@@ -143,6 +149,16 @@ describe('pointers', () => {
     expect(same([{ a: 1 }], [{ a: 1 }])).toBe(true);
     expect(same([], {})).toBe(false);
     expect(same({ a: 1 }, { a: 1, b: 2 })).toBe(false);
+  });
+
+  it('put my fields on top of what others changed', () => {
+    const base = { users: { ana: 'on', tom: 'on' }, rules: [1] };
+    const mine = { users: { ana: 'off' }, rules: [1], default: 'on' };
+    const theirs = { users: { ana: 'on', tom: 'on', eve: 'on' }, rules: [2] };
+    expect(onTop(base, mine, theirs)).toEqual({ users: { ana: 'off', eve: 'on' }, rules: [2], default: 'on' });
+    expect(onTop({}, { users: { ana: 'on' } }, { users: { eve: 'on' } })).toEqual({ users: { ana: 'on', eve: 'on' } });
+    expect(onTop({ rules: [1] }, { rules: [3] }, { rules: [2] })).toEqual({ rules: [3] });
+    expect(onTop({ a: 1 }, {}, { a: 2 })).toEqual({});
   });
 
   it('bring problems to their fields', () => {

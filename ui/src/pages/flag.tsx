@@ -6,7 +6,7 @@ import { t } from '../i18n/text';
 import type { FlagDefinition, FlagSet } from '../live/flags';
 import { useLoad } from '../live/load';
 import { me, services } from '../live/state';
-import type { FlagView } from '../live/types';
+import type { FlagView, FlagsView } from '../live/types';
 import { LastOutcome, askKill, askLift, askState, forget } from '../parts/flags/act';
 import { FlagBadges, TurnedBy } from '../parts/flags/badges';
 import { ConfirmDialog } from '../parts/flags/confirm';
@@ -59,12 +59,19 @@ function Shown({ view, environment, changed, done }: Parts) {
   const name = view.flag.key;
   const set = useLoad<FlagSet>('/api/v1/flag-set', null, view.revision);
   const turn = turnOf(turnsOf(services.value.values()), name, environment);
+  // The list of flags past their last day is short, and says whether everything is killed.
+  const all = useLoad<FlagsView>(view.flag.killed ? '/api/v1/flags?stale=true' : null, EVERY_MS, changed);
   const mayChange = me.value !== null && may(me.value, 'operator');
   const nudge = `${view.revision} ${view.flag.killed} ${changed}`;
   return (
     <div class="release flag" data-flag={name} data-revision={view.revision}>
       <Top view={view} environment={environment} flag={flag} turned={turn && <TurnedBy turn={turn} />} />
       <LastOutcome />
+      {all.data?.all_killed && (
+        <p class="wrong" data-test="all-killed">
+          <strong>{t('flags.allKilled')}</strong> <a href={address({ page: 'flags', environment })}>{t('nav.flags')}</a>
+        </p>
+      )}
       {mayChange ? (
         <Buttons view={view} environment={environment} done={done} />
       ) : (

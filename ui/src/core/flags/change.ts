@@ -1,6 +1,6 @@
 /** What is sent to change a flag, and how a recorded change reads. */
 
-import type { Change, FlagDefinition, FlagSettings, Json } from '../../live/flags';
+import type { Change, FlagDefinition, FlagSettings, Json, Rule } from '../../live/flags';
 import { diff, partsOf, pointer } from './pointer';
 
 const MOST_CHARACTERS = 300;
@@ -48,6 +48,22 @@ export function place(path: string, key: string | null): string {
   const own = key !== null && parts[0] === 'flags' && parts[1] === key;
   const shown = own ? parts.slice(2).filter((part) => part !== 'environments') : parts;
   return shown.join(' › ');
+}
+
+/** Lists of rules, where that is what a field holds. */
+export function rulesOf(change: Change): { before: Rule[]; after: Rule[] } | null {
+  if (partsOf(change.path).at(-1) !== 'rules') return null;
+  const { before, after } = change;
+  const isList = (value: Json | undefined) => value == null || Array.isArray(value);
+  if (!isList(before) || !isList(after)) return null;
+  return { before: (before ?? []) as unknown as Rule[], after: (after ?? []) as unknown as Rule[] };
+}
+
+/** Lines that went and lines that came; null where the lines do not tell. */
+export function lineChanges(before: readonly string[], after: readonly string[]): { gone: string[]; come: string[] } | null {
+  const gone = before.filter((line) => !after.includes(line));
+  const come = after.filter((line) => !before.includes(line));
+  return gone.length + come.length > 0 ? { gone, come } : null;
 }
 
 /** Changes that are no part of one flag. */

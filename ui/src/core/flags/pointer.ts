@@ -38,6 +38,20 @@ export function same(a: Value, b: Value): boolean {
   return (a ?? null) === (b ?? null);
 }
 
+/** What `mine` made of `base`, made of `theirs` as well: fields that only they changed stay theirs. */
+export function onTop(base: Value, mine: Value, theirs: Value): Value {
+  if (same(base, mine)) return theirs;
+  if (!isObject(mine) || !isObject(theirs)) return mine;
+  const before = isObject(base) ? base : {};
+  const names = new Set([...Object.keys(before), ...Object.keys(mine), ...Object.keys(theirs)]);
+  const merged: { [key: string]: Json } = {};
+  for (const name of names) {
+    const value = onTop(before[name], mine[name], theirs[name]);
+    if (value !== undefined) merged[name] = value;
+  }
+  return merged;
+}
+
 function isObject(value: Value): value is { [key: string]: Json } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,12 +3,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type Affected, grouped, readContexts } from '../../core/flags/affected';
 import { changesTo, settingsPath } from '../../core/flags/change';
-import { type Draft, draftOf, settingsOf } from '../../core/flags/draft';
-import { problemsOf } from '../../core/flags/pointer';
+import { type Draft, type Fault, draftOf, settingsOf } from '../../core/flags/draft';
+import { onTop, problemsOf } from '../../core/flags/pointer';
 import { t } from '../../i18n/text';
 import { announce } from '../../live/announce';
 import { type ApiError, asApiError, send } from '../../live/api';
-import type { Change, FlagDefinition, FlagSet, Problem, WouldChange } from '../../live/flags';
+import type { Change, FlagDefinition, FlagSet, FlagSettings, Json, Problem, WouldChange } from '../../live/flags';
 import type { ChangedView, FlagView, WouldChangeView } from '../../live/types';
 import { tellChanged } from './act';
 import { Conflict } from './conflict';
@@ -74,7 +74,7 @@ export function Editor({
     setLooked(null);
     const { settings, faults } = settingsOf(draft, path);
     const given = readContexts(contexts);
-    const wrong = faults.map((one) => ({ path: one.path, code: 'format', message: t(one.key) }));
+    const wrong: Problem[] = faults.map(said);
     if (given.wrong.length > 0) {
       wrong.push({ path: '#contexts', code: 'format', message: t('edit.wrongLines', { n: given.wrong.join(', ') }) });
     }
@@ -124,6 +124,18 @@ export function Editor({
     }
   };
 
+  const keepMine = (fresh: FlagView) => {
+    const { settings, faults } = settingsOf(draft, path);
+    if (faults.length > 0) return setProblems(faults.map(said));
+    const theirs = fresh.definition as FlagDefinition;
+    const [before, now] = [flag, theirs].map((one) => (one.environments?.[environment] ?? {}) as unknown as Json);
+    const merged = onTop(before, settings as unknown as Json, now) as unknown as FlagSettings;
+    setDraft(draftOf({ ...theirs, environments: { ...theirs.environments, [environment]: merged } }, environment));
+    rebase(fresh);
+    setError(null);
+    setLooked(null);
+  };
+
   return (
     <div class="editor" data-test="editor">
       <form ref={form} tabIndex={-1} aria-label={t('edit.label', { flag: key })} onSubmit={(event) => void look(event)}>
@@ -160,11 +172,7 @@ export function Editor({
               rebase(fresh);
               setError(null);
             }}
-            keepMine={(fresh) => {
-              rebase(fresh);
-              setError(null);
-              setLooked(null);
-            }}
+            keepMine={keepMine}
           />
         ) : (
           error && <Refusal error={error} />
@@ -196,6 +204,8 @@ export function Editor({
     </div>
   );
 }
+
+const said = (fault: Fault): Problem => ({ path: fault.path, code: 'format', message: t(fault.key) });
 
 async function compare(body: unknown): Promise<WouldChangeView> {
   const answer = await send('POST', '/api/v1/flag-set/who-would-change', body);

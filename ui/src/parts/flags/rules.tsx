@@ -13,21 +13,23 @@ const SHOWN = 20;
 export function Rules({ flag, environment, turn }: { flag: FlagDefinition; environment: string; turn?: Turn | undefined }) {
   const here = flag.environments?.[environment] ?? {};
   return (
-    <ol class="rules" data-test="rules">
+    <div class="ruled" data-test="rules">
       <Overrides kind="users" map={here.users} environment={environment} />
       <Overrides kind="tenants" map={here.tenants} environment={environment} />
       {turn && (
-        <li>
+        <p>
           {t('rule.release')} <TurnedBy turn={turn} />
-        </li>
+        </p>
       )}
-      {(here.rules ?? []).map((rule, index) => (
-        <li key={index} data-rule={index + 1}>
-          <RuleLine rule={rule} />
-        </li>
-      ))}
-      <li data-rule="default">{t('rule.else', { variant: defaultOf(flag, environment) })}</li>
-    </ol>
+      <ol class="rules">
+        {(here.rules ?? []).map((rule, index) => (
+          <li key={index} data-rule={index + 1}>
+            <RuleLine rule={rule} />
+          </li>
+        ))}
+      </ol>
+      <p data-rule="default">{t('rule.else', { variant: defaultOf(flag, environment) })}</p>
+    </div>
   );
 }
 
@@ -62,7 +64,7 @@ function Overrides({
   const all = Object.entries(map ?? {});
   if (all.length === 0) return null;
   return (
-    <li data-overrides={kind}>
+    <p data-overrides={kind}>
       {t(kind === 'users' ? 'rule.users' : 'rule.tenants')}{' '}
       {all.slice(0, SHOWN).map(([who, variant], index) => (
         <span key={who}>
@@ -76,6 +78,6 @@ function Overrides({
         </span>
       ))}
       {all.length > SHOWN && ` ${t('flag.more', { n: all.length - SHOWN })}`}
-    </li>
+    </p>
   );
 }
