@@ -5,9 +5,10 @@ use crate::auth::{Keys, Spent};
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
+use crate::flags::Flags;
 use crate::links::Links;
 use crate::notify::Notifier;
-use crate::rollouts::{FlagPlane, NoFlags};
+use crate::rollouts::FlagPlane;
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub dataplane: Arc<DataPlane>,
     /// The flags that releases turn.
     pub flag_plane: Arc<dyn FlagPlane>,
+    pub flags: Arc<Flags>,
     pub catalog: Catalog,
     pub data_dir: PathBuf,
     pub drivers: Drivers,
@@ -192,26 +194,36 @@ impl App {
         data_dir: PathBuf,
         drivers: Drivers,
     ) -> Result<Arc<Self>, ApiError> {
-        Self::start_with(store, dataplane, Arc::new(NoFlags), data_dir, drivers).await
+        Self::start_with(store, dataplane, None, data_dir, drivers).await
     }
 
-    /// The same with flags that releases may turn.
+    /// The same with other flags for releases to turn than the recorded ones.
     pub(crate) async fn start_with(
         store: Store,
         dataplane: Arc<DataPlane>,
-        flag_plane: Arc<dyn FlagPlane>,
+        flag_plane: Option<Arc<dyn FlagPlane>>,
         data_dir: PathBuf,
         drivers: Drivers,
     ) -> Result<Arc<Self>, ApiError> {
         let keys = Keys::of(&store).await?;
         let spent = Spent::of(&store).await?;
+        let mut names = Vec::new();
+        for (stream, _) in store.streams("service/").await? {
+            let name = stream.as_str().trim_start_matches("service/");
+            match ServiceName::new(name) {
+                Ok(name) => names.push(name),
+                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
+            }
+        }
+        let flags = Flags::start(store.clone(), Arc::clone(&dataplane), names.clone()).await?;
         let shared = Arc::new(Shared {
             links: Links::new(keys.clone()),
             keys,
             spent,
             store,
             dataplane,
-            flag_plane,
+            flag_plane: flag_plane.unwrap_or_else(|| flags.clone()),
+            flags,
             catalog: esclusa_drivers::catalog(),
             data_dir,
             drivers,
@@ -226,14 +238,6 @@ impl App {
             damaged: std::sync::Mutex::default(),
             beginning: Mutex::default(),
         });
-        let mut names = Vec::new();
-        for (stream, _) in app.shared.store.streams("service/").await? {
-            let name = stream.as_str().trim_start_matches("service/");
-            match ServiceName::new(name) {
-                Ok(name) => names.push(name),
-                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
-            }
-        }
         app.shared.dataplane.wait_for(names.clone()).await;
         for name in names {
             match app.actor(&name).await {
@@ -568,7 +572,9 @@ impl App {
 
 /// The actor's answer. What takes users back is answered soon, whatever the store does;
 /// all else waits for it, and is dropped when nobody waits for the answer any more.
-async fn in_time<T>(answer: oneshot::Receiver<Result<T, ApiError>>) -> Result<T, ApiError> {
+pub(crate) async fn in_time<T>(
+    answer: oneshot::Receiver<Result<T, ApiError>>,
+) -> Result<T, ApiError> {
     match tokio::time::timeout(ANSWER_LIMIT, answer).await {
         Ok(answered) => answered.map_err(|_| gone())?,
         Err(_) => Err(ApiError::new(
@@ -588,7 +594,7 @@ async fn send(actor: &ActorHandle, message: Message) -> Result<(), ApiError> {
     actor.inbox.send(message).await.map_err(|_| gone())
 }
 
-fn gone() -> ApiError {
+pub(crate) fn gone() -> ApiError {
     ApiError::new(
         ErrorKind::Internal,
         "ESC-0904",

@@ -54,7 +54,13 @@ async fn app(dir: &Path, flags: &Arc<MemoryFlags>) -> Arc<App> {
         args: Vec::new(),
     };
     let drivers = Drivers::new(&RunSettings { shim });
-    let app = App::start_with(store, dataplane, flags.clone(), dir.to_owned(), drivers);
+    let app = App::start_with(
+        store,
+        dataplane,
+        Some(flags.clone()),
+        dir.to_owned(),
+        drivers,
+    );
     app.await.expect("starts")
 }
 

@@ -10,5 +10,5 @@ pub(crate) use admission::admit;
 pub use by_hand::{LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
 #[cfg(test)]
 pub(crate) use plane::MemoryFlags;
-pub(crate) use plane::{FlagPlane, NoFlags};
+pub(crate) use plane::{FlagPlane, Waiting};
 pub(crate) use turned::{Turned, end_of, reached, side, turned, unknown_segments, version_of};

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// Work that somebody else waits for.
-type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type Waiting<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The stored set and what is published of it.
 pub(crate) trait FlagPlane: Send + Sync {
@@ -30,34 +30,6 @@ pub(crate) trait FlagPlane: Send + Sync {
     /// # Errors
     /// When somebody else changed the same fields, or nothing can be recorded.
     fn change(&self, patch: Patch, reason: String, by: Actor) -> Waiting<'_, Result<(), String>>;
-}
-
-/// A server that keeps no flags: none is there to be turned.
-pub(crate) struct NoFlags;
-
-impl FlagPlane for NoFlags {
-    fn set(&self) -> Result<Arc<FlagSet>, String> {
-        Ok(Arc::default())
-    }
-
-    fn running(&self) -> Vec<Rollout> {
-        Vec::new()
-    }
-
-    fn turn(&self, _: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {
-        let nothing = turned == Turned::default();
-        Box::pin(async move {
-            match nothing {
-                true => Ok(()),
-                false => Err("this server keeps no flags".into()),
-            }
-        })
-    }
-
-    fn change(&self, _: Patch, _: String, _: Actor) -> Waiting<'_, Result<(), String>> {
-        let refused = "this server keeps no flags".to_owned();
-        Box::pin(async move { Err(refused) })
-    }
 }
 
 /// Flags in memory, which remember what was asked of them.
