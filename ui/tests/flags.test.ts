@@ -3,7 +3,7 @@ import { grouped, named, readContexts } from '../src/core/flags/affected';
 import { EMPTY, contextOf } from '../src/core/flags/context';
 import { type Filter, environmentOf, filtered, projects, turnOf, turnsOf } from '../src/core/flags/list';
 import { plain } from '../src/core/flags/plain';
-import { silentOnKill, tone, unnamed } from '../src/core/flags/propagation';
+import { killHeard, silentOnKill, tone, unnamed } from '../src/core/flags/propagation';
 import { asksAboutUsers, bpWords, serves, whom } from '../src/core/flags/words';
 import type { Explanation, Stage, Step } from '../src/live/flags';
 import type { FlagRow, PropagationView } from '../src/live/types';
@@ -232,5 +232,9 @@ describe('how far flags have come', () => {
     const some = status({ streams: 5, fetched: 1, behind });
     expect(silentOnKill(some).map((one) => one.who)).toEqual(['old', 'never']);
     expect(unnamed(some)).toBe(1);
+    expect(killHeard(some)).toBe('silent');
+    expect(killHeard(status())).toBe('heard');
+    expect(killHeard(status({ current: false, streams: 0, fetched: 0 }))).toBe('silent');
+    expect(killHeard(status({ trouble: 'no answer', streams: 0, fetched: 0 }))).toBe('unknown');
   });
 });

@@ -84,7 +84,7 @@ function Shown({ view, environment, changed, done }: Parts) {
         set={set.data}
         mayChange={mayChange}
         done={done}
-        rules={<Rules flag={flag} environment={environment} turn={turn} />}
+        rules={<Rules flag={flag} environment={environment} turn={turn} killed={view.flag.killed} />}
       />
       <div class="columns">
         <div>

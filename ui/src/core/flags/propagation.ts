@@ -18,3 +18,15 @@ export function silentOnKill(status: PropagationView): FlagStreamView[] {
 export function unnamed(status: PropagationView): number {
   return Math.max(0, status.streams - status.fetched - status.behind.length);
 }
+
+/** Whether a kill has come through; who has not said so has not acknowledged it. */
+export function killHeard(status: PropagationView): 'heard' | 'silent' | 'unknown' {
+  if (!knowsStreams(status)) return 'unknown';
+  if (!status.current) return 'silent';
+  return silentOnKill(status).length + unnamed(status) === 0 ? 'heard' : 'silent';
+}
+
+/** Without the proxy's answer no number of streams is known, none included. */
+export function knowsStreams(status: PropagationView): boolean {
+  return status.trouble == null;
+}

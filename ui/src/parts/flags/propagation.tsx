@@ -1,4 +1,4 @@
-import { silentOnKill, tone, unnamed } from '../../core/flags/propagation';
+import { killHeard, knowsStreams, silentOnKill, tone, unnamed } from '../../core/flags/propagation';
 import { t } from '../../i18n/text';
 import { useLoad } from '../../live/load';
 import type { FlagStreamView, PropagationView } from '../../live/types';
@@ -15,7 +15,6 @@ export function Propagation() {
   if (error && !data) return <Failed error={error} again={again} />;
   if (!data) return null;
   const how = tone(data);
-  const silent = silentOnKill(data);
   const more = unnamed(data);
   return (
     <section class={`card propagation is-${how}`} data-test="propagation" data-tone={how} aria-label={t('prop.label')}>
@@ -24,9 +23,7 @@ export function Propagation() {
         <strong>{t(TONES[how], { revision: data.revision })}</strong>{' '}
         <span class="soft">
           {t('prop.proxy', { id: data.in_force ?? '–' })} ·{' '}
-          {data.streams === 0
-            ? t('prop.noStreams')
-            : t('prop.streams', { told: data.told, fetched: data.fetched, all: data.streams })}
+          {streams(data)}
         </span>
       </p>
       {data.trouble != null && (
@@ -36,10 +33,8 @@ export function Propagation() {
       )}
       {data.unrecorded > 0 && <p class="notice">{t('prop.unrecorded', { n: data.unrecorded })}</p>}
       {data.kill_epoch > 0 && (
-        <p class="soft" data-test="kill-acknowledged">
-          {silent.length === 0 && more === 0
-            ? t('prop.killHeard', { epoch: data.kill_epoch })
-            : t('prop.killSilent', { epoch: data.kill_epoch, who: silent.map((one) => one.who).join(', ') || '–' })}
+        <p class="soft" data-test="kill-acknowledged" data-heard={killHeard(data)}>
+          {kill(data)}
         </p>
       )}
       {data.behind.length > 0 && (
@@ -55,6 +50,26 @@ export function Propagation() {
       )}
     </section>
   );
+}
+
+function streams(status: PropagationView): string {
+  if (!knowsStreams(status)) return t('prop.streamsUnknown');
+  if (status.streams === 0) return t('prop.noStreams');
+  return t('prop.streams', { told: status.told, fetched: status.fetched, all: status.streams });
+}
+
+function kill(status: PropagationView): string {
+  const epoch = status.kill_epoch;
+  switch (killHeard(status)) {
+    case 'unknown':
+      return t('prop.killUnknown', { epoch });
+    case 'heard':
+      return t('prop.killHeard', { epoch });
+    default: {
+      const who = silentOnKill(status).map((one) => one.who);
+      return t('prop.killSilent', { epoch, who: (status.current ? who : ['proxy', ...who]).join(', ') || '–' });
+    }
+  }
 }
 
 function Stream({ stream }: { stream: FlagStreamView }) {

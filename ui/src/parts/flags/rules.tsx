@@ -1,4 +1,4 @@
-import { defaultOf } from '../../core/flags/draft';
+import { defaultOf, offOf } from '../../core/flags/draft';
 import type { Turn } from '../../core/flags/list';
 import { type Words, serves, whom } from '../../core/flags/words';
 import { t } from '../../i18n/text';
@@ -10,10 +10,25 @@ import { TurnedBy } from './badges';
 const SHOWN = 20;
 
 /** Who gets what, in the order of choice. */
-export function Rules({ flag, environment, turn }: { flag: FlagDefinition; environment: string; turn?: Turn | undefined }) {
+export function Rules({
+  flag,
+  environment,
+  turn,
+  killed,
+}: {
+  flag: FlagDefinition;
+  environment: string;
+  turn: Turn | undefined;
+  killed: boolean;
+}) {
   const here = flag.environments?.[environment] ?? {};
+  const first = [here.users, here.tenants, here.rules].every((one) => Object.keys(one ?? {}).length === 0) && !turn;
+  const variant = defaultOf(flag, environment);
   return (
     <div class="ruled" data-test="rules">
+      {(killed || here.state === 'disabled') && (
+        <p class="notice">{t(killed ? 'rule.whileKilled' : 'rule.whileDisabled', { variant: offOf(flag) })}</p>
+      )}
       <Overrides kind="users" map={here.users} environment={environment} />
       <Overrides kind="tenants" map={here.tenants} environment={environment} />
       {turn && (
@@ -28,7 +43,7 @@ export function Rules({ flag, environment, turn }: { flag: FlagDefinition; envir
           </li>
         ))}
       </ol>
-      <p data-rule="default">{t('rule.else', { variant: defaultOf(flag, environment) })}</p>
+      <p data-rule="default">{t(first ? 'rule.all' : 'rule.else', { variant })}</p>
     </div>
   );
 }
