@@ -13,13 +13,14 @@ use std::process::{Command, ExitCode, Stdio};
 const NODE_AT_LEAST: Version = Version(20, 19);
 
 /// Folders whose locked Node packages the gate needs: the dashboard, programs of others that
-/// tests send messages to, and what drives a browser.
+/// tests send messages to, what drives a browser, clients of flags, and the example with flags.
 const NODE_PACKAGES: &[&str] = &[
     "ui",
     "crates/cli/tests/peers",
     "crates/cli/tests/browser",
     "crates/ofrep/tests/clients/server",
     "crates/ofrep/tests/clients/web",
+    "examples/exec-reports",
 ];
 
 /// Folders with Python programs of others that tests speak to, each with a

@@ -426,7 +426,7 @@ async fn refetch_query(client: &Client<'_>) -> Seen {
 }
 
 /// The request target of the first stream of server-sent events on the same server.
-async fn stream(client: &Client<'_>) -> Result<(Reply, String), Not> {
+async fn stream(client: &Client<'_>) -> Result<String, Not> {
     let reply = bulk(client, &[], USER).await?;
     let json = reply.json();
     let Some(streams) = json["eventStreams"].as_array() else {
@@ -435,7 +435,7 @@ async fn stream(client: &Client<'_>) -> Result<(Reply, String), Not> {
     let sse = streams.iter().find(|stream| stream["type"] == "sse");
     let endpoint = sse.map(|stream| &stream["endpoint"]);
     match endpoint.and_then(|e| e["requestUri"].as_str().filter(|_| e["origin"].is_null())) {
-        Some(target) => Ok((reply.clone(), target.to_owned())),
+        Some(target) => Ok(target.to_owned()),
         None => skip("its streams are on another server"),
     }
 }
@@ -458,7 +458,7 @@ async fn streams_shape(client: &Client<'_>) -> Seen {
 }
 
 async fn streams_open(client: &Client<'_>) -> Seen {
-    let (_, target) = stream(client).await?;
+    let target = stream(client).await?;
     let (reply, _) = client.first_event(&target).await?;
     let good = reply.status == 200
         && reply
@@ -468,7 +468,7 @@ async fn streams_open(client: &Client<'_>) -> Seen {
 }
 
 async fn streams_event(client: &Client<'_>) -> Seen {
-    let (_, target) = stream(client).await?;
+    let target = stream(client).await?;
     let (reply, text) = client.first_event(&target).await?;
     let Some(data) = text.lines().find_map(|line| line.strip_prefix("data:")) else {
         return skip("the stream says nothing before a change");
@@ -488,7 +488,7 @@ async fn streams_forged(client: &Client<'_>) -> Seen {
     if client.token().is_none() {
         return skip("there is no --token");
     }
-    let (_, target) = stream(client).await?;
+    let target = stream(client).await?;
     let Some((path, query)) = target.split_once('?') else {
         return skip("the address carries no token");
     };

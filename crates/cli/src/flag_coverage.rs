@@ -127,11 +127,8 @@ fn show(found: &Coverage, output: &Output) {
             GuardMode::Fallback => "fallback",
         };
         let Endpoint { method, path } = &guarded.endpoint;
-        rows.push(
-            [method, path, &guarded.flag, mode, &guarded.guard]
-                .map(str::to_owned)
-                .to_vec(),
-        );
+        let row: [&str; 5] = [method, path, &guarded.flag, mode, &guarded.guard];
+        rows.push(row.map(str::to_owned).to_vec());
     }
     if !rows.is_empty() {
         for line in table(&["METHOD", "PATH", "FLAG", "MODE", "GUARD"], &rows) {

@@ -108,12 +108,16 @@ struct Endpoint {
 
 impl Ofrep {
     pub(crate) fn new(config: &Config) -> Result<Self, String> {
-        let builder = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("esclusa-client/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.timeout)
             // A token goes nowhere but where it was meant to go.
             .redirect(redirect::Policy::none())
             .tls_backend_preconfigured(tls(config.endpoint.scheme() == "https")?);
+        // A proxy of the environment leads elsewhere, never to this machine.
+        if is_here(&config.endpoint) {
+            builder = builder.no_proxy();
+        }
         let http = builder.build().map_err(|error| error.to_string())?;
         Ok(Self {
             http,
@@ -276,6 +280,15 @@ impl Ofrep {
     }
 }
 
+/// Whether an address is one of this machine alone.
+fn is_here(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<std::net::IpAddr> = bare.parse().ok();
+        bare == "localhost" || address.is_some_and(|address| address.is_loopback())
+    })
+}
+
 /// TLS of this client alone: the process' own choice is left as it is.
 fn tls(is_needed: bool) -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
@@ -366,6 +379,23 @@ mod tests {
             (None, 1),
         ] {
             assert_eq!(rest(after, now), Duration::from_secs(seconds), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses() {
+        for (url, here) in [
+            ("http://localhost:1/", true),
+            ("http://127.0.0.9/", true),
+            ("http://[::1]:80/", true),
+            ("http://10.0.0.1/", false),
+            ("http://localhost.example/", false),
+        ] {
+            assert_eq!(
+                is_here(&Url::parse(url).expect("an address")),
+                here,
+                "{url}"
+            );
         }
     }
 

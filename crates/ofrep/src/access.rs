@@ -4,7 +4,7 @@ use crate::conn::Connection;
 use crate::reply::{self, Reply};
 use crate::table::{Access, FlagTable};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Names the environment where no token does.
@@ -16,7 +16,8 @@ const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"
 /// Who showed a token on this connection last. Clients show the same one with each request.
 #[derive(Debug)]
 pub(crate) struct Recognised {
-    table: Arc<FlagTable>,
+    /// Weak: a connection that nobody uses keeps no old table in memory.
+    table: Weak<FlagTable>,
     secret: Box<[u8]>,
     access: Arc<Access>,
 }
@@ -94,7 +95,7 @@ fn bearer(
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     if let Some(last) = &*recognised
-        && Arc::ptr_eq(&last.table, table)
+        && last.table.as_ptr() == Arc::as_ptr(table)
         && *last.secret == *secret
     {
         return Ok(Arc::clone(&last.access));
@@ -107,7 +108,7 @@ fn bearer(
         });
     };
     *recognised = Some(Recognised {
-        table: Arc::clone(table),
+        table: Arc::downgrade(table),
         secret: secret.into(),
         access: Arc::clone(access),
     });

@@ -1,6 +1,7 @@
 //! The open event streams: who they are, what they were told, and how to reach them.
 
 mod shard;
+mod stream;
 
 use crate::limits::Limits;
 use crate::shared::Shared;

@@ -38,6 +38,10 @@ pub(crate) enum FlagVerb {
         #[command(flatten)]
         at: At,
     },
+    /// Show what the standing rules see, and what they have turned off
+    ///
+    /// `unknown` says why a rule cannot tell, such as too few requests.
+    Rules,
     /// Compare guards with an OpenAPI document: which endpoints a flag stands before, which
     /// none does, and which routes of guards fit no endpoint
     ///

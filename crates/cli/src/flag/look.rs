@@ -10,7 +10,7 @@ use crate::table::{one_line, table};
 use esclusa_model::Timestamp;
 use esclusa_server::body::{
     ExplainFlag, ExplainedView, FlagEntryView, FlagHere, FlagRow, FlagView, FlagsView,
-    PropagationView, WhoView,
+    PropagationView, StandingView, WhoView,
 };
 use esclusa_server::report::rfc3339;
 use serde_json::{Map, Value, json};
@@ -266,4 +266,32 @@ pub(super) async fn status(client: &Client, output: &Output) -> Result<Exit, Fai
         output.say(&format!("behind: {}", one_line(&stream.who)));
     }
     Ok(done)
+}
+
+pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let rules: Vec<StandingView> = client.get("/api/v1/flag-set/rules").await?;
+    if output.json(&rules) {
+        return Ok(Exit::Done);
+    }
+    if rules.is_empty() {
+        output.say("no standing rules are defined");
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<Vec<String>> = rules
+        .iter()
+        .map(|rule| {
+            let off = match (rule.killed, rule.killed_by_rule_at_us) {
+                (true, Some(_)) => "off, by this rule",
+                (true, None) => "off",
+                (false, _) => "-",
+            };
+            [&rule.name, &rule.service, &rule.state, off, &rule.because]
+                .map(|cell: &str| cell.to_owned())
+                .to_vec()
+        })
+        .collect();
+    for line in table(&["RULE", "SERVICE", "STATE", "FEATURES", "BECAUSE"], &rows) {
+        output.line(&line);
+    }
+    Ok(Exit::Done)
 }

@@ -44,6 +44,7 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::Kill(names) => kill::kill(&client, names, output).await,
         FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
         FlagVerb::Status => look::status(&client, output).await,
+        FlagVerb::Rules => look::rules(&client, output).await,
     }
 }
 

@@ -6,14 +6,14 @@
 //! costs nobody anything.
 
 use super::StreamInfo;
+use super::stream::{Life, Now, Stream};
 use crate::limits::Limits;
 use crate::shared::{Shared, unix_second};
-use crate::table::{FlagTable, State, Subject};
+use crate::table::{FlagTable, Subject};
 use bytes::Bytes;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -75,102 +75,6 @@ impl ShardHandle {
         // Gone already is as good.
         let _ = self.commands.send(Command::End);
         self.wake();
-    }
-}
-
-/// What all streams are told now.
-struct Now {
-    state: State,
-    event: Bytes,
-}
-
-impl Now {
-    fn of(table: &FlagTable) -> Self {
-        let state = table.state;
-        let tag = state.tag;
-        let event = format!(
-            "event: message\nid: {tag:016x}\ndata: {{\"type\":\"refetchEvaluation\",\
-             \"etag\":\"{tag:016x}\",\"lastModified\":{}}}\n\n",
-            state.since
-        );
-        Self {
-            state,
-            event: event.into(),
-        }
-    }
-}
-
-struct Stream {
-    socket: TcpStream,
-    subject: Subject,
-    environment: Box<str>,
-    info: Arc<StreamInfo>,
-    told: u64,
-    /// What its socket did not take, and what it says.
-    unsent: Bytes,
-    says: Option<State>,
-    blocked: Option<Instant>,
-}
-
-/// Whether a stream goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Goes,
-    Over,
-}
-
-impl Stream {
-    /// Writes as much as the socket takes. Nothing may be unsent.
-    fn write(&mut self, bytes: &Bytes, says: Option<State>) -> Life {
-        self.unsent = bytes.clone();
-        self.says = says;
-        self.flush()
-    }
-
-    fn flush(&mut self) -> Life {
-        while !self.unsent.is_empty() {
-            match self.socket.write(&self.unsent) {
-                Ok(0) => return Life::Over,
-                Ok(sent) if sent == self.unsent.len() => self.unsent = Bytes::new(),
-                Ok(sent) => self.unsent = self.unsent.slice(sent..),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked.get_or_insert_with(Instant::now);
-                    return Life::Goes;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Life::Over,
-            }
-        }
-        self.blocked = None;
-        if let Some(state) = self.says.take() {
-            self.told = state.tag;
-            self.info.told(state);
-        }
-        Life::Goes
-    }
-
-    /// Brings it to the latest state, when its socket takes that.
-    fn tell(&mut self, now: &Now) -> Life {
-        if self.unsent.is_empty() && self.told != now.state.tag {
-            return self.write(&now.event, Some(now.state));
-        }
-        Life::Goes
-    }
-
-    /// Reads what the client says, which is nothing but its end.
-    fn hear(&mut self) -> Life {
-        let mut scrap = [0; 512];
-        // A client that goes on talking is cut off.
-        for _ in 0..8 {
-            match self.socket.read(&mut scrap) {
-                Ok(0) => return Life::Over,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Life::Goes,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Life::Over,
-            }
-        }
-        Life::Over
     }
 }
 
@@ -346,16 +250,8 @@ impl Shard {
     fn take(&mut self, joining: Joining) {
         let entry = self.streams.vacant_entry();
         let slot = entry.key();
-        let mut stream = Stream {
-            socket: TcpStream::from_std(joining.socket),
-            subject: joining.subject,
-            environment: joining.environment,
-            info: joining.info,
-            told: 0,
-            unsent: Bytes::new(),
-            says: None,
-            blocked: None,
-        };
+        let (head, knows) = (joining.head.clone(), joining.knows);
+        let mut stream = Stream::new(joining);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self
             .poll
@@ -368,11 +264,11 @@ impl Shard {
         }
         // Clients that lose their stream together come back one after another.
         let retry = 1_000 + (slot * 37) % 2_000;
-        let mut first = joining.head.to_vec();
+        let mut first = head.to_vec();
         first.extend_from_slice(format!("retry: {retry}\n\n").as_bytes());
         // A client that knows another state, or does not say, is told: what changed between
         // its fetch and now would be lost otherwise.
-        if joining.knows != Some(self.now.state.tag) {
+        if knows != Some(self.now.state.tag) {
             first.extend_from_slice(&self.now.event);
         }
         let life = stream.write(&first.into(), Some(self.now.state));

@@ -255,7 +255,7 @@ fn start_server(program: &str, args: &[&str], folder: &Path) -> WebServer {
         .env("XDG_CONFIG_HOME", folder)
         .stdin(Stdio::null())
         .spawn();
-    WebServer(child.unwrap_or_else(|error| panic!("{program}: {error}; run `cargo xtask setup`")))
+    WebServer(child.expect("installed by `cargo xtask setup`"))
 }
 
 #[tokio::test]

@@ -154,6 +154,7 @@ async fn flags_go_stage_by_stage_into_the_set_and_out_of_it() {
         "the set is not touched yet"
     );
     pass(&app, &id, "stage 2").await;
+    pass(&app, &id, "stage 3").await;
     let done = until(&app, &id, |v| v.outcome.is_some()).await;
     assert_eq!(done.outcome.as_deref(), Some("promoted_early"));
     assert_eq!(
@@ -219,32 +220,37 @@ async fn until_turned(
     flags.with(|memory| memory.set.clone())
 }
 
-// RBK-10, ROL-06: an abort takes it from everybody at once, and the set never had it.
-#[tokio::test]
-async fn an_abort_leaves_nothing_and_a_new_life_turns_the_same() {
+// RBK-10, ROL-06: a new life turns the same again; an abort takes it from everybody at once,
+// and the set never had it.
+#[test]
+fn an_abort_leaves_nothing_and_a_new_life_turns_the_same() {
     let dir = tempfile::tempdir().expect("a folder");
     let flags = MemoryFlags::new(set());
-    let id = {
+    let first = tokio::runtime::Runtime::new().expect("a runtime");
+    let id = first.block_on(async {
         let app = app(dir.path(), &flags).await;
         let id = start(&app, PLAN).await.expect("begins");
-        until(&app, &id, |v| v.phase == "stage 1" && v.share_confirmed).await;
         pass(&app, &id, "stage 1").await;
         until(&app, &id, |v| v.phase == "stage 2" && v.share_confirmed).await;
         id
-    };
+    });
+    // It ends as a program ends that is killed.
+    first.shutdown_timeout(Duration::from_secs(5));
     let before = on(&flags, "api");
-    // A data plane that knows nothing of it, and a new control plane.
+    // A data plane that knows nothing of it.
     flags.with(|memory| memory.turned.clear());
-    let app = app(dir.path(), &flags).await;
-    until_turned(&flags, |turned| !turned.rollouts.is_empty()).await;
-    assert_eq!(on(&flags, "api"), before);
-    let reason = "no".to_owned();
-    app.ask(&id, Ask::Abort { reason }, &by())
-        .await
-        .expect("aborts");
-    until(&app, &id, |v| v.outcome.as_deref() == Some("aborted")).await;
-    assert_eq!(on(&flags, "api"), Vec::<String>::new());
-    assert_eq!(flags.with(|memory| memory.set.clone()), set());
+    let second = tokio::runtime::Runtime::new().expect("a runtime");
+    second.block_on(async {
+        let app = app(dir.path(), &flags).await;
+        until_turned(&flags, |turned| !turned.rollouts.is_empty()).await;
+        assert_eq!(on(&flags, "api"), before);
+        let reason = "no".to_owned();
+        let abort = Ask::Abort { reason };
+        app.ask(&id, abort, &by()).await.expect("aborts");
+        until(&app, &id, |v| v.outcome.as_deref() == Some("aborted")).await;
+        assert_eq!(on(&flags, "api"), Vec::<String>::new());
+        assert_eq!(flags.with(|memory| memory.set.clone()), set());
+    });
 }
 
 // FLAG-09, FLAG-16, PRE-03, ROL-05; traps 17 and 26: what cannot be is told at once.
@@ -263,12 +269,15 @@ async fn what_cannot_be_turned_is_refused_before_anything_begins() {
         ("api: on", "api: compact"),
         ("segment: team", "segment: staff"),
         ("of: tenant", "of: customer, environment: live"),
-        ("then: hold", "then: rollback"),
         ("", ""),
     ] {
         let refused = start(&app, &PLAN.replace(was, is)).await.expect_err(is);
         told.push(format!("{}: {}", refused.code, refused.message));
     }
+    let unseen = PLAN.replace("then: hold", "then: rollback");
+    let unseen = unseen.replace("of: tenant", "of: tenant, allow-on: true");
+    let refused = start(&app, &unseen).await.expect_err("nobody counts");
+    told.push(format!("{}: {}", refused.code, refused.message));
     insta::assert_snapshot!(told.join("\n"));
     assert!(app.history(None, 10).await.expect("read").is_empty());
     // Somebody who knows better, and a second dial of the same flag.

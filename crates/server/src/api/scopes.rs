@@ -50,6 +50,7 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("patch", "/api/v1/flag-set", OPERATE),
     ("put", "/api/v1/flag-set", OPERATE),
     ("get", "/api/v1/flag-set/history", VIEW),
+    ("get", "/api/v1/flag-set/rules", VIEW),
     ("get", "/api/v1/flag-set/status", VIEW),
     ("post", "/api/v1/flag-set/who-would-change", VIEW),
     ("post", "/api/v1/flag-set/revert", OPERATE),

@@ -15,7 +15,7 @@ use esclusa_flags::{FlagSet, KillTargets, StandingRule, Symptom};
 use esclusa_model::{Actor, CheckStatus, Millis, Timestamp};
 use esclusa_plan::Placeholders;
 use esclusa_wire::FlagKill;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use state::{kill_standing, reason_of};
 use std::collections::BTreeMap;
@@ -39,14 +39,14 @@ pub(super) fn actor() -> Actor {
 }
 
 /// How a standing rule stands, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StandingView {
     /// Its name.
     pub name: String,
     /// The service that it watches.
     pub service: String,
     /// `quiet`, `seen`, `unknown`, `acting`.
-    pub state: &'static str,
+    pub state: String,
     /// What is seen, or why nothing can be said; empty where it is quiet.
     pub because: String,
     /// Whether all that it kills is killed now.
@@ -220,7 +220,7 @@ fn view(name: &str, post: &Post, finding: &Finding, stands: KillStanding) -> Sta
     StandingView {
         name: name.to_owned(),
         service: post.rule.service.clone(),
-        state,
+        state: state.to_owned(),
         because,
         killed: stands.killed,
         killed_by_rule_at_us: stands.killed_by_rule_at.map(|at| at.0),

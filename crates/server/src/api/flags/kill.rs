@@ -6,7 +6,7 @@ use crate::api::answer::{Body, bad_input};
 use crate::api::commands::check_words;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::flags::Flags;
+use crate::flags::{Flags, StandingView};
 use axum::extract::State;
 use axum::{Extension, Json};
 
@@ -74,6 +74,19 @@ pub(crate) async fn lift(
         in_force: published.is_ok(),
         note: published.err(),
     }))
+}
+
+/// What the standing rules see, and what they have done
+#[utoipa::path(
+    get, path = "/api/v1/flag-set/rules", tag = "flags", operation_id = "flag_rules",
+    responses((status = 200, body = Vec<StandingView>))
+)]
+pub(crate) async fn rules(
+    State(state): State<ApiState>,
+) -> Result<Json<Vec<StandingView>>, ApiError> {
+    let flags = &state.app.shared.flags;
+    flags.set()?;
+    Ok(Json(flags.standing()))
 }
 
 /// How far the flags have come: the proxy, and who follows them there
