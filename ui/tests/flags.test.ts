@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { grouped, named, readContexts } from '../src/core/flags/affected';
+import { grouped, isCut, named, readContexts } from '../src/core/flags/affected';
 import { EMPTY, contextOf } from '../src/core/flags/context';
 import { type Filter, environmentOf, filtered, projects, turnOf, turnsOf } from '../src/core/flags/list';
 import { plain } from '../src/core/flags/plain';
@@ -132,6 +132,7 @@ describe('who would change', () => {
       ['mine', null, ['c']],
       ['other', 'on', ['a', 'b']],
     ]);
+    expect([isCut(all), isCut(Array(1_000))]).toEqual([false, true]);
     expect(named({ tenant: 'a', age: 3 })).toBe('tenant a, age 3');
   });
 });

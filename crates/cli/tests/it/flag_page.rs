@@ -309,9 +309,18 @@ async fn rules_are_changed_with_their_effect_known() {
     browser.click("[data-verb=look]");
     browser.wait("[data-verb=save]");
     browser.fill(".looked textarea", "t01 has trouble");
-    let theirs = ["exec-reports", "off", "--environment", "production"];
-    let theirs = [&["flag", "set"], &theirs[..], &["--tenant", "t02"]].concat();
-    scene.does(&[&theirs[..], &["--reason", "t02 asked"]].concat());
+    scene.does(&[
+        "flag",
+        "set",
+        "exec-reports",
+        "off",
+        "--environment",
+        "production",
+        "--tenant",
+        "t02",
+        "--reason",
+        "t02 asked",
+    ]);
     browser.click("[data-verb=save]");
     browser.wait("[data-test=conflict]");
     browser.wait("[data-verb=mine]");
@@ -371,7 +380,7 @@ async fn a_feature_is_killed_with_its_dependents_known() {
     assert!(scene.tenants("reports-api", "on").is_empty());
     assert!(scene.tenants("exec-reports", "on").is_empty());
     browser.wait("[data-test=history] li[data-kind=killed]:has-text('errors at acme')");
-    browser.wait("[data-test=kill-acknowledged]");
+    browser.wait("[data-test=kill-acknowledged][data-heard=heard]");
     fits_everybody(&mut browser, "a killed flag");
 
     browser.open(&scene.at("availability/t07?environment=production"));

@@ -25,6 +25,14 @@ export function grouped(changed: readonly WouldChange[], flag: string): Affected
   );
 }
 
+/** Most answers that the server lists one by one. */
+const LISTED = 1_000;
+
+/** Whether there are more answers than are listed. */
+export function isCut(changed: readonly unknown[]): boolean {
+  return changed.length >= LISTED;
+}
+
 /** A context in one line. */
 export function named(context: Record<string, Json>): string {
   const names = Object.keys(context);

@@ -1,7 +1,7 @@
 /** Changes whom a flag serves what. Nothing is saved before it was shown whose answers change. */
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Affected, grouped, readContexts } from '../../core/flags/affected';
+import { type Affected, grouped, isCut, readContexts } from '../../core/flags/affected';
 import { changesTo, settingsPath } from '../../core/flags/change';
 import { type Draft, type Fault, draftOf, settingsOf } from '../../core/flags/draft';
 import { onTop, problemsOf } from '../../core/flags/pointer';
@@ -27,6 +27,7 @@ interface Looked {
   asked: number;
   affected: number;
   groups: Affected[];
+  cut: boolean;
 }
 
 export function Editor({
@@ -81,7 +82,7 @@ export function Editor({
     setProblems(wrong);
     if (wrong.length > 0) return announce('say.wrong', { n: String(wrong.length) });
     const changes = changesTo(key, flag, environment, settings);
-    const empty = { draft, contexts, changes, asked: 0, affected: 0, groups: [] };
+    const empty = { draft, contexts, changes, asked: 0, affected: 0, groups: [], cut: false };
     if (changes.length === 0) return setLooked(empty);
     setBusy(true);
     try {
@@ -92,7 +93,8 @@ export function Editor({
       const all = answers.flatMap((one) => one.changed as WouldChange[]);
       const sum = (of: (one: WouldChangeView) => number) => answers.reduce((n, one) => n + of(one), 0);
       const affected = sum((one) => one.contexts);
-      setLooked({ ...empty, asked: sum((one) => one.asked), affected, groups: grouped(all, key) });
+      const cut = answers.some((one) => isCut(one.changed));
+      setLooked({ ...empty, asked: sum((one) => one.asked), affected, groups: grouped(all, key), cut });
       announce('say.wouldChange', { n: String(affected) });
     } catch (failure) {
       refused(asApiError(failure));

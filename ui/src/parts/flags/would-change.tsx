@@ -12,12 +12,14 @@ export function WouldChangePanel({
   asked,
   affected,
   groups,
+  cut,
 }: {
   flag: string;
   changes: readonly Change[];
   asked: number;
   affected: number;
   groups: readonly Affected[];
+  cut: boolean;
 }) {
   return (
     <div class="would-change" data-test="would-change" data-affected={affected} data-asked={asked}>
@@ -41,6 +43,7 @@ export function WouldChangePanel({
           </li>
         ))}
       </ul>
+      {cut && <p class="notice">{t('would.cut')}</p>}
       <h3>{t('would.fields')}</h3>
       <Changes changes={changes} flag={flag} />
     </div>
