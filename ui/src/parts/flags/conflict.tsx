@@ -42,7 +42,7 @@ export function Conflict({
           <Changes changes={one.changes} flag={key} />
         </div>
       ))}
-      {since.length === 0 && (
+      {(past.data || past.error) && since.length === 0 && (
         <ul>
           {problemsOf(error.details).map((one) => (
             <li key={one.path}>
