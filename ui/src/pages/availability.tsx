@@ -11,6 +11,7 @@ import { useLoad } from '../live/load';
 import type { ExplainedView, FlagRow, FlagsView } from '../live/types';
 import { Environments } from '../parts/flags/environments';
 import { Text } from '../parts/flags/explain';
+import { stampOf, useStatus } from '../parts/flags/propagation';
 import { Say } from '../parts/flags/rules';
 import { Icon, type Shape } from '../parts/icons';
 import { Empty, Failed, Loading, Raw } from '../parts/states';
@@ -31,7 +32,8 @@ const STATES: Readonly<Record<Plain['state'], { key: Key; shape: Shape; tone: st
 
 /** Which features one tenant has, and why, for people who answer its users. */
 export function Availability({ tenant, user, environment: asked }: { tenant: string; user: string; environment: string }) {
-  const flags = useLoad<FlagsView>('/api/v1/flags', 10_000);
+  const stamp = stampOf(useStatus());
+  const flags = useLoad<FlagsView>(stamp === null ? null : '/api/v1/flags', null, stamp);
   const set = useLoad<FlagSet>('/api/v1/flag-set', null, flags.data?.revision ?? null);
   const environment = environmentOf(asked, flags.data?.environments ?? []);
   const [who, setWho] = useState({ tenant, user });

@@ -15,7 +15,7 @@ import { Editor } from '../parts/flags/editor';
 import { Environments } from '../parts/flags/environments';
 import { Explain } from '../parts/flags/explain';
 import { FlagHistory } from '../parts/flags/history';
-import { Propagation } from '../parts/flags/propagation';
+import { Propagation, useStatus } from '../parts/flags/propagation';
 import { Rules } from '../parts/flags/rules';
 import { Who } from '../parts/flags/who';
 import { Failed, Loading, Raw } from '../parts/states';
@@ -59,6 +59,7 @@ function Shown({ view, environment, changed, done }: Parts) {
   const name = view.flag.key;
   const set = useLoad<FlagSet>('/api/v1/flag-set', null, view.revision);
   const turn = turnOf(turnsOf(services.value.values()), name, environment);
+  const status = useStatus();
   // The list of flags past their last day is short, and says whether everything is killed.
   const all = useLoad<FlagsView>(view.flag.killed ? '/api/v1/flags?stale=true' : null, EVERY_MS, changed);
   const mayChange = me.value !== null && may(me.value, 'operator');
@@ -77,7 +78,7 @@ function Shown({ view, environment, changed, done }: Parts) {
       ) : (
         <p class="soft">{t('flag.readOnly')}</p>
       )}
-      <Propagation />
+      <Propagation status={status} />
       <Ruled
         view={view}
         environment={environment}

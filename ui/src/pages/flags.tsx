@@ -19,11 +19,10 @@ import { LastOutcome, askKill, askLift } from '../parts/flags/act';
 import { FlagBadges, TurnedBy } from '../parts/flags/badges';
 import { ConfirmDialog } from '../parts/flags/confirm';
 import { Environments } from '../parts/flags/environments';
-import { Propagation } from '../parts/flags/propagation';
+import { Propagation, stampOf, useStatus } from '../parts/flags/propagation';
 import { Empty, Failed, Loading, Raw } from '../parts/states';
 import { address, go } from '../router';
 
-const EVERY_MS = 5_000;
 /** Most flags that are shown at once. */
 const PAGE = 200;
 
@@ -37,7 +36,9 @@ const CHOICES: Readonly<Record<Shown, Key>> = {
 
 /** All flags, as they stand in one environment. */
 export function Flags({ environment: asked }: { environment: string }) {
-  const { data, error, again } = useLoad<FlagsView>('/api/v1/flags', EVERY_MS);
+  const status = useStatus();
+  const stamp = stampOf(status);
+  const { data, error, again } = useLoad<FlagsView>(stamp === null ? null : '/api/v1/flags', null, stamp);
   const environment = environmentOf(asked, data?.environments ?? []);
   return (
     <>
@@ -57,6 +58,7 @@ export function Flags({ environment: asked }: { environment: string }) {
         )}
       </div>
       <LastOutcome />
+      {data && data.flags.length > 0 && <Propagation status={status} />}
       {error && <Failed error={error} again={again} />}
       {!data && !error && <Loading />}
       {data?.flags.length === 0 && (
@@ -81,7 +83,6 @@ function List({ view, environment, again }: { view: FlagsView; environment: stri
   const mayKill = me.value !== null && may(me.value, 'operator');
   return (
     <>
-      <Propagation />
       {view.all_killed && (
         <p class="wrong" data-test="all-killed">
           <strong>{t('flags.allKilled')}</strong>

@@ -1,6 +1,6 @@
 import { killHeard, knowsStreams, silentOnKill, tone, unnamed } from '../../core/flags/propagation';
 import { t } from '../../i18n/text';
-import { useLoad } from '../../live/load';
+import { type Loaded, useLoad } from '../../live/load';
 import type { FlagStreamView, PropagationView } from '../../live/types';
 import { Icon } from '../icons';
 import { Failed, Raw, Time } from '../states';
@@ -9,9 +9,20 @@ const EVERY_MS = 3_000;
 const SHAPES = { good: 'passed', waits: 'clock', bad: 'fail' } as const;
 const TONES = { good: 'prop.good', waits: 'prop.waits', bad: 'prop.bad' } as const;
 
+export function useStatus(): Loaded<PropagationView> {
+  return useLoad<PropagationView>('/api/v1/flag-set/status', EVERY_MS);
+}
+
+/** What changes when a flag does: large lists are asked for again only then. Null until it is
+ *  known, or not to be had. */
+export function stampOf({ data, error }: Loaded<PropagationView>): string | null {
+  if (data) return `${data.revision} ${data.kill_epoch}`;
+  return error ? '' : null;
+}
+
 /** How far the flags have come: the proxy, and every stream that follows them there. */
-export function Propagation() {
-  const { data, error, again } = useLoad<PropagationView>('/api/v1/flag-set/status', EVERY_MS);
+export function Propagation({ status }: { status: Loaded<PropagationView> }) {
+  const { data, error, again } = status;
   if (error && !data) return <Failed error={error} again={again} />;
   if (!data) return null;
   const how = tone(data);
