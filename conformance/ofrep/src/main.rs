@@ -19,7 +19,7 @@ struct Arguments {
     #[arg(long)]
     base_url: String,
     /// Shown as `Authorization: Bearer`; authorisation is not tried without one.
-    #[arg(long, env = "OFREP_TOKEN")]
+    #[arg(long, env = "OFREP_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// More header lines, `name: value`.
     #[arg(long = "header")]

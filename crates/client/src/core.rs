@@ -96,7 +96,9 @@ impl Core {
         };
         let is_current = self.is_current(&entry);
         let is_due = !is_current || entry.at.elapsed() >= self.config.max_age;
-        if is_due && self.cache.may_retry(&entry) && self.resting().is_none() {
+        // Where many are under way, another use or the renewal of all comes to it.
+        let is_free = || locked(&self.flights).len() < AT_ONCE;
+        if is_due && self.cache.may_retry(&entry) && self.resting().is_none() && is_free() {
             let _ = self.flight(question);
         }
         let origin = match is_current {
@@ -163,13 +165,18 @@ impl Core {
     }
 
     async fn fetch(&self, question: &Arc<Question>, seen: u64) -> Result<Outcome, Failure> {
-        let asked = async {
-            // Never closed.
-            let _permit = self.permits.acquire().await;
-            self.ofrep.single(&question.flag, &question.context).await
+        let began = Instant::now();
+        let permit = tokio::time::timeout(self.config.timeout, self.permits.acquire()).await;
+        let Ok(_permit) = permit else {
+            // Too many questions of our own: that says nothing about the server.
+            return Err(Failure::TimedOut);
         };
-        let asked = tokio::time::timeout(self.config.timeout, asked).await;
-        match asked.unwrap_or(Err(Failure::TimedOut)) {
+        let left = self.config.timeout.saturating_sub(began.elapsed());
+        let asked = self.ofrep.single(&question.flag, &question.context);
+        match tokio::time::timeout(left, asked)
+            .await
+            .unwrap_or(Err(Failure::TimedOut))
+        {
             Ok(outcome) => {
                 locked(&self.rest).failures = 0;
                 locked(&self.kept).remove(&question.key);
@@ -212,6 +219,14 @@ impl Core {
             }
             None => None,
         }
+    }
+
+    fn rest_left(&self) -> Duration {
+        let rest = locked(&self.rest);
+        let until = rest.until.as_ref().map(|(until, _)| *until);
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
     }
 
     /// The server answered the one who watches it.
@@ -257,26 +272,38 @@ impl Core {
         self.handle.spawn(async move { core.renew().await });
     }
 
+    /// Until all is renewed, a later change takes over, or the server is lost: whoever finds
+    /// it again looks at all of it then.
     async fn renew(self: Arc<Self>) {
         let change = self.changes.load(Ordering::Acquire);
-        let mut tasks = tokio::task::JoinSet::new();
-        for entry in self.cache.all() {
-            // A later change renews what is left.
-            if self.changes.load(Ordering::Acquire) != change || self.resting().is_some() {
-                break;
+        let goes_on = || self.changes.load(Ordering::Acquire) == change;
+        while goes_on() {
+            let old = |entry: &Arc<Entry>| entry.seen < change;
+            let left: Vec<_> = self.cache.all().into_iter().filter(old).collect();
+            if left.is_empty() {
+                return;
             }
-            if entry.seen == change {
-                continue;
+            let mut tasks = tokio::task::JoinSet::new();
+            for entry in left {
+                if !goes_on() || self.resting().is_some() {
+                    break;
+                }
+                if tasks.len() >= RENEWALS {
+                    let _ = tasks.join_next().await;
+                }
+                let mut flight = self.flight(&entry.question);
+                tasks.spawn(async move {
+                    let _ = flight.wait_for(Option::is_some).await;
+                });
             }
-            if tasks.len() >= RENEWALS {
-                let _ = tasks.join_next().await;
+            while tasks.join_next().await.is_some() {}
+            if !self.state.borrow().is_ready() {
+                return;
             }
-            let mut flight = self.flight(&entry.question);
-            tasks.spawn(async move {
-                let _ = flight.wait_for(Option::is_some).await;
-            });
+            // What failed is tried again, but not at once.
+            let wait = self.rest_left().max(FIRST_REST / 10);
+            tokio::time::sleep(jittered(wait)).await;
         }
-        while tasks.join_next().await.is_some() {}
     }
 
     /// Writes the last known values, where there is a place for them.

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     None,
     /// Never.
     Silent,
+    /// As it should, after a while.
+    Slow(Duration),
     /// With this status and these headers.
     Status(u16, Vec<(&'static str, &'static str)>),
     /// With this body and 200.
@@ -185,6 +187,10 @@ impl Drop for Stub {
 async fn planted(fault: Fault) -> Option<Response> {
     match fault {
         Fault::None => None,
+        Fault::Slow(wait) => {
+            tokio::time::sleep(wait).await;
+            None
+        }
         Fault::Silent => std::future::pending().await,
         Fault::Body(text) => Some(text.into_response()),
         Fault::Status(status, headers) => {

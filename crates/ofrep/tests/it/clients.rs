@@ -25,12 +25,16 @@ impl Client {
     async fn start(world: &World, name: &str, more: &[&str]) -> Self {
         let folder = folder(name);
         let (program, script, needed) = match name {
-            "python" => (folder.join(".venv/bin/python"), "client.py", ".venv"),
+            "python" => (
+                folder.join(".venv/bin/python"),
+                "client.py",
+                ".venv/installed.txt",
+            ),
             _ => (PathBuf::from("node"), "client.mjs", "node_modules"),
         };
         let needed = folder.join(needed);
         assert!(
-            needed.is_dir(),
+            needed.exists(),
             "{} is missing: run `cargo xtask setup`",
             needed.display()
         );
