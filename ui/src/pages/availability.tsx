@@ -200,7 +200,7 @@ function useAnswers(
       for (let name = open.shift(); name !== undefined && !over; name = open.shift()) {
         const key = name;
         const response = await send('POST', `/api/v1/flags/${encodeURIComponent(key)}/explain`, body);
-        const found = ((await response.json()) as ExplainedView).explanation as Explanation;
+        const found = ((await response.json()) as ExplainedView).explanation;
         if (!over) setAnswers((before) => new Map(before).set(key, found));
       }
     };

@@ -55,7 +55,7 @@ interface Parts {
 }
 
 function Shown({ view, environment, changed, done }: Parts) {
-  const flag = view.definition as FlagDefinition;
+  const flag = view.definition;
   const name = view.flag.key;
   const set = useLoad<FlagSet>('/api/v1/flag-set', null, view.revision);
   const turn = turnOf(turnsOf(services.value.values()), name, environment);

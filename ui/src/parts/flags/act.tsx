@@ -5,7 +5,6 @@ import { stateChanges } from '../../core/flags/change';
 import { t } from '../../i18n/text';
 import { announce } from '../../live/announce';
 import { send } from '../../live/api';
-import type { FlagDefinition } from '../../live/flags';
 import type { ChangedView, FlagView, FlagsKilledView, FlagsLiftedView } from '../../live/types';
 import { Icon } from '../icons';
 import { Raw } from '../states';
@@ -76,7 +75,7 @@ export function askLift(view: FlagView | null, done: () => void): void {
 
 /** Disables a flag in one environment, or enables it again; its rules stay. */
 export function askState(view: FlagView, environment: string, enabled: boolean, done: () => void): void {
-  const flag = view.definition as FlagDefinition;
+  const flag = view.definition;
   const key = view.flag.key;
   const values = { flag: key, environment };
   confirm({

@@ -8,7 +8,7 @@ import { onTop, problemsOf } from '../../core/flags/pointer';
 import { t } from '../../i18n/text';
 import { announce } from '../../live/announce';
 import { type ApiError, asApiError, send } from '../../live/api';
-import type { Change, FlagDefinition, FlagSet, FlagSettings, Json, Problem, WouldChange } from '../../live/flags';
+import type { Change, FlagSet, FlagSettings, Json, Problem } from '../../live/flags';
 import type { ChangedView, FlagView, WouldChangeView } from '../../live/types';
 import { tellChanged } from './act';
 import { Conflict } from './conflict';
@@ -45,7 +45,7 @@ export function Editor({
   close: () => void;
   done: () => void;
 }) {
-  const flag = base.definition as FlagDefinition;
+  const flag = base.definition;
   const key = base.flag.key;
   const path = settingsPath(key, environment);
   const [draft, setDraft] = useState<Draft>(() => draftOf(flag, environment));
@@ -90,7 +90,7 @@ export function Editor({
       const asked = [compare(body)];
       if (given.contexts.length > 0) asked.push(compare({ ...body, contexts: given.contexts }));
       const answers = await Promise.all(asked);
-      const all = answers.flatMap((one) => one.changed as WouldChange[]);
+      const all = answers.flatMap((one) => one.changed);
       const sum = (of: (one: WouldChangeView) => number) => answers.reduce((n, one) => n + of(one), 0);
       const affected = sum((one) => one.contexts);
       const cut = answers.some((one) => isCut(one.changed));
@@ -129,7 +129,7 @@ export function Editor({
   const keepMine = (fresh: FlagView) => {
     const { settings, faults } = settingsOf(draft, path);
     if (faults.length > 0) return setProblems(faults.map(said));
-    const theirs = fresh.definition as FlagDefinition;
+    const theirs = fresh.definition;
     const [before, now] = [flag, theirs].map((one) => (one.environments?.[environment] ?? {}) as unknown as Json);
     const merged = onTop(before, settings as unknown as Json, now) as unknown as FlagSettings;
     setDraft(draftOf({ ...theirs, environments: { ...theirs.environments, [environment]: merged } }, environment));
@@ -170,7 +170,7 @@ export function Editor({
             base={base}
             error={error}
             startAgain={(fresh) => {
-              setDraft(draftOf(fresh.definition as FlagDefinition, environment));
+              setDraft(draftOf(fresh.definition, environment));
               rebase(fresh);
               setError(null);
             }}

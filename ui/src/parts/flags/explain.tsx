@@ -27,7 +27,7 @@ export function Explain({ flag, environment, set }: { flag: string; environment:
     try {
       const body = { environment: environment || null, context: contextOf(fields, declared) };
       const response = await send('POST', `/api/v1/flags/${encodeURIComponent(flag)}/explain`, body);
-      const found = ((await response.json()) as ExplainedView).explanation as Explanation;
+      const found = ((await response.json()) as ExplainedView).explanation;
       setAnswer(found);
       announce('say.explained', { variant: found.variant ?? '–', why: found.detail });
     } catch (wrong) {
