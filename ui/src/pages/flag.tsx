@@ -211,12 +211,17 @@ function Ruled({
     was.current = base !== null;
   }, [base]);
   const known = environment in view.flag.environments;
+  const open = (now: FlagView) => {
+    // What came of the last change is not said of the next.
+    forget();
+    setBase(now);
+  };
   return (
     <section class="card" aria-labelledby="ruled">
       <div class="head">
         <h2 id="ruled">{t('rule.title', { environment: environment || '–' })}</h2>
         {mayChange && known && base === null && (
-          <button ref={button} type="button" data-verb="edit" onClick={() => setBase(view)}>
+          <button ref={button} type="button" data-verb="edit" onClick={() => open(view)}>
             {t('edit.open')}
           </button>
         )}
