@@ -12,6 +12,7 @@ import { Unreachable } from './pages/unreachable';
 import { AskDialog } from './parts/ask';
 import { Header } from './parts/header';
 import { HelpDialog, useShortcuts } from './parts/help';
+import { AboutFlags } from './parts/later';
 import { Loading } from './parts/states';
 import { moodOf } from './core/gates';
 import { route } from './router';
@@ -67,6 +68,18 @@ function Page() {
       return <Delivery />;
     case 'inbox':
       return <Inbox />;
+    case 'flags':
+      return <AboutFlags show={({ Flags }) => <Flags environment={at.environment} />} />;
+    case 'flag':
+      return <AboutFlags show={({ Flag }) => <Flag key={at.flag} flag={at.flag} environment={at.environment} />} />;
+    case 'availability':
+      return (
+        <AboutFlags
+          show={({ Availability }) => (
+            <Availability tenant={at.tenant} user={at.user} environment={at.environment} />
+          )}
+        />
+      );
     default:
       return <Services />;
   }
@@ -91,6 +104,10 @@ function useTitle() {
   let title = 'esclusa';
   if (one?.release) {
     title = `${t(MOODS[moodOf(one.release)])} · ${one.service} ${one.release.version} · esclusa`;
+  } else if (at.page === 'flag') {
+    title = `${at.flag} · esclusa`;
+  } else if (at.page === 'availability' && at.tenant !== '') {
+    title = `${t('avail.of', { tenant: at.tenant })} · esclusa`;
   } else if (at.page !== 'services') {
     title = `${t(PAGE_TITLES[at.page])} · esclusa`;
   }
@@ -104,4 +121,6 @@ const PAGE_TITLES = {
   history: 'nav.history',
   delivery: 'nav.delivery',
   inbox: 'nav.inbox',
+  flags: 'nav.flags',
+  availability: 'avail.title',
 } as const;

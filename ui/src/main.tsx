@@ -5,6 +5,7 @@ import './style/frame.css';
 import './style/services.css';
 import './style/release.css';
 import './style/lists.css';
+import './style/flags.css';
 import { render } from 'preact';
 import { App } from './app';
 import { begin } from './live/session';

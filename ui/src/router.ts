@@ -7,7 +7,10 @@ export type Route =
   | { page: 'release'; id: string }
   | { page: 'history'; service: string; outcome: string }
   | { page: 'delivery' }
-  | { page: 'inbox' };
+  | { page: 'inbox' }
+  | { page: 'flags'; environment: string }
+  | { page: 'flag'; flag: string; environment: string }
+  | { page: 'availability'; tenant: string; user: string; environment: string };
 
 export function parse(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
@@ -23,6 +26,17 @@ export function parse(hash: string): Route {
       return { page: 'delivery' };
     case 'inbox':
       return { page: 'inbox' };
+    case 'flags': {
+      const environment = asked.get('environment') ?? '';
+      return parts[1] ? { page: 'flag', flag: parts[1], environment } : { page: 'flags', environment };
+    }
+    case 'availability':
+      return {
+        page: 'availability',
+        tenant: parts[1] ?? '',
+        user: asked.get('user') ?? '',
+        environment: asked.get('environment') ?? '',
+      };
     default:
   }
   return { page: 'services' };
@@ -32,18 +46,28 @@ export function address(route: Route): string {
   switch (route.page) {
     case 'release':
       return `#/releases/${encodeURIComponent(route.id)}`;
-    case 'history': {
-      const asked = new URLSearchParams();
-      if (route.service) asked.set('service', route.service);
-      if (route.outcome) asked.set('outcome', route.outcome);
-      const query = asked.toString();
-      return query ? `#/history?${query}` : '#/history';
+    case 'history':
+      return `#/history${query({ service: route.service, outcome: route.outcome })}`;
+    case 'flags':
+      return `#/flags${query({ environment: route.environment })}`;
+    case 'flag':
+      return `#/flags/${encodeURIComponent(route.flag)}${query({ environment: route.environment })}`;
+    case 'availability': {
+      const tenant = route.tenant === '' ? '' : `/${encodeURIComponent(route.tenant)}`;
+      return `#/availability${tenant}${query({ user: route.user, environment: route.environment })}`;
     }
     case 'services':
       return '#/';
     default:
       return `#/${route.page}`;
   }
+}
+
+/** What is not empty, as a query. */
+function query(values: Record<string, string>): string {
+  const all = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ''));
+  const text = all.toString();
+  return text === '' ? '' : `?${text}`;
 }
 
 function decode(part: string): string {

@@ -9,6 +9,11 @@ it('reads every address that it writes', () => {
     { page: 'history', service: '', outcome: '' },
     { page: 'delivery' },
     { page: 'inbox' },
+    { page: 'flags', environment: '' },
+    { page: 'flags', environment: 'pro duction' },
+    { page: 'flag', flag: 'a/b?c', environment: 'staging' },
+    { page: 'availability', tenant: '', user: '', environment: '' },
+    { page: 'availability', tenant: 'a/b', user: 'ana@example.com', environment: 'production' },
   ];
   for (const one of all) expect(parse(address(one))).toEqual(one);
   for (const odd of ['', '#', '#/nothing', '#/releases/']) expect(parse(odd)).toEqual({ page: 'services' });

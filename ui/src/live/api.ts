@@ -15,6 +15,8 @@ export class ApiError extends Error {
     readonly help: string,
     /** Seconds until another try makes sense, where the server says so. */
     readonly retryAfterS: number | null,
+    /** Single findings, such as what is wrong with which field. */
+    readonly details: readonly unknown[] = [],
   ) {
     super(message);
   }
@@ -72,7 +74,7 @@ async function failed(response: Response): Promise<ApiError> {
   const wait = Number.isFinite(after) ? after : null;
   try {
     const body = (await response.json()) as ApiErrorBody;
-    return new ApiError(response.status, body.code, body.message, body.help, wait);
+    return new ApiError(response.status, body.code, body.message, body.help, wait, body.details ?? []);
   } catch {
     return new ApiError(response.status, '', `HTTP ${response.status}`, '', wait);
   }
@@ -83,6 +85,11 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await response.json()) as T;
 }
 
-export async function send(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<Response> {
+export async function send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Response> {
   return ask(path, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+}
+
+/** Whatever went wrong, as an error that can be shown. */
+export function asApiError(wrong: unknown): ApiError {
+  return wrong instanceof ApiError ? wrong : new ApiError(UNREACHABLE, '', String(wrong), '', null);
 }

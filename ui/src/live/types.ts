@@ -1,5 +1,6 @@
 /** The API's shapes, from its checked-in description. */
 
+import type { Change, Explanation, FlagDefinition, WouldChange } from './flags';
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
@@ -11,7 +12,8 @@ export type InboxEntry = Schemas['InboxEntryView'];
 export type InboxView = Schemas['InboxView'];
 export type InstanceView = Schemas['InstanceView'];
 export type Me = Schemas['Me'];
-export type ReleaseView = Schemas['ReleaseView'] & Required<Pick<Schemas['ReleaseView'], 'sign_offs'>>;
+export type ReleaseView = Schemas['ReleaseView'] &
+  Required<Pick<Schemas['ReleaseView'], 'sign_offs'>> & { flags?: string | null };
 export type ServiceView = Omit<Schemas['ServiceView'], 'release'> & { release?: ReleaseView | null };
 export type SignOffView = Schemas['SignOffView'];
 export type StageView = Schemas['StageView'];
@@ -25,3 +27,20 @@ export type Series = Schemas['Series'];
 export type SeriesSide = Schemas['Side'];
 export type Dora = Schemas['Dora'];
 export type DoraFigures = Schemas['DoraFigures'];
+export type FlagHere = Schemas['FlagHere'];
+export type FlagNeeds = Schemas['FlagNeeds'];
+export type FlagRow = Schemas['FlagRow'];
+export type FlagStreamView = Schemas['FlagStreamView'];
+export type FlagsKilledView = Schemas['FlagsKilledView'];
+export type FlagsLiftedView = Schemas['FlagsLiftedView'];
+export type FlagsView = Schemas['FlagsView'];
+export type PropagationView = Schemas['PropagationView'];
+export type WhoView = Schemas['WhoView'];
+
+/** The description says `object` where definitions and values of any shape are carried. */
+type Carries<Name extends keyof Schemas, Parts> = Omit<Schemas[Name], keyof Parts> & Parts;
+export type ChangedView = Carries<'ChangedView', { changes: Change[] }>;
+export type ExplainedView = Carries<'ExplainedView', { explanation: Explanation }>;
+export type FlagEntryView = Carries<'FlagEntryView', { changes: Change[] }>;
+export type FlagView = Carries<'FlagView', { definition: FlagDefinition }>;
+export type WouldChangeView = Carries<'WouldChangeView', { changed: WouldChange[] }>;

@@ -11,6 +11,7 @@ import { Mark } from './icons';
 
 const NAV = [
   { to: { page: 'services' }, label: 'nav.services' },
+  { to: { page: 'flags', environment: '' }, label: 'nav.flags' },
   { to: { page: 'history', service: '', outcome: '' }, label: 'nav.history' },
   { to: { page: 'delivery' }, label: 'nav.delivery' },
   { to: { page: 'inbox' }, label: 'nav.inbox' },
@@ -41,7 +42,8 @@ export function Header() {
 }
 
 function Nav() {
-  const here = route.value.page;
+  const at = route.value.page;
+  const here = at === 'flag' || at === 'availability' ? 'flags' : at;
   return (
     <nav aria-label={t('nav.main')}>
       <ul>

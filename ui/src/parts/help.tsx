@@ -16,6 +16,7 @@ export function showHelp(): void {
 
 const KEYS = [
   ['g s', 'keys.services'],
+  ['g f', 'nav.flags'],
   ['g h', 'keys.history'],
   ['g d', 'keys.delivery'],
   ['g i', 'keys.inbox'],
@@ -94,6 +95,9 @@ function act(keys: string): boolean {
   switch (keys) {
     case 'gs':
       go({ page: 'services' });
+      return true;
+    case 'gf':
+      go({ page: 'flags', environment: '' });
       return true;
     case 'gh':
       go({ page: 'history', service: '', outcome: '' });

@@ -20,6 +20,7 @@ mod care;
 mod dials;
 mod exposure;
 mod first;
+mod flag_page;
 mod gates;
 mod going_back;
 mod hitless;

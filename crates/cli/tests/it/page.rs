@@ -39,7 +39,7 @@ fn counted(report: &LoadReport, version: &str) -> (u64, u64) {
 }
 
 /// Does something with the page's dialog, as a person does.
-fn confirm(browser: &mut Browser, words: &str) {
+pub(crate) fn confirm(browser: &mut Browser, words: &str) {
     browser.wait("dialog.ask[open]");
     browser.fill("dialog.ask textarea", words);
     browser.click("dialog.ask button[type=submit]");
@@ -170,13 +170,13 @@ requires:
 stages: [ { to: 5%, for: 10m, budget: 20m }, { to: 100%, watch: 20m } ]
 ";
 
-fn login(browser: &mut Browser, token: &str) {
+pub(crate) fn login(browser: &mut Browser, token: &str) {
     browser.fill("#token", token);
     browser.click("form.login button[type=submit]");
     browser.wait("[data-test=who]");
 }
 
-fn logout(browser: &mut Browser) {
+pub(crate) fn logout(browser: &mut Browser) {
     browser.click("[data-test=who] button");
     browser.wait("#token");
 }

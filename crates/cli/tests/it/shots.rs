@@ -70,6 +70,7 @@ async fn every_part_fits_and_shuts_nobody_out() {
         ("history", "history".to_owned(), ".releases li"),
         ("delivery", "delivery".to_owned(), "h1"),
         ("inbox", "inbox".to_owned(), "[data-entry]"),
+        ("no-flags", "flags".to_owned(), ".nothing code"),
     ];
     for (name, hash, at) in &pages {
         browser.open("about:blank");

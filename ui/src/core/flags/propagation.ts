@@ -1,0 +1,32 @@
+/** How far the flags have come, and who has not acknowledged a kill. */
+
+import type { FlagStreamView, PropagationView } from '../../live/types';
+
+export type Tone = 'good' | 'waits' | 'bad';
+
+export function tone(status: PropagationView): Tone {
+  if (status.trouble != null) return 'bad';
+  return status.current && status.fetched >= status.streams && status.unrecorded === 0 ? 'good' : 'waits';
+}
+
+/** Streams that have not asked since the last kill. */
+export function silentOnKill(status: PropagationView): FlagStreamView[] {
+  return status.behind.filter((stream) => (stream.fetched?.[1] ?? -1) < status.kill_epoch);
+}
+
+/** How many streams are behind beyond those that are named. */
+export function unnamed(status: PropagationView): number {
+  return Math.max(0, status.streams - status.fetched - status.behind.length);
+}
+
+/** Whether a kill has come through; who has not said so has not acknowledged it. */
+export function killHeard(status: PropagationView): 'heard' | 'silent' | 'unknown' {
+  if (!knowsStreams(status)) return 'unknown';
+  if (!status.current) return 'silent';
+  return silentOnKill(status).length + unnamed(status) === 0 ? 'heard' : 'silent';
+}
+
+/** Without the proxy's answer no number of streams is known, none included. */
+export function knowsStreams(status: PropagationView): boolean {
+  return status.trouble == null;
+}

@@ -1,0 +1,3 @@
+export { Availability } from './availability';
+export { Flag } from './flag';
+export { Flags } from './flags';
