@@ -13,13 +13,19 @@ use std::process::{Command, ExitCode, Stdio};
 const NODE_AT_LEAST: Version = Version(20, 19);
 
 /// Folders whose locked Node packages the gate needs: the dashboard, programs of others that
-/// tests send messages to, what drives a browser, and the example with flags.
+/// tests send messages to, what drives a browser, clients of flags, and the example with flags.
 const NODE_PACKAGES: &[&str] = &[
     "ui",
     "crates/cli/tests/peers",
     "crates/cli/tests/browser",
+    "crates/ofrep/tests/clients/server",
+    "crates/ofrep/tests/clients/web",
     "examples/exec-reports",
 ];
+
+/// Folders with Python programs of others that tests speak to, each with a
+/// `requirements.txt` that names every version.
+const PYTHON_PACKAGES: &[&str] = &["crates/ofrep/tests/clients/python"];
 
 /// Major and minor number of a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +56,9 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     install(&missing)?;
     for folder in NODE_PACKAGES {
         install_node_packages(&root.join(folder))?;
+    }
+    for folder in PYTHON_PACKAGES {
+        install_python_packages(&root.join(folder))?;
     }
     println!("setup: ok");
     Ok(ExitCode::SUCCESS)
@@ -90,6 +99,41 @@ pub(crate) fn install_node_packages(folder: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Installs exactly what the list says into an environment of its own, once.
+fn install_python_packages(folder: &Path) -> Result<()> {
+    let list = folder.join("requirements.txt");
+    let wanted = std::fs::read_to_string(&list)
+        .with_context(|| format!("failed to read {}", list.display()))?;
+    let environment = folder.join(".venv");
+    let record = environment.join("installed.txt");
+    if std::fs::read_to_string(&record).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!("setup: pip install in {}", folder.display());
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv", "--clear"]).arg(&environment);
+    if !shell::status(create.stdin(Stdio::null()))?.success() {
+        bail!("python3 -m venv failed; on Debian, apt-get install python3-venv brings it");
+    }
+    let mut pip = Command::new(environment.join("bin/pip"));
+    pip.args([
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "-r",
+    ])
+    .arg(&list)
+    .stdin(Stdio::null());
+    if !shell::status(&mut pip)?.success() {
+        bail!(
+            "pip install failed in {}: is the index reachable?",
+            folder.display()
+        );
+    }
+    std::fs::write(&record, wanted).context("failed to note what is installed")
 }
 
 /// Whether npm has installed what the lock file says now. It writes down what it installed.

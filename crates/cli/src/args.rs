@@ -64,18 +64,36 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: ReleaseVerb,
     },
+    /// Turn one flag by hand: to a share, to a segment, or off
+    ///
+    /// Up is a release of the flag alone: it is judged, watched and recorded like any other,
+    /// and the flag set keeps the share at its end. Going up from what runs, the running one is
+    /// ended at its share first. Down and off happen at once.
+    ///
+    /// Exits 0 when it was taken, 2 for a share or segment that is not understood.
+    Rollout(crate::rollout::Rollout),
+    /// Feature flags: look, change, explain, take back
+    Flag {
+        #[command(subcommand)]
+        verb: crate::flag::args::FlagVerb,
+    },
     /// Delivery figures from the record: deployment frequency, lead time, change failure
     /// rate, time to restore
     Dora(Dora),
-    /// Send everybody back to the stable version now: abort what is under way
+    /// Turn a feature off, or send everybody back to the stable version, now
+    ///
+    /// A feature is the key of a flag, or an alias that flags have: it is off for everybody,
+    /// whatever its rules say, until `esclusa flag lift`. Of a service, what is under way is
+    /// aborted. `all` is every feature and every service.
     ///
     /// Works without a server too: where none answers for the data folder, the proxy of that
-    /// folder is told itself. It takes the share back at once and keeps that until a server
-    /// takes it over.
+    /// folder is told itself. It acts at once and keeps that until a server takes it over.
     ///
-    /// Exits 0 when everybody is at the stable version, also when nothing was under way; 9 when
-    /// that was not reached or not read back; 2 when there is no such service; 1 when nobody
-    /// answers.
+    /// Exits 0 when the proxy has it in force, also when nothing was under way; 9 when that was
+    /// not reached or not read back; 2 when nothing has that name; 1 when nobody answers. A
+    /// stream that has not confirmed, or a record that cannot be written, is a warning.
+    ///
+    /// Examples: `esclusa kill exec-reports --reason "errors at acme"`, `esclusa kill all`
     Kill(Kill),
     /// Messages to people: check the file, send a test, see how deliveries go
     Notify {
@@ -136,6 +154,14 @@ pub(crate) struct Serve {
     /// For development: loopback only, nobody logs in
     #[arg(long)]
     pub dev: bool,
+    /// Address at which the proxy answers flags (OFREP), event streams and guards' questions,
+    /// or `off` [default: 127.0.0.1:8016 with --dev, else off]
+    #[arg(long, value_name = "ADDR|off", value_parser = flags_listen)]
+    pub flags_listen: Option<FlagsListen>,
+    /// Environment of flags that the variables FEATURE_* and ESCLUSA_FLAGS of this program
+    /// speak of [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    pub flags_environment: Option<String>,
     /// Address under which browsers reach it, such as https://esclusa.example. It stands in
     /// front of the links in messages; with https, cookies of logins go over https alone
     #[arg(long, value_name = "URL")]
@@ -155,6 +181,23 @@ pub(crate) struct Serve {
     pub log: Log,
 }
 
+/// Where flags are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlagsListen {
+    Off,
+    At(SocketAddr),
+}
+
+fn flags_listen(text: &str) -> Result<FlagsListen, String> {
+    match text {
+        "off" => Ok(FlagsListen::Off),
+        address => address
+            .parse()
+            .map(FlagsListen::At)
+            .map_err(|_| "write an address such as 127.0.0.1:8016, or off".to_owned()),
+    }
+}
+
 /// Run a data plane.
 #[derive(Debug, Args)]
 pub(crate) struct Proxy {
@@ -167,6 +210,9 @@ pub(crate) struct Proxy {
     /// Address that serves /metrics alone
     #[arg(long, value_name = "ADDR")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Address that answers flags (OFREP), event streams and the guards of other web servers
+    #[arg(long, value_name = "ADDR")]
+    pub flags_listen: Option<SocketAddr>,
     /// Take over from the proxy that runs in the data folder: its sockets, its state and its
     /// control. That one drains and ends. Without one, this starts as usual
     #[arg(long)]
@@ -315,9 +361,9 @@ pub(crate) struct OfService {
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// Name of the version
+    /// Name of the version; a plan of flags alone may do without
     #[arg(long, value_name = "V")]
-    pub version: String,
+    pub version: Option<String>,
     /// The plan; its relative paths start from its folder
     #[arg(long, value_name = "FILE", default_value = "esclusa.yaml")]
     pub plan: PathBuf,
@@ -377,9 +423,9 @@ pub(crate) struct Because {
 /// Send everybody back.
 #[derive(Debug, Args)]
 pub(crate) struct Kill {
-    /// The service, or `all`
-    #[arg(value_name = "SERVICE|all")]
-    pub service: String,
+    /// A flag's key or alias, a service, or `all`
+    #[arg(value_name = "FEATURE|SERVICE|all")]
+    pub name: String,
     /// Why; recorded with the decision
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub reason: String,
@@ -518,8 +564,23 @@ pub(crate) enum TokenVerb {
         /// A level, each with what the one before it may: viewer sees, approver resumes and
         /// aborts releases, operator moves them, admin gives tokens. Or a role of plans in
         /// which it may sign off
-        #[arg(long = "role", value_name = "ROLE", required = true)]
+        #[arg(long = "role", value_name = "ROLE", required_unless_present = "flags")]
         roles: Vec<String>,
+        /// Make a token that asks the proxy for flags and opens nothing else. One for
+        /// `client` may be in people's hands: it sees only flags that browsers may read
+        #[arg(long, value_name = "WHOM", value_enum, conflicts_with_all = ["roles", "person"],
+              requires = "environment")]
+        flags: Option<crate::flag::args::TokenFor>,
+        /// The environment in which it asks for flags
+        #[arg(long, value_name = "NAME", requires = "flags")]
+        environment: Option<String>,
+        /// The only project whose flags it sees [default: all]
+        #[arg(long, value_name = "NAME", requires = "flags")]
+        project: Option<String>,
+        /// Leave value and variant out of answers that are a default, as OFREP has it, in
+        /// place of naming the off value, which old clients need
+        #[arg(long, requires = "flags")]
+        strict: bool,
         /// Whose it is. Where a plan wants somebody else than who asked for a release,
         /// all tokens of a person count as one
         #[arg(long, value_name = "NAME")]

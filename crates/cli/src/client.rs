@@ -143,6 +143,26 @@ impl Client {
         .await
     }
 
+    /// Sends a value to be put in place, and gets what became of it.
+    pub(crate) async fn put<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::PUT, path)?;
+        self.value(request.timeout(PATIENCE).json(body)).await
+    }
+
+    /// Sends a change, and gets what became of it.
+    pub(crate) async fn patch<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::PATCH, path)?;
+        self.value(request.timeout(PATIENCE).json(body)).await
+    }
+
     /// Asks for something that has no answer but that it is done.
     pub(crate) async fn post_for_nothing(&self, path: &str) -> Result<(), Failure> {
         self.send(self.request(Method::POST, path)?.timeout(PATIENCE))

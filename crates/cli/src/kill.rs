@@ -1,20 +1,26 @@
 //! `kill`: by the server, or where none answers by the proxy itself.
+//!
+//! A name may be that of features, of a service, or of both: then both are meant. Nobody
+//! in a hurry is asked which.
+
+mod features;
 
 use crate::args::{Global, Kill};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::flag::{killed_line, killed_warnings};
 use crate::output::{Output, Tone};
 use crate::place;
 use crate::release::path_part;
 use esclusa_model::{Actor, Outcome, ServiceName};
 use esclusa_proxy::client::{ControlClient, ControlError};
-use esclusa_server::body::{Killed, Reason};
+use esclusa_server::body::{FlagsKilledView, Killed, Reason};
 use esclusa_server::{ApiError, ErrorKind, proxy_socket_path};
 use esclusa_wire::{TakeBack, TakenBack, TookBack};
 use serde::Serialize;
 use std::time::Duration;
 
-/// The word for every service.
+/// The word for every service and feature.
 const ALL: &str = "all";
 /// Longest wait for the server, which gives itself less: people wait for this.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -34,42 +40,117 @@ enum By {
 struct Told {
     answered_by: By,
     services: Vec<Killed>,
+    /// What became of features; absent when none was meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    features: Option<FlagsKilledView>,
     /// Whether the proxy's disk has it; absent where the server answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_disk: Option<bool>,
 }
 
+/// What is meant by the name that was given.
+struct Meant<'a> {
+    /// The name; none for everything.
+    name: Option<&'a str>,
+    /// The same, where a service can have it.
+    service: Option<ServiceName>,
+    reason: &'a str,
+}
+
+impl Meant<'_> {
+    /// Whether services may be meant.
+    fn services(&self) -> bool {
+        self.name.is_none() || self.service.is_some()
+    }
+}
+
 pub(crate) async fn run(asked: &Kill, global: &Global, output: &Output) -> Result<Exit, Failure> {
-    let service = match asked.service.as_str() {
-        ALL => None,
-        name => Some(ServiceName::new(name).map_err(|error| {
-            let help = "name a service, or `all` for every one";
-            Failure::input("ESC-0510", error.to_string(), help)
-        })?),
+    let name = (asked.name != ALL).then_some(asked.name.as_str());
+    let meant = Meant {
+        name,
+        service: name.and_then(|name| ServiceName::new(name).ok()),
+        reason: &asked.reason,
     };
-    let told = match by_server(service.as_ref(), &asked.reason, global).await {
-        Ok(services) => Told {
-            answered_by: By::Server,
-            services: second_try(services, &asked.reason, global).await,
-            on_disk: None,
-        },
+    let told = match by_server(&meant, global).await {
+        Ok(told) => told,
         Err(failure) if global.server.is_none() && is_fault(&failure.error) => {
             output.say(&format!("{}; the proxy itself is told", failure.error));
-            by_proxy(service.as_ref(), &asked.reason, global).await?
+            by_proxy(&meant, global).await?
         }
         Err(failure) => return Err(failure),
     };
     if !output.json(&told) {
+        if let Some(features) = &told.features {
+            output.line(&killed_line(features, output));
+        }
         for killed in &told.services {
             output.line(&line(killed, told.answered_by, output));
         }
-        say_more(&told, service.as_ref(), output);
+        say_more(&told, meant.name.is_none(), output);
     }
-    Ok(if told.services.iter().all(|killed| killed.at_stable) {
+    if let Some(features) = &told.features {
+        killed_warnings(features, output);
+    }
+    let back = told.services.iter().all(|killed| killed.at_stable);
+    let off = told.features.as_ref().is_none_or(|done| done.in_force);
+    Ok(if back && off {
         Exit::Done
     } else {
         Exit::Outcome(Outcome::RollbackFailed)
     })
+}
+
+/// Features and services at once: neither waits for the other.
+async fn by_server(meant: &Meant<'_>, global: &Global) -> Result<Told, Failure> {
+    let (features, services) = tokio::join!(
+        features::by_server(meant.name, meant.reason, global),
+        services_by_server(meant, global)
+    );
+    let (features, services) = match (features, services) {
+        (Ok(None), Ok(None)) => return Err(unknown(meant, &known(global).await)),
+        (Ok(features), Ok(services)) => (features, services.unwrap_or_default()),
+        // What could be done was done; what could not is what is told.
+        (Err(failure), _) | (_, Err(failure)) => return Err(failure),
+    };
+    Ok(Told {
+        answered_by: By::Server,
+        services: second_try(services, meant.reason, global).await,
+        features,
+        on_disk: None,
+    })
+}
+
+/// Nothing has this name.
+fn unknown(meant: &Meant<'_>, known: &[String]) -> Failure {
+    const SHOWN: usize = 30;
+    let name = meant.name.unwrap_or(ALL);
+    let known = match known.len() {
+        0 => "no flag and no service is known yet".to_owned(),
+        n if n > SHOWN => format!(
+            "known are {} and {} more",
+            known[..SHOWN].join(", "),
+            n - SHOWN
+        ),
+        _ => format!("known are {}", known.join(", ")),
+    };
+    Failure::input(
+        "ESC-0510",
+        format!("no flag, alias or service has the name {name}"),
+        format!("{known}; usage: esclusa kill <FEATURE|SERVICE|all> [--reason WORDS]"),
+    )
+}
+
+/// Every name that can be killed, as far as the server says.
+async fn known(global: &Global) -> Vec<String> {
+    let mut names = features::known(global).await;
+    if let Ok(client) = Client::new(global)
+        && let Ok(services) = client
+            .get::<Vec<esclusa_server::ServiceView>>("/api/v1/services")
+            .await
+    {
+        names.extend(services.into_iter().map(|service| service.service));
+    }
+    names
 }
 
 /// Whether the server cannot do anything, as opposed to not doing this.
@@ -85,20 +166,25 @@ fn is_fault(error: &ApiError) -> bool {
     }
 }
 
-async fn by_server(
-    service: Option<&ServiceName>,
-    reason: &str,
+/// What became of services; none when no service has the name.
+async fn services_by_server(
+    meant: &Meant<'_>,
     global: &Global,
-) -> Result<Vec<Killed>, Failure> {
-    let path = match service {
-        Some(name) => format!("/api/v1/services/{}/kill", path_part(name.as_str())),
-        None => "/api/v1/kill".to_owned(),
+) -> Result<Option<Vec<Killed>>, Failure> {
+    let path = match (&meant.service, meant.name) {
+        (Some(name), _) => format!("/api/v1/services/{}/kill", path_part(name.as_str())),
+        (None, None) => "/api/v1/kill".to_owned(),
+        (None, Some(_)) => return Ok(None),
     };
     let body = Reason {
-        reason: reason.to_owned(),
+        reason: meant.reason.to_owned(),
     };
     let client = Client::new(global)?;
-    client.post_within(&path, &body, PATIENCE).await
+    let done = client.post_within(&path, &body, PATIENCE).await;
+    match done {
+        Err(failure) if failure.error.kind == ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 /// Where the server has not brought everybody back, the local proxy may: its store may have
@@ -155,24 +241,40 @@ async fn take_back(
     Ok(took)
 }
 
-async fn by_proxy(
-    service: Option<&ServiceName>,
-    reason: &str,
-    global: &Global,
-) -> Result<Told, Failure> {
-    let services = service.map(|name| vec![name.clone()]);
-    let took = take_back(services, reason, global).await?;
-    if let Some(name) = took.unknown.first() {
-        return Err(Failure::input(
-            "ESC-0510",
-            format!("the proxy serves no service {name}"),
-            "check the name; what another router sends to its versions has to be turned there",
-        ));
+async fn by_proxy(meant: &Meant<'_>, global: &Global) -> Result<Told, Failure> {
+    let control = ControlClient::new(proxy_socket_path(&place::data(global)?));
+    let services = meant.service.clone().map(|name| vec![name]);
+    let (features, services) = tokio::join!(
+        features::by_proxy(&control, meant.name, me()?, meant.reason),
+        async {
+            match meant.services() {
+                true => take_back(services, meant.reason, global).await.map(Some),
+                false => Ok(None),
+            }
+        }
+    );
+    let took = services?.filter(|took| took.unknown.is_empty());
+    let features = match features {
+        // A proxy from before there were flags still takes services back.
+        Err(_) if meant.name.is_some() && took.is_some() => None,
+        features => features?,
+    };
+    if took.is_none() && features.is_none() {
+        return Err(unknown(meant, &features::known_at(&control).await));
     }
+    let disks = [
+        took.as_ref().map(|took| took.persisted),
+        features.as_ref().map(|done| done.recorded),
+    ];
     Ok(Told {
         answered_by: By::Proxy,
-        on_disk: Some(took.persisted),
-        services: killed(&took),
+        on_disk: Some(disks.into_iter().flatten().all(|disk| disk)),
+        services: took.as_ref().map(killed).unwrap_or_default(),
+        features: features.map(|done| FlagsKilledView {
+            // A server records it from there.
+            recorded: true,
+            ..done
+        }),
     })
 }
 
@@ -254,8 +356,8 @@ fn line(killed: &Killed, by: By, output: &Output) -> String {
     format!("{service}: {word}; release {release} had {share}{note}")
 }
 
-fn say_more(told: &Told, service: Option<&ServiceName>, output: &Output) {
-    if told.services.is_empty() {
+fn say_more(told: &Told, all: bool, output: &Output) {
+    if told.services.is_empty() && told.features.is_none() {
         output.say("no service is known: there is nothing to move");
     }
     for killed in told.services.iter().filter(|k| !k.in_line.is_empty()) {
@@ -268,12 +370,13 @@ fn say_more(told: &Told, service: Option<&ServiceName>, output: &Output) {
     if told.answered_by == By::Server {
         return;
     }
-    if told.services.iter().any(|killed| killed.release.is_some()) {
+    let taken = told.services.iter().any(|killed| killed.release.is_some());
+    if taken || told.features.is_some() {
         output.say(
             "the proxy keeps this, also when it is started again, until a server takes it over",
         );
     }
-    if told.on_disk == Some(false) && told.services.iter().any(|k| k.release.is_some()) {
+    if told.on_disk == Some(false) && (taken || told.features.is_some()) {
         output.say("its disk does not have it yet: if the proxy dies now, ask again");
     }
     if told.services.iter().any(|killed| killed.release.is_none()) {
@@ -281,7 +384,7 @@ fn say_more(told: &Told, service: Option<&ServiceName>, output: &Output) {
             "a release that the proxy does not show to anybody yet goes on once a server runs",
         );
     }
-    if service.is_none() {
+    if all {
         output.say("services whose requests another router carries are not known to the proxy");
     }
 }

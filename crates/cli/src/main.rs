@@ -11,6 +11,8 @@ mod completions;
 mod dora;
 mod exit;
 mod findings;
+mod flag;
+mod flag_coverage;
 mod init;
 mod judge;
 mod kill;
@@ -26,6 +28,7 @@ mod proxy;
 #[cfg(test)]
 mod reference;
 mod release;
+mod rollout;
 mod scaffold;
 mod serve;
 mod sim;
@@ -70,6 +73,8 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Init(asked) => scaffold::run(&asked, output),
         Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
+        Command::Rollout(asked) => one_thread()?.block_on(rollout::run(&asked, &global, output)),
+        Command::Flag { verb } => one_thread()?.block_on(flag::run(verb, &global, output)),
         Command::Dora(asked) => one_thread()?.block_on(dora::run(&asked, &global, output)),
         Command::Kill(asked) => one_thread()?.block_on(kill::run(&asked, &global, output)),
         Command::Notify { verb } => {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The name of the socket for `/metrics` among those of socket activation.
 const METRICS: &str = "metrics";
+/// The name of the one that answers flags.
+const FLAGS: &str = "flags";
 /// How often a hand-over that was called off is tried again.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -92,6 +94,7 @@ fn config(global: &Global, asked: &Proxy, sockets: &Activated) -> Result<ProxyCo
     let mut config = ProxyConfig::new(id, data);
     config.workers = asked.workers;
     config.metrics_listen = asked.metrics_listen;
+    config.flags_listen = asked.flags_listen;
     config.take_over = asked.take_over;
     config.holder = asked.holder.clone();
     config.hand_over_drain = asked.hand_over_drain.as_std();
@@ -104,6 +107,7 @@ fn config(global: &Global, asked: &Proxy, sockets: &Activated) -> Result<ProxyCo
     };
     config.activated = sockets.clients.iter().map(copy).collect::<Result<_, _>>()?;
     config.activated_metrics = sockets.metrics.as_ref().map(copy).transpose()?;
+    config.activated_flags = sockets.flags.as_ref().map(copy).transpose()?;
     Ok(config)
 }
 
@@ -111,6 +115,7 @@ fn config(global: &Global, asked: &Proxy, sockets: &Activated) -> Result<ProxyCo
 struct Activated {
     clients: Vec<std::net::TcpListener>,
     metrics: Option<std::net::TcpListener>,
+    flags: Option<std::net::TcpListener>,
 }
 
 impl Activated {
@@ -121,6 +126,7 @@ impl Activated {
         let mut all = Self {
             clients: Vec::new(),
             metrics: None,
+            flags: None,
         };
         for at in 0..given.len() {
             let name = names.get(at).copied().unwrap_or_default();
@@ -133,6 +139,7 @@ impl Activated {
             })?;
             match socket {
                 Some(socket) if name == METRICS => all.metrics = Some(socket),
+                Some(socket) if name == FLAGS => all.flags = Some(socket),
                 Some(socket) => all.clients.push(socket),
                 None => {}
             }

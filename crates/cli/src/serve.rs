@@ -1,15 +1,20 @@
 //! `serve`: the control plane, and what all long-running programs share.
 
-use crate::args::{Global, Log, LogForm, Serve};
+use crate::args::{Cli, FlagsListen, Global, Log, LogForm, Serve};
 use crate::exit::{Exit, Failure};
 use crate::init;
 use crate::logfile::{Limits, LogFile};
 use crate::logthread::Behind;
 use crate::place;
+use clap::CommandFactory as _;
 use esclusa_server::{ApiError, ErrorKind, ServeConfig, ServeError};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// Where flags are answered in development, as others have it too.
+const DEV_FLAGS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8016));
 
 /// Runs the control plane until it is told to end.
 pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
@@ -30,12 +35,23 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
             .map(Into::into)
             .collect()
     };
+    let flags_listen = flags_listen(asked);
+    let listen = flags_listen.map(|address| address.to_string());
+    let mut proxy = vec!["proxy", "--id", "local", "--workers", &workers];
+    if let Some(address) = &listen {
+        proxy.extend(["--flags-listen", address]);
+    }
     let config = ServeConfig {
         data: place::data(global)?,
         listen: asked.listen,
         dev: asked.dev,
         public_url: asked.public_url.clone(),
-        proxy: words(&["proxy", "--id", "local", "--workers", &workers]),
+        proxy: words(&proxy),
+        flags_listen,
+        flags_environment: asked.flags_environment.clone(),
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
         external_proxy: asked.external_proxy,
         shim: words(&["shim"]),
         notify: asked.notify.clone(),
@@ -47,6 +63,22 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
             .map_err(|error| not_running(&error))?;
         Ok(Exit::Done)
     })
+}
+
+/// Where the proxy is to answer flags. A program whose proxy does not answer them has no
+/// place for that.
+fn flags_listen(asked: &Serve) -> Option<SocketAddr> {
+    let proxy_can = Cli::command()
+        .find_subcommand("proxy")
+        .is_some_and(|proxy| {
+            let mut words = proxy.get_arguments();
+            words.any(|word| word.get_long() == Some("flags-listen"))
+        });
+    match asked.flags_listen {
+        Some(FlagsListen::At(address)) => Some(address),
+        Some(FlagsListen::Off) => None,
+        None => (asked.dev && proxy_can).then_some(DEV_FLAGS),
+    }
 }
 
 fn not_running(error: &ServeError) -> Failure {

@@ -3,11 +3,12 @@
 use crate::args::{Global, TokenVerb};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
+use crate::flag::args::TokenFor;
 use crate::output::Output;
 use crate::release::path_part;
 use crate::table::table;
 use esclusa_model::Timestamp;
-use esclusa_server::body::{CreateToken, CreatedToken, TokenView};
+use esclusa_server::body::{CreateToken, CreatedToken, FlagScope, FlagTokenFor, TokenView};
 use esclusa_server::report::rfc3339;
 
 pub(crate) async fn run(
@@ -20,12 +21,26 @@ pub(crate) async fn run(
         TokenVerb::Create {
             name,
             roles,
+            flags,
+            environment,
+            project,
+            strict,
             person,
             expires,
         } => {
+            let flags = flags.map(|whom| FlagScope {
+                kind: match whom {
+                    TokenFor::Server => FlagTokenFor::Server,
+                    TokenFor::Client => FlagTokenFor::Client,
+                },
+                environment: environment.unwrap_or_default(),
+                project,
+                strict,
+            });
             let asked = CreateToken {
                 name,
                 roles,
+                flags,
                 person,
                 expires_in_s: expires.map(esclusa_model::Millis::as_secs),
             };
@@ -46,7 +61,7 @@ pub(crate) async fn run(
                     .map(|token| {
                         vec![
                             token.name.clone(),
-                            token.roles.join(","),
+                            what(token),
                             token.person.clone().unwrap_or_default(),
                             time(token.created_at_us),
                             token.last_used_at_us.map_or_else(String::new, time),
@@ -77,4 +92,18 @@ pub(crate) async fn run(
         }
     }
     Ok(Exit::Done)
+}
+
+/// What a token may do.
+fn what(token: &TokenView) -> String {
+    let Some(flags) = &token.flags else {
+        return token.roles.join(",");
+    };
+    let whom = match flags.kind {
+        FlagTokenFor::Server => "server",
+        FlagTokenFor::Client => "client",
+    };
+    let project = flags.project.as_ref();
+    let project = project.map_or_else(String::new, |name| format!(" of {name}"));
+    format!("flags for a {whom} in {}{project}", flags.environment)
 }

@@ -135,6 +135,7 @@ const fn puts_back(task: Task) -> bool {
     matches!(
         task,
         Task::RestoreStable
+            | Task::RestoreFlags
             | Task::HandBack
             | Task::StopCanary
             | Task::UndoBefore(_)

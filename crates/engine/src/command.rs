@@ -193,7 +193,7 @@ fn rollback(
             Outcome::Aborted,
         ));
     }
-    if release.requested.stable.is_none() {
+    if release.requested.stable.is_none() && release.flags_alone().is_none() {
         return refuse(
             "there is nothing to return to: this was the first deployment",
             "release another version",

@@ -1,15 +1,15 @@
 //! The next events of a release: which rule speaks in which phase.
 
 use crate::back::decide_back;
-use crate::dial::{confirm_dial, dial_trouble, drifted};
+use crate::dial::{confirm_dial, dial_trouble, drifted, words};
 use crate::hold::gate;
 use crate::observed::{Judgement, Observed, Opinion};
 use crate::preflight::preflight;
 use crate::stage::{at_stage, blind, passed_by_person};
 use crate::tasks::{Tasks, forward_tasks, timed_out_tasks};
 use esclusa_judge::BlindThen;
-use esclusa_model::Outcome;
-use esclusa_plan::Stage;
+use esclusa_model::{BasisPoints, Outcome};
+use esclusa_plan::{FlagTurns, Stage};
 use esclusa_release::{Event, Phase, Release, ReturnCause, Returned, Task};
 
 /// The next events; none when there is nothing to do but wait. Apply them and ask
@@ -193,10 +193,13 @@ pub(crate) fn obstacle(release: &Release, observed: &Observed) -> Option<String>
 
 pub(crate) fn next_phase(release: &Release) -> Vec<Event> {
     let plan = &release.requested.plan;
+    let alone = release.flags_alone().is_some();
     match release.phase {
+        Phase::Preparing if alone => advance(Phase::Preflight, "no version has to be stored"),
         Phase::Preparing => advance(Phase::Preflight, "the version is stored"),
         Phase::Preflight => advance(Phase::Before, passed_checks(release)),
         Phase::Before => advance(Phase::Deploying, steps_done(plan.before.len())),
+        Phase::Deploying if alone => advance(Phase::CanaryChecks, "no version has to be started"),
         Phase::Deploying => advance(Phase::CanaryChecks, "all components are ready"),
         Phase::CanaryChecks => first_stage(release),
         Phase::Stage(index) if index + 1 < plan.stages.len() => {
@@ -204,6 +207,7 @@ pub(crate) fn next_phase(release: &Release) -> Vec<Event> {
         }
         Phase::Stage(_) => advance(Phase::After, "all stages done"),
         Phase::After => advance(Phase::HandOver, steps_done(plan.after.len())),
+        Phase::HandOver if alone => advance(Phase::Promoted, "the flag set has the flags"),
         Phase::HandOver => advance(Phase::Promoted, "the new version is stable"),
         Phase::Promoted
         | Phase::Lowering
@@ -220,7 +224,7 @@ fn first_stage(release: &Release) -> Vec<Event> {
         let reason = "the plan has no stages".into();
         return turn_back(release, ReturnCause::Failure, reason);
     };
-    if release.requested.stable.is_some() {
+    if release.requested.stable.is_some() || release.flags_alone().is_some() {
         return advance(Phase::Stage(0), passed_checks(release));
     }
     let why = format!(
@@ -266,7 +270,25 @@ pub(crate) fn count(n: usize, noun: &str) -> String {
     }
 }
 
+/// The end of a release of flags, which need not have reached everybody.
+fn flags_stay(release: &Release, flags: &FlagTurns) -> Vec<Event> {
+    let (outcome, how) = if release.hurried {
+        (Outcome::PromotedEarly, "a person passed at least one gate")
+    } else {
+        (Outcome::Promoted, "through all gates")
+    };
+    let whom = match release.exposure() {
+        all if all.share == BasisPoints::FULL => "all users".to_owned(),
+        some => words(&some),
+    };
+    let reason = format!("{flags} for {whom}, {how}; the flag set has it");
+    vec![Event::Ended { outcome, reason }]
+}
+
 fn promoted(release: &Release) -> Vec<Event> {
+    if let Some(flags) = release.flags_alone() {
+        return flags_stay(release, flags);
+    }
     let (outcome, reason) = if release.hurried {
         (
             Outcome::PromotedEarly,

@@ -43,11 +43,14 @@ pub(crate) fn wanted_tasks(release: &Release) -> Vec<Task> {
             .map(|(index, _)| Task::Check(index))
             .collect()
     };
+    // No version comes and none goes: what serves users is not touched.
+    let alone = plan.flags_alone().is_some();
     let started = |task| release.tasks.contains_key(&task);
     match release.phase {
         Phase::Preparing => vec![Task::Prepare],
         Phase::Preflight => checks(false),
         Phase::Before => (0..plan.before.len()).map(Task::Before).collect(),
+        Phase::Deploying if alone => Vec::new(),
         Phase::Deploying => vec![Task::Deploy],
         Phase::CanaryChecks => checks(true),
         Phase::Stage(index) => match plan.stages.get(index) {
@@ -55,13 +58,18 @@ pub(crate) fn wanted_tasks(release: &Release) -> Vec<Task> {
             Some(Stage::Expose(_)) | None => Vec::new(),
         },
         Phase::After => (0..plan.after.len()).map(Task::After).collect(),
-        Phase::HandOver => vec![Task::HandOver, Task::RecordStable],
+        Phase::HandOver => {
+            let moves = [Task::HandOver, Task::RecordStable].into_iter();
+            let flags = plan.flags.as_ref().map(|_| Task::RecordFlags);
+            moves.filter(|_| !alone).chain(flags).collect()
+        }
         Phase::Lowering => {
-            if started(Task::RecordStable) {
-                vec![Task::RestoreStable]
-            } else {
-                Vec::new()
-            }
+            let records = [
+                (Task::RecordFlags, Task::RestoreFlags),
+                (Task::RecordStable, Task::RestoreStable),
+            ];
+            let made = records.into_iter().filter(|(record, _)| started(*record));
+            made.map(|(_, restore)| restore).collect()
         }
         Phase::HandingBack => {
             if started(Task::HandOver) {

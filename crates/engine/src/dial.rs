@@ -23,6 +23,7 @@ pub(crate) fn confirm_dial(release: &Release, observed: &Observed) -> Option<Dia
         asked: reading.asked.share,
         achieved,
         generation: reading.generation,
+        reached: reading.reached.clone(),
     })
 }
 
@@ -106,7 +107,7 @@ fn close_enough(achieved: BasisPoints, asked: BasisPoints) -> bool {
 }
 
 /// An exposure in the plan's words.
-fn words(exposure: &Exposure) -> String {
+pub(crate) fn words(exposure: &Exposure) -> String {
     let mut parts: Vec<String> = Vec::new();
     if exposure.share > BasisPoints::ZERO || exposure.segments.is_empty() {
         parts.push(exposure.share.to_string());

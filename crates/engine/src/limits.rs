@@ -37,10 +37,17 @@ const SLACK: Millis = Millis(30_000);
 /// Handing over stops the old and starts the new copy of each worker.
 const HAND_OVER_LIMIT: Millis = Millis(10 * 60_000);
 
+const fn is_record(task: Task) -> bool {
+    matches!(
+        task,
+        Task::RecordStable | Task::RestoreStable | Task::RecordFlags | Task::RestoreFlags
+    )
+}
+
 /// The pause before a task that ended like this is tried again; `None` when it is not.
 pub(crate) fn retry_pause(task: Task, attempt: u32, end: &TaskEnd) -> Option<Millis> {
     match task {
-        Task::RecordStable | Task::RestoreStable if attempt < RECORD_ATTEMPTS => {
+        task if is_record(task) && attempt < RECORD_ATTEMPTS => {
             // 1 s, 2 s, 4 s, ...
             let doubled = Millis::from_secs(1)
                 .0
@@ -77,7 +84,9 @@ pub fn task_limit(release: &Release, task: Task) -> Option<Millis> {
             Some(Stage::Expose(_)) | None => Millis::ZERO,
         },
         Task::HandOver | Task::HandBack | Task::StopCanary => HAND_OVER_LIMIT,
-        Task::RecordStable | Task::RestoreStable => RECORD_LIMIT,
+        Task::RecordStable | Task::RestoreStable | Task::RecordFlags | Task::RestoreFlags => {
+            RECORD_LIMIT
+        }
     };
     Some(limit)
 }

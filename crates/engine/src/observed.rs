@@ -1,7 +1,7 @@
 //! What the shell saw of the world. What it could not see is `None`, never a guess.
 
 use esclusa_model::{BasisPoints, GenerationId, Millis, Timestamp};
-use esclusa_release::{Evidence, Exposure};
+use esclusa_release::{Evidence, Exposure, Reached};
 
 /// How far a dial is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct DialReading {
     pub state: DialState,
     /// The generation in which it is so, for the built-in proxy.
     pub generation: Option<GenerationId>,
+    /// Who that is, where units are known by name.
+    pub reached: Option<Reached>,
     /// What it said, for people.
     pub detail: String,
     /// When it was read.

@@ -101,6 +101,7 @@ pub fn describe_task(release: &Release, task: Task) -> String {
         step.map_or_else(|| task.to_string(), |s| format!("{what} {:?}", s.name))
     };
     match task {
+        Task::Prepare if release.flags_alone().is_some() => "naming the flags".into(),
         Task::Prepare => "storing the version".into(),
         Task::Check(index) => match plan.requires.get(index) {
             Some(Requirement::Check { name, .. }) => format!("check {name:?}"),
@@ -115,6 +116,8 @@ pub fn describe_task(release: &Release, task: Task) -> String {
         Task::HandOver => "hand-over of workers".into(),
         Task::RecordStable => "recording the new stable version".into(),
         Task::RestoreStable => "recording the version before as stable".into(),
+        Task::RecordFlags => "recording the flags in the flag set".into(),
+        Task::RestoreFlags => "recording the flags as they were before".into(),
         Task::HandBack => "handing workers back".into(),
         Task::StopCanary => "stopping the new version".into(),
     }

@@ -7,6 +7,7 @@ mod segments;
 
 use crate::bucket::UnitOrder;
 use crate::definition::{AttributeType, FlagSet};
+use crate::guard::check_guards;
 use crate::kill::Kills;
 use crate::names::Names;
 use crate::problem::{Place, Problem, ProblemCode, Problems};
@@ -72,6 +73,7 @@ pub fn validate(set: &FlagSet) -> Vec<Problem> {
     };
     let compiled = names.into_iter().map(|name| Snapshot::compile(set, name));
     let mut problems: Vec<Problem> = compiled.filter_map(Result::err).flatten().collect();
+    problems.extend(check_guards(set));
     problems.sort();
     problems.dedup();
     problems

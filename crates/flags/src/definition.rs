@@ -133,6 +133,10 @@ pub struct FlagDefinition {
     /// The variant where no rule decides; `off`'s when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
+    /// Other names by which it is killed, such as those of a runbook. Several flags may
+    /// have one together.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub aliases: BTreeSet<String>,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -172,6 +176,7 @@ impl FlagDefinition {
             off: off(),
             safe: None,
             default: None,
+            aliases: BTreeSet::new(),
             description: None,
             owner: None,
             project: None,
@@ -329,6 +334,15 @@ impl FlagSet {
             message: error.inner().to_string(),
             hint: None,
         })
+    }
+
+    /// The flags that `name` means where something is killed: the one of this key and
+    /// those of this alias.
+    #[must_use]
+    pub fn meant_by(&self, name: &str) -> Vec<&str> {
+        let flags = self.flags.iter();
+        let meant = flags.filter(|(key, flag)| *key == name || flag.aliases.contains(name));
+        meant.map(|(key, _)| key.as_str()).collect()
     }
 
     /// The set as JSON; [`FlagSet::from_json`] reads it back.

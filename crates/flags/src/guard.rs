@@ -1,5 +1,16 @@
 //! Guards: which requests a flag stands before, and whose they are.
 
+mod check;
+mod compiled;
+mod coverage;
+mod pattern;
+
+pub use check::MAX_GUARDED_ROUTES;
+pub use compiled::{Guard, GuardRequest, Guarded, Units, Verdict};
+pub use coverage::{Coverage, Endpoint, GuardedEndpoint, IdleRoute, coverage};
+
+pub use check::check_guards;
+
 use serde::{Deserialize, Serialize};
 
 /// Routes of an application that flags open and close, without code in it.

@@ -34,6 +34,7 @@ mod patch;
 mod population;
 mod problem;
 mod recorder;
+mod recording;
 mod request;
 mod rollout;
 mod snapshot;
@@ -56,12 +57,17 @@ pub use definition::{
 pub use diff::{Change, diff};
 pub use explain::{Explanation, Stage, Step};
 pub use graph::{Dependent, SegmentUse, dependents, segment_use};
-pub use guard::{ClaimCheck, GuardDefinition, GuardMode, GuardedRoute, UnitSource};
+pub use guard::{
+    ClaimCheck, Coverage, Endpoint, Guard, GuardDefinition, GuardMode, GuardRequest, Guarded,
+    GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, UnitSource, Units, Verdict,
+    check_guards, coverage,
+};
 pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
 pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
-pub use patch::Patch;
+pub use patch::{Patch, replay};
 pub use problem::{Problem, ProblemCode};
+pub use recording::OnFor;
 pub use request::{RequestContext, compile_condition, request_schema};
 pub use rollout::Rollout;
 pub use snapshot::{FlagInfo, Snapshot};

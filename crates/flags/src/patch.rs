@@ -79,6 +79,20 @@ impl FlagSet {
     }
 }
 
+/// Makes changes to a set that is JSON, as [`FlagSet::to_json`] gives it, without asking
+/// whether the result is valid: for changes that were accepted before.
+///
+/// # Errors
+/// Every change whose field is not what it was; the others are made.
+pub fn replay(json: &mut Value, changes: &[Change]) -> Result<(), Vec<Problem>> {
+    let made = changes.iter().map(|change| set_field(json, change));
+    let problems: Vec<Problem> = made.filter_map(Result::err).collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems),
+    }
+}
+
 fn problem(path: &str, code: ProblemCode, message: String) -> Problem {
     Problem {
         path: path.to_owned(),

@@ -199,6 +199,25 @@ impl Snapshot {
         Some(info(self.keys.text(id), &self.flags[id as usize]))
     }
 
+    /// Whether a variant is the one that a flag serves while it is off.
+    #[must_use]
+    pub fn is_off(&self, key: &str, variant: &str) -> bool {
+        self.keys.find(key).is_some_and(|id| {
+            let off = self.flags[id as usize].off;
+            *self.variants[off as usize].name == *variant
+        })
+    }
+
+    /// What a flag serves where nothing can be decided: its safe variant, or while it is
+    /// killed its off variant.
+    #[must_use]
+    pub fn undecided(&self, key: &str) -> Option<(&str, &FlagValue)> {
+        let flag = &self.flags[self.keys.find(key)? as usize];
+        let id = flag.killed.map_or(flag.safe, |_| flag.off);
+        let variant = &self.variants[id as usize];
+        Some((&variant.name, &variant.value))
+    }
+
     /// An empty context to evaluate with.
     #[must_use]
     pub fn context(&self) -> Context<'_> {

@@ -63,7 +63,7 @@ pub enum Symptom {
     },
     /// A health check that fails several times, one after another.
     Unhealthy {
-        /// Asked with GET; a status from 200 to 299 is healthy.
+        /// Asked with GET; 200 is healthy.
         url: String,
         /// Failures in a row. A check that could not be made is none, and ends no row.
         #[serde(default = "times")]

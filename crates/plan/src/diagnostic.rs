@@ -172,4 +172,6 @@ codes! {
     LOOP = "ESC-0225", "requests would come back to where they came from";
     QUERY = "ESC-0230", "a query is not PromQL";
     POWERLESS = "ESC-0235", "a stage is powerless";
+    FLAGS = "ESC-0780", "the flags of a plan are not what they seem";
+    FLAGS_ALONE = "ESC-0781", "a plan of flags alone has something that only versions have";
 }

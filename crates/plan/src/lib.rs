@@ -33,9 +33,9 @@ pub use catalog::{Capability, Catalog, DriverEntry, Field, FieldKind};
 pub use diagnostic::{CODES, Diagnostic, Severity, render_all};
 pub use format::format;
 pub use model::{
-    Audience, Component, DIAL_LIMIT, DriverUse, Expose, Hold, HoldOrReturn, HoldThen, LostControl,
-    NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage, Step, Sticky, TakeOver,
-    Undo, WarmUp,
+    Audience, Component, DIAL_LIMIT, DriverUse, Expose, FlagTurn, FlagTurns, Hold, HoldOrReturn,
+    HoldThen, LostControl, NamedRoute, OnConflict, PartRoute, Plan, Requirement, Route, Stage,
+    Step, Sticky, TakeOver, Undo, WarmUp,
 };
 pub use parse::{Parsed, parse, parse_judge, parse_with_traffic};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};

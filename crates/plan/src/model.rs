@@ -8,6 +8,7 @@ use esclusa_model::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// How one service is released.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,8 +20,11 @@ pub struct Plan {
     pub route: Option<Route>,
     /// What turns the share: `proxy` unless the plan names another.
     pub traffic: DriverUse,
-    /// What it is made of.
+    /// What it is made of; nothing where the plan turns flags alone.
     pub components: BTreeMap<ComponentName, Component>,
+    /// Flags that the release turns for whoever it exposes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<FlagTurns>,
     /// What already serves its users and becomes stable as it is.
     pub take_over: Option<TakeOver>,
     /// Segments by name, each an expression over a request.
@@ -62,6 +66,62 @@ pub const DIAL_LIMIT: Millis = Millis(120_000);
 /// For plans that were stored before they could say it.
 const fn dial_limit() -> Millis {
     DIAL_LIMIT
+}
+
+/// Flags that are turned as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlagTurns {
+    /// The flags in the plan's order, never none. Requests are told apart by the first.
+    pub set: Vec<FlagTurn>,
+    /// The environment in which they are turned.
+    pub environment: String,
+    /// The attribute that names the unit of a share; `targetingKey` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// Whether they may be on for somebody already when the release begins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_on: bool,
+}
+
+/// A flag and what it is turned to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlagTurn {
+    /// The flag.
+    pub flag: String,
+    /// The variant that it serves to whoever is exposed.
+    pub variant: String,
+}
+
+impl FlagTurns {
+    /// A name for a release that turns these and nothing else, such as `exec-reports-on`.
+    #[must_use]
+    pub fn version_name(&self) -> Option<VersionName> {
+        let first = self.set.first()?;
+        let more = match self.set.len() - 1 {
+            0 => String::new(),
+            n => format!("+{n}"),
+        };
+        let room = 128usize.checked_sub(more.len())?;
+        let name: String = format!("{}-{}", first.flag, first.variant);
+        VersionName::new(format!(
+            "{}{more}",
+            name.chars().take(room).collect::<String>()
+        ))
+        .ok()
+    }
+}
+
+impl fmt::Display for FlagTurns {
+    /// Such as `exec-reports on, reports-api on`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, turn) in self.set.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{} {}", turn.flag, turn.variant)?;
+        }
+        Ok(())
+    }
 }
 
 /// A driver and its checked, normalised configuration.
@@ -330,6 +390,12 @@ impl Component {
 }
 
 impl Plan {
+    /// The flags of a plan that turns nothing else: no version comes and none goes.
+    #[must_use]
+    pub fn flags_alone(&self) -> Option<&FlagTurns> {
+        self.flags.as_ref().filter(|_| self.components.is_empty())
+    }
+
     /// The web component that answers whatever no other one does, if there is any.
     #[must_use]
     pub fn web(&self) -> Option<(&ComponentName, &Component)> {

@@ -72,6 +72,7 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
         (Shape::OrOff(shape), Value::Map(_) | Value::List(_)) => read(node, shape, path, sink),
         (Shape::Either { short, .. }, _) => read(node, short, path, sink),
         (Shape::Named(item), Value::Map(entries)) => Some(read_named(entries, item, path, sink)),
+        (Shape::Variants, Value::Map(entries)) => Some(read_variants(entries, path, sink)),
         (Shape::Environment(scope), Value::Map(entries)) => {
             Some(read_environment(entries, *scope, path, sink))
         }
@@ -131,6 +132,43 @@ fn read_environment(entries: &[Entry], scope: Scope, path: &str, sink: &mut Sink
             Value::Scalar { text, .. } if text.is_empty() => Some(Val::Text(String::new())),
             _ => read(&entry.value, &Shape::Template(scope), &path, sink),
         };
+        values.extend(value.map(|value| (entry.key.clone(), value)));
+    }
+    Val::Named(values)
+}
+
+/// Longest key of a flag.
+const MAX_FLAG_KEY: usize = 100;
+
+/// Reads flags and their variants; broken ones are left out.
+fn read_variants(entries: &[Entry], path: &str, sink: &mut Sink<'_>) -> Val {
+    let mut values = BTreeMap::new();
+    for entry in entries {
+        let path = child(path, &entry.key);
+        sink.remember(&path, entry.key_span);
+        if entry.key.len() > MAX_FLAG_KEY || esclusa_model::Salt::new(entry.key.as_str()).is_err() {
+            sink.error(
+                code::BAD_NAME,
+                &path,
+                format!("`{}` is no flag's key", printable(&entry.key)),
+                "a key has letters, digits and `._+:@/-`, at most 100 of them".to_owned(),
+            );
+            continue;
+        }
+        if let Value::Scalar { text, plain: true } = &entry.value.value
+            && matches!(text.as_str(), "true" | "false")
+        {
+            let variant = if text == "true" { "on" } else { "off" };
+            sink.error_at(
+                code::WRONG_VALUE,
+                &path,
+                entry.value.span,
+                format!("`{text}` is a value, and a flag is turned to a variant"),
+                format!("write the variant's name, such as `{variant}`"),
+            );
+            continue;
+        }
+        let value = read(&entry.value, &Shape::Token, &path, sink);
         values.extend(value.map(|value| (entry.key.clone(), value)));
     }
     Val::Named(values)
@@ -313,6 +351,7 @@ fn check_one_of(one_of: &OneOf, fields: &Fields, unknown: bool, sink: &mut Sink<
         [_] => {}
         // One of the unknown keys may have been meant.
         [] if unknown => {}
+        [] if one_of.unless.is_some_and(|key| fields.given.contains(key)) => {}
         [] => sink.error(
             code::EXCLUSIVE,
             &fields.path,

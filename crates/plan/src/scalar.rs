@@ -62,7 +62,11 @@ pub(crate) fn scalar(text: &str, plain: bool, shape: &Shape) -> Result<Val, Scal
         Shape::Free => Ok(Val::Text(text.to_owned())),
         Shape::OrOff(_) if plain && text == "off" => Ok(Val::Off),
         Shape::OrOff(shape) | Shape::Either { short: shape, .. } => scalar(text, plain, shape),
-        Shape::List(_) | Shape::Named(_) | Shape::Environment(_) | Shape::Block(_) => Err((
+        Shape::List(_)
+        | Shape::Named(_)
+        | Shape::Variants
+        | Shape::Environment(_)
+        | Shape::Block(_) => Err((
             code::WRONG_FORM,
             format!("`{}` stands alone where more is expected", printable(text)),
             in_its_form(text, plain, shape).map_or_else(
@@ -88,7 +92,7 @@ pub(crate) fn in_its_form(text: &str, plain: bool, shape: &Shape) -> Option<Stri
                 Some(format!("{{ {}: {value} }}", key.name))
             })
         }
-        Shape::Named(_) | Shape::Environment(_) => None,
+        Shape::Named(_) | Shape::Variants | Shape::Environment(_) => None,
         single => scalar(text, plain, single).is_ok().then(|| printable(text)),
     }
 }

@@ -86,6 +86,10 @@ fn block(block: &Block) -> Value {
                 .iter()
                 .map(|key| json!({ "required": [key] }))
                 .collect();
+            let without = one_of
+                .unless
+                .map(|key| json!({ "required": [key], "not": { "anyOf": &each } }));
+            let each: Vec<Value> = each.iter().cloned().chain(without).collect();
             json!({ "oneOf": each })
         })
         .collect();
@@ -139,6 +143,12 @@ fn shape(of: &Shape) -> Value {
             "type": "object",
             "propertyNames": definition("label"),
             "additionalProperties": shape(item),
+        }),
+        Shape::Variants => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z0-9._+:@/-]{1,100}$" },
+            "additionalProperties": definition("token"),
+            "minProperties": 1,
         }),
         Shape::Environment(_) => json!({
             "type": "object",

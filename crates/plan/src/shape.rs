@@ -47,6 +47,8 @@ pub(crate) enum Shape {
     List(Box<Shape>),
     /// Free keys, each a label, with values of one shape.
     Named(Box<Shape>),
+    /// Flags by key, each with a variant.
+    Variants,
     /// Free keys with template values.
     Environment(Scope),
     /// Known keys.
@@ -93,6 +95,8 @@ pub(crate) struct OneOf {
     pub(crate) keys: Vec<String>,
     /// One of them with a value, as it would be written.
     pub(crate) example: &'static str,
+    /// A key beside which none of them is needed.
+    pub(crate) unless: Option<&'static str>,
 }
 
 /// One key of a block.
@@ -154,7 +158,16 @@ impl Block {
             what,
             keys,
             example,
+            unless: None,
         });
+        self
+    }
+
+    /// None of the last choice's keys is needed where this one is.
+    pub(crate) fn unless(mut self, key: &'static str) -> Self {
+        if let Some(one_of) = self.one_of.last_mut() {
+            one_of.unless = Some(key);
+        }
         self
     }
 
@@ -208,6 +221,7 @@ impl Shape {
             Self::Command(_) => "a command: one line, or a list of words".to_owned(),
             Self::Choice(words) => crate::suggest::listed(words.iter().map(String::as_str)),
             Self::List(item) => format!("a list, each item {}", item.expected()),
+            Self::Variants => "a block of flags and their variants".to_owned(),
             Self::Named(_) | Self::Environment(_) => "a block of names and values".to_owned(),
             Self::Block(block) => format!("a block with {}", some_keys(block)),
             Self::Free => "a value".to_owned(),

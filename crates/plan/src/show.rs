@@ -6,7 +6,7 @@
 mod price;
 mod text;
 
-use crate::model::{Audience, HoldThen, Plan, Requirement, Stage, Step};
+use crate::model::{Audience, FlagTurns, HoldThen, Plan, Requirement, Stage, Step};
 use crate::section::components::DEFAULT_TRAFFIC;
 use crate::units::rate_text;
 use esclusa_model::{BasisPoints, Millis};
@@ -31,6 +31,9 @@ pub struct Overview {
     pub limits: Vec<Limit>,
     /// What is exposed, by component.
     pub components: Vec<Part>,
+    /// The flags that are turned, in words; absent where none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
     /// What turns the share.
     pub traffic: String,
     /// Where requests arrive, for services with a route.
@@ -173,6 +176,7 @@ pub fn overview(plan: &Plan) -> Overview {
                 artifact: component.artifact.clone(),
             })
             .collect(),
+        flags: plan.flags.as_ref().map(flags),
         traffic: plan.traffic.driver.clone(),
         listen: plan.route.as_ref().map(|route| route.listen.clone()),
         keep_warm: plan.keep_warm,
@@ -197,7 +201,20 @@ fn phases(plan: &Plan) -> Vec<Phase> {
     let (late, early): (Vec<_>, Vec<_>) = plan.requires.iter().partition(|r| needs_canary(r));
     let mut phases: Vec<Phase> = early.into_iter().map(requirement).collect();
     phases.extend(plan.before.iter().map(|s| step(s, PhaseKind::Before)));
-    phases.push(Phase {
+    phases.extend(plan.flags_alone().is_none().then(|| deploy(plan)));
+    phases.extend(late.into_iter().map(requirement));
+    phases.extend(plan.stages.iter().map(|s| stage(s, plan)));
+    phases.extend(plan.after.iter().map(|s| step(s, PhaseKind::After)));
+    phases
+}
+
+fn flags(flags: &FlagTurns) -> String {
+    let of = flags.of.as_deref().unwrap_or("targetingKey");
+    format!("{flags} in {}, a share of `{of}`", flags.environment)
+}
+
+fn deploy(plan: &Plan) -> Phase {
+    Phase {
         kind: PhaseKind::Deploy,
         what: "start the canary".to_owned(),
         decided_by: "all instances ready".to_owned(),
@@ -212,11 +229,7 @@ fn phases(plan: &Plan) -> Vec<Phase> {
         exposed: None,
         at_least: Millis::ZERO,
         at_most: Some(plan.deploy_timeout),
-    });
-    phases.extend(late.into_iter().map(requirement));
-    phases.extend(plan.stages.iter().map(|s| stage(s, plan)));
-    phases.extend(plan.after.iter().map(|s| step(s, PhaseKind::After)));
-    phases
+    }
 }
 
 fn needs_canary(requirement: &Requirement) -> bool {

@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use esclusa_model::Epoch;
 use esclusa_wire::{
-    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack,
-    TookBack, WIRE_VERSION,
+    FlagDocument, FlagKill, FlagStatus, FlagsKilled, FlagsTaken, Generation, Heartbeat, Hello,
+    ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack, TookBack, WIRE_VERSION,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -114,6 +114,44 @@ impl ControlClient {
     /// [`ControlError`].
     pub async fn take_back(&self, asked: &TakeBack) -> Result<TookBack, ControlError> {
         self.call(Method::POST, "/v1/take-back", Some(asked), PATIENCE)
+            .await
+    }
+
+    /// Puts a flag document in force.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] when it is not newer or not valid; the one in force stays.
+    pub async fn put_flags(&self, document: &FlagDocument) -> Result<FlagsTaken, ControlError> {
+        self.call(Method::PUT, "/v1/flags", Some(document), PATIENCE)
+            .await
+    }
+
+    /// The flag document in force, with all kills that hold; none before the first. It
+    /// holds a key.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn flags(&self) -> Result<Option<FlagDocument>, ControlError> {
+        self.call(Method::GET, "/v1/flags", None::<&()>, PATIENCE)
+            .await
+    }
+
+    /// How flags stand at the proxy.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn flag_status(&self) -> Result<FlagStatus, ControlError> {
+        self.call(Method::GET, "/v1/flags/status", None::<&()>, PATIENCE)
+            .await
+    }
+
+    /// Turns features off, or lifts that, whoever else controls the proxy. May be asked
+    /// again.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn kill_flags(&self, kill: &FlagKill) -> Result<FlagsKilled, ControlError> {
+        self.call(Method::POST, "/v1/flags/kill", Some(kill), PATIENCE)
             .await
     }
 

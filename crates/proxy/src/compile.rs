@@ -158,13 +158,16 @@ fn compile_split(
         .get(&route.service)
         .is_some_and(|(r, _)| *r == spec.release);
     let (release, share) = (spec.release.clone(), spec.share);
-    let reaches_anybody = share != BasisPoints::ZERO || !spec.segments.is_empty();
+    // Whom a flag serves its variant, only the flag knows.
+    let reaches_anybody =
+        share != BasisPoints::ZERO || !spec.segments.is_empty() || spec.by_flag.is_some();
     Ok((!taken_back).then_some(ActiveSplit {
         release,
         share,
         canary,
         reaches_anybody,
         split,
+        by_flag: spec.by_flag.clone(),
     }))
 }
 

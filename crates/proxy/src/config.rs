@@ -29,6 +29,10 @@ pub struct ProxyConfig {
     pub activated: Vec<TcpListener>,
     /// Listening socket for `/metrics`, likewise; wins over `metrics_listen`.
     pub activated_metrics: Option<TcpListener>,
+    /// TCP address that answers flags (OFREP), event streams and other web servers' guards.
+    pub flags_listen: Option<SocketAddr>,
+    /// Listening socket for flags, likewise; wins over `flags_listen`.
+    pub activated_flags: Option<TcpListener>,
     /// Folder of the process that keeps the listening sockets open whatever happens to
     /// this one (`esclusa shim hold`), if there is to be one.
     pub holder: Option<PathBuf>,
@@ -53,6 +57,8 @@ impl ProxyConfig {
             inherited: Vec::new(),
             activated: Vec::new(),
             activated_metrics: None,
+            flags_listen: None,
+            activated_flags: None,
             holder: None,
             take_over: false,
             hand_over_drain: HAND_OVER_DRAIN,

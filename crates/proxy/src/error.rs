@@ -20,11 +20,13 @@ pub enum ProxyError {
         /// The control socket.
         path: PathBuf,
     },
-    /// The metrics address cannot be opened.
-    #[error("cannot listen on {address} for metrics: {source}")]
-    Metrics {
+    /// The address for metrics, or for flags, cannot be opened.
+    #[error("cannot listen on {address} for {what}: {source}")]
+    Listen {
         /// The address asked for.
         address: std::net::SocketAddr,
+        /// What for.
+        what: &'static str,
         /// The system's answer.
         source: io::Error,
     },

@@ -23,6 +23,7 @@ mod count;
 mod ending;
 mod error;
 mod exchange;
+mod flags;
 mod hand_over;
 mod handle;
 mod inbound;

@@ -10,7 +10,7 @@ use crate::hand_over::newcomer::{self, Taken};
 use crate::hand_over::{FdStream, SOCKET};
 use crate::lock;
 use esclusa_model::BootId;
-use esclusa_wire::StateFile;
+use esclusa_wire::{FlagsFile, StateFile};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -29,9 +29,13 @@ pub(crate) struct Place {
     pub(crate) control: UnixListener,
     pub(crate) hand_over: UnixListener,
     pub(crate) metrics: Option<TcpListener>,
+    /// Where flags are answered.
+    pub(crate) flags_socket: Option<TcpListener>,
     pub(crate) inherited: Inherited,
     /// What to serve, best first, with where it is from.
     pub(crate) states: Vec<(PathBuf, StateFile)>,
+    /// The same of flags.
+    pub(crate) flags: Vec<(PathBuf, FlagsFile)>,
     /// Slices that the one before had lost.
     pub(crate) lost: u64,
     /// The one before, which stands still until it is told that we accept.
@@ -51,6 +55,7 @@ impl Place {
 
     fn taken(config: &mut ProxyConfig, taken: Taken) -> Result<Self, ProxyError> {
         let metrics = metrics(config, taken.metrics)?;
+        let flags_socket = flags(config, taken.flags_socket)?;
         let mut activated = std::mem::take(&mut config.activated);
         let known = |list: &[TcpListener], socket: &TcpListener| {
             let address = |s: &TcpListener| s.local_addr().ok();
@@ -67,6 +72,7 @@ impl Place {
             control: taken.control,
             hand_over: taken.hand_over,
             metrics,
+            flags_socket,
             inherited: Inherited {
                 given: std::mem::take(&mut config.inherited),
                 held: taken.clients,
@@ -76,6 +82,11 @@ impl Place {
                 .state
                 .into_iter()
                 .map(|state| (name.clone(), state))
+                .collect(),
+            flags: taken
+                .flags
+                .into_iter()
+                .map(|flags| (name.clone(), flags))
                 .collect(),
             lost: taken.lost,
             predecessor: Some(taken.stream),
@@ -90,43 +101,68 @@ impl Place {
         let control = listen_when_free(&config.admin_socket).await?;
         let hand_over = listen_when_free(&config.data_dir.join(SOCKET)).await?;
         let metrics = metrics(config, None)?;
+        let flags_socket = flags(config, None)?;
         let held = config.holder.as_deref().map(holder::take);
         Ok(Self {
             lock,
             control,
             hand_over,
             metrics,
+            flags_socket,
             inherited: Inherited {
                 given: std::mem::take(&mut config.inherited),
                 held: held.unwrap_or_default(),
                 activated: std::mem::take(&mut config.activated),
             },
             states: persist::load(&config.data_dir),
+            flags: persist::load(&config.data_dir),
             lost: 0,
             predecessor: None,
         })
     }
 }
 
-/// The socket for `/metrics`: the one that was given, the predecessor's if it is the one
-/// that is wanted, or a new one.
-fn metrics(
-    config: &mut ProxyConfig,
+/// A socket besides the clients': the one that was given, the predecessor's if it is the
+/// one that is wanted, or a new one.
+fn extra(
+    given: Option<TcpListener>,
+    wanted: Option<SocketAddr>,
     taken: Option<TcpListener>,
+    what: &'static str,
 ) -> Result<Option<TcpListener>, ProxyError> {
-    if let Some(given) = config.activated_metrics.take() {
+    if let Some(given) = given {
         return unblock(given).map(Some).map_err(ProxyError::Worker);
     }
-    let Some(address) = config.metrics_listen else {
+    let Some(address) = wanted else {
         return Ok(None);
     };
-    let fail = |source| ProxyError::Metrics { address, source };
+    let fail = |source| ProxyError::Listen {
+        address,
+        what,
+        source,
+    };
     let is_it = |s: &TcpListener| s.local_addr().is_ok_and(|a: SocketAddr| a == address);
     let socket = match taken.filter(is_it) {
         Some(socket) => socket,
         None => TcpListener::bind(address).map_err(fail)?,
     };
     unblock(socket).map(Some).map_err(fail)
+}
+
+fn metrics(
+    config: &mut ProxyConfig,
+    taken: Option<TcpListener>,
+) -> Result<Option<TcpListener>, ProxyError> {
+    let given = config.activated_metrics.take();
+    extra(given, config.metrics_listen, taken, "metrics")
+}
+
+fn flags(
+    config: &mut ProxyConfig,
+    taken: Option<TcpListener>,
+) -> Result<Option<TcpListener>, ProxyError> {
+    let given = config.activated_flags.take();
+    extra(given, config.flags_listen, taken, "flags")
 }
 
 fn unblock(socket: TcpListener) -> io::Result<TcpListener> {

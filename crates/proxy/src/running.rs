@@ -4,8 +4,7 @@ use crate::config::ProxyConfig;
 use crate::control::admin;
 use crate::control::holder::HolderLink;
 use crate::control::listeners::Listeners;
-use crate::control::persist::Persister;
-use crate::control::state::{Control, Parts};
+use crate::control::state::{Control, Parts, Persisters};
 use crate::count::cutter::{Cutter, Others};
 use crate::count::journal::{self, Journal};
 use crate::count::store::SliceStore;
@@ -27,6 +26,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How long open connections of the flag server have to end.
+const FLAGS_END: Duration = Duration::from_secs(5);
+
 /// What a proxy is made of.
 pub(crate) struct Setup {
     pub(crate) config: ProxyConfig,
@@ -40,6 +42,7 @@ pub(crate) struct Running {
     ending: Ending,
     /// End with being in charge.
     in_charge: Vec<JoinHandle<()>>,
+    flag_server: Option<FlagServer>,
     handing_over: JoinHandle<Option<FdStream>>,
     /// End with the process.
     tasks: Vec<JoinHandle<()>>,
@@ -115,6 +118,8 @@ impl Running {
         ending: Ending,
     ) -> Result<Self, ProxyError> {
         let folder = config.data_dir;
+        // Before anything is served: a guard must stand before its first request.
+        control.restore_flags(place.flags).await;
         control.restore(place.states).await;
         let mut tasks = Vec::new();
         let lock = match place.predecessor {
@@ -132,16 +137,17 @@ impl Running {
         };
         let link = config.holder.map(HolderLink::start).transpose()?;
         control
-            .take_charge(lock, Persister::start(&folder)?, link)
+            .take_charge(lock, Persisters::start(&folder)?, link)
             .await;
         let belongings = Belongings {
             control: place.control.try_clone().map_err(ProxyError::Worker)?,
             hand_over: place.hand_over.try_clone().map_err(ProxyError::Worker)?,
-            metrics: match &place.metrics {
-                Some(metrics) => Some(metrics.try_clone().map_err(ProxyError::Worker)?),
-                None => None,
-            },
+            metrics: copy(place.metrics.as_ref())?,
+            flags: copy(place.flags_socket.as_ref())?,
         };
+        let flag_server = place
+            .flags_socket
+            .map(|socket| FlagServer::start(socket, &control));
         let admin = tokio::net::UnixListener::from_std(place.control);
         let next = tokio::net::UnixListener::from_std(place.hand_over);
         let metrics = place.metrics.map(tokio::net::TcpListener::from_std);
@@ -160,10 +166,13 @@ impl Running {
         let (ticking, watching) = (Arc::clone(&ending.cutter), Arc::clone(&control));
         tasks.push(tokio::spawn(async move { ticking.run().await }));
         tasks.push(tokio::spawn(async move { watching.watch().await }));
+        let reading = Arc::clone(&control);
+        tasks.push(tokio::spawn(async move { reading.read_keys().await }));
         Ok(Self {
             control,
             ending,
             in_charge,
+            flag_server,
             handing_over,
             tasks,
             sockets: vec![config.admin_socket, folder.join(crate::hand_over::SOCKET)],
@@ -178,6 +187,7 @@ impl Running {
             control,
             ending,
             mut in_charge,
+            flag_server,
             mut handing_over,
             mut tasks,
             folder,
@@ -203,6 +213,9 @@ impl Running {
                     };
                     // Not ours any more; who speaks to us there is sent on by what still runs.
                     in_charge.drain(..).for_each(|task| task.abort());
+                    if let Some(server) = &flag_server {
+                        server.end();
+                    }
                     sockets.clear();
                     ending.cutter.leave_others();
                     tasks.push(follow(stream, &control, &folder));
@@ -215,6 +228,9 @@ impl Running {
         };
         drop(draining);
         handing_over.abort();
+        if let Some(server) = flag_server {
+            server.ended().await;
+        }
         for task in in_charge.into_iter().chain(tasks) {
             task.abort();
             // It was told to end; how does not matter.
@@ -260,7 +276,8 @@ fn spawn_workers(wanted: usize, shared: &Arc<Shared>) -> Result<Vec<WorkerHandle
 
 fn lead(stream: FdStream, control: &Arc<Control>) -> JoinHandle<()> {
     // At once: no change may pass it by.
-    let joined = control.followers.join();
+    // Whether it knows flags shows when it is told of them.
+    let joined = control.followers.join(true);
     let control = Arc::clone(control);
     tokio::spawn(async move {
         if let Err(error) = leader::lead(stream, &control, joined).await {
@@ -276,6 +293,44 @@ fn serve_admin(listener: tokio::net::UnixListener, control: Arc<Control>) -> Joi
             tracing::error!(%error, "the control interface ended");
         }
     })
+}
+
+fn copy(
+    socket: Option<&std::net::TcpListener>,
+) -> Result<Option<std::net::TcpListener>, ProxyError> {
+    let copy = socket.map(std::net::TcpListener::try_clone);
+    copy.transpose().map_err(ProxyError::Worker)
+}
+
+/// Answers flags, in threads of its own.
+struct FlagServer {
+    ending: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl FlagServer {
+    fn start(socket: std::net::TcpListener, control: &Arc<Control>) -> Self {
+        let flags = Arc::clone(&control.shared.flags);
+        let (ending, ended) = watch::channel(false);
+        let limits = esclusa_ofrep::Limits::default();
+        let serving = tokio::spawn(async move {
+            if let Err(error) = esclusa_ofrep::serve(socket, flags, limits, ended).await {
+                tracing::error!(%error, "flags are no longer answered");
+            }
+        });
+        Self { ending, serving }
+    }
+
+    /// Asks it to end; streams come back to whoever listens next.
+    fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    async fn ended(self) {
+        self.end();
+        // It was told to end; how does not matter.
+        let _ = tokio::time::timeout(FLAGS_END, self.serving).await;
+    }
 }
 
 fn serve_metrics(listener: tokio::net::TcpListener, control: Arc<Control>) -> JoinHandle<()> {

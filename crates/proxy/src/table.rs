@@ -10,6 +10,7 @@ use crate::registry::{InstanceLoad, Key, VersionLoad};
 use crate::sign::Signer;
 use crate::unit::Source;
 use crate::upstream::tls::TlsTarget;
+use esclusa_flags::FlagSide;
 use esclusa_model::{BasisPoints, Digest, GenerationId, ReleaseId, ServiceName};
 use esclusa_wire::{LostControl, LostControlThen};
 use http::HeaderValue;
@@ -54,6 +55,8 @@ pub(crate) struct ActiveSplit {
     /// Whether any share or segment is sent to the canary.
     pub(crate) reaches_anybody: bool,
     pub(crate) split: Split,
+    /// Asked instead of the split when the canary is a side of a flag.
+    pub(crate) by_flag: Option<FlagSide>,
 }
 
 /// One version.

@@ -3,6 +3,7 @@
 use crate::config::Limits;
 use crate::count::shard::Shard;
 use crate::error::ProxyError;
+use crate::flags::counts::GuardCounts;
 use crate::inbound::conn;
 use crate::registry::Registry;
 use crate::table::RouteTable;
@@ -45,6 +46,9 @@ impl Phase {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) table: ArcSwap<RouteTable>,
+    /// The flags in force, and the event streams that follow them.
+    pub(crate) flags: Arc<esclusa_ofrep::Shared>,
+    pub(crate) guard_counts: GuardCounts,
     pub(crate) registry: Registry,
     pub(crate) limits: Limits,
     pub(crate) phase: watch::Sender<Phase>,
@@ -66,6 +70,8 @@ impl Shared {
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             table: ArcSwap::from_pointee(RouteTable::empty()),
+            flags: Arc::default(),
+            guard_counts: GuardCounts::default(),
             registry: Registry::default(),
             limits,
             phase: watch::Sender::new(Phase::Serving),

@@ -1,6 +1,7 @@
 //! What is recorded of a release. Each kind is a contract: stored for good.
 
 use crate::{InstanceRecord, Phase, Source, Task, TaskEnd};
+use esclusa_flags::Patch;
 use esclusa_model::{
     BasisPoints, ComponentName, Digest, GenerationId, Outcome, ReleaseId, Salt, ServiceName,
     VersionName, VersionRef,
@@ -42,6 +43,12 @@ pub enum Event {
         attempt: u32,
         /// How.
         end: TaskEnd,
+    },
+    /// What the end of the release changes in the flag set. Recorded before it is done, so
+    /// that exactly that can be taken back.
+    FlagsChange {
+        /// The change.
+        patch: Patch,
     },
     /// The canary's instances run and are ready.
     Deployed {
@@ -197,6 +204,35 @@ pub struct DialEvidence {
     pub achieved: BasisPoints,
     /// The generation in which it is so, for the built-in proxy.
     pub generation: Option<GenerationId>,
+    /// Who that is, where units are known by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
+}
+
+/// The known tenants to whom a release's flags are turned: what is behind a percentage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// How many they are.
+    pub tenants: u64,
+    /// Of how many in the directory.
+    pub of: u64,
+    /// Who they are; the first [`Reached::NAMED`] by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+impl Reached {
+    /// How many are kept by name.
+    pub const NAMED: usize = 100;
+}
+
+impl std::fmt::Display for Reached {
+    /// Such as `2 of 40 tenants`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = if self.of == 1 { "" } else { "s" };
+        write!(f, "{} of {} tenant{s}", self.tenants, self.of)
+    }
 }
 
 /// Why a release goes back.

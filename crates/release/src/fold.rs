@@ -25,6 +25,10 @@ impl Release {
                 self.version = Some(version.clone());
                 self.components.clone_from(components);
             }
+            Event::FlagsChange { patch } => {
+                self.require_phase("flags_change", Phase::HandOver)?;
+                self.flags_change = Some(patch.clone());
+            }
             Event::Deployed { instances } => {
                 self.require_phase("deployed", Phase::Deploying)?;
                 self.instances.clone_from(instances);
@@ -133,6 +137,7 @@ impl Release {
                 && record.left_at.is_none()
             {
                 record.confirmed_at.get_or_insert(at);
+                record.reached.clone_from(&dial.reached);
             }
         }
         self.dial = Some((dial.clone(), at));
@@ -242,6 +247,7 @@ impl Release {
                 stage,
                 entered_at: at,
                 confirmed_at: None,
+                reached: None,
                 left_at: None,
                 left_because: None,
                 over_budget: false,
@@ -320,6 +326,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Prepared { .. } => "prepared",
         Event::TaskStarted { .. } => "task_started",
         Event::TaskEnded { .. } => "task_ended",
+        Event::FlagsChange { .. } => "flags_change",
         Event::Deployed { .. } => "deployed",
         Event::SignedOff(_) => "signed_off",
         Event::Advanced { .. } => "advanced",

@@ -13,7 +13,8 @@ mod source;
 mod task;
 
 pub use event::{
-    Because, DialEvidence, Event, Evidence, ItemDone, Requested, ReturnCause, Returned, SignOff,
+    Because, DialEvidence, Event, Evidence, ItemDone, Reached, Requested, ReturnCause, Returned,
+    SignOff,
 };
 pub use phase::Phase;
 pub use release::{

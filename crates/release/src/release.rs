@@ -2,11 +2,12 @@
 //! changes stands in `fold`.
 
 use crate::{
-    Because, DialEvidence, Evidence, InstanceRecord, Phase, Requested, Returned, SignOff, Task,
-    TaskEnd,
+    Because, DialEvidence, Evidence, InstanceRecord, Phase, Reached, Requested, Returned, SignOff,
+    Task, TaskEnd,
 };
+use esclusa_flags::Patch;
 use esclusa_model::{Actor, BasisPoints, ComponentName, Digest, Outcome, Timestamp, VersionRef};
-use esclusa_plan::{Audience, Stage};
+use esclusa_plan::{Audience, FlagTurns, Stage};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -59,6 +60,8 @@ pub struct StageRecord {
     pub entered_at: Timestamp,
     /// When its exposure was read back; its watch counts from here.
     pub confirmed_at: Option<Timestamp>,
+    /// Who is exposed in it, where units are known by name.
+    pub reached: Option<Reached>,
     /// When it was left.
     pub left_at: Option<Timestamp>,
     /// Why it was left, in words.
@@ -128,6 +131,8 @@ pub struct Release {
     pub version: Option<VersionRef>,
     /// Digest of each component, once stored.
     pub components: BTreeMap<ComponentName, Digest>,
+    /// What the end of the release changes in the flag set, once that is decided.
+    pub flags_change: Option<Patch>,
     /// The canary's instances, once they are ready.
     pub instances: Vec<InstanceRecord>,
     /// Work begun or done.
@@ -190,6 +195,7 @@ impl Release {
             phase_since: at,
             version: None,
             components: BTreeMap::new(),
+            flags_change: None,
             instances: Vec::new(),
             tasks: BTreeMap::new(),
             sign_offs: BTreeMap::new(),
@@ -217,6 +223,10 @@ impl Release {
         match self.phase {
             Phase::Stage(_) if self.returned_by_proxy.is_some() => Exposure::default(),
             Phase::Stage(index) => self.exposure_at(index),
+            Phase::After | Phase::HandOver | Phase::Promoted if self.flags_alone().is_some() => {
+                // Flags may stay with some: with those of the last stage.
+                self.exposure_at(self.requested.plan.stages.len().saturating_sub(1))
+            }
             Phase::After | Phase::HandOver | Phase::Promoted => Exposure {
                 share: BasisPoints::FULL,
                 segments: Vec::new(),
@@ -251,6 +261,41 @@ impl Release {
             exposure.segments.clear();
         }
         exposure
+    }
+
+    /// The flags of a release that turns nothing else.
+    #[must_use]
+    pub fn flags_alone(&self) -> Option<&FlagTurns> {
+        self.requested.plan.flags_alone()
+    }
+
+    /// Whether the flag set itself says what this release turned, as far as this state
+    /// knows: the release turns nothing beside it any more.
+    #[must_use]
+    pub fn flags_are_recorded(&self) -> bool {
+        self.phase == Phase::Promoted
+            && self
+                .task_end(Task::RecordFlags)
+                .is_some_and(TaskEnd::is_done)
+    }
+
+    /// Until when the flags of a release of flags alone can be taken back after its end.
+    #[must_use]
+    pub fn flags_kept_until(&self) -> Option<Timestamp> {
+        let ended = self.ended.as_ref()?;
+        self.flags_alone()
+            .map(|_| ended.at.plus(self.requested.plan.keep_warm))
+    }
+
+    /// The change of the flag set that must not be seen any more, though the set may still
+    /// have it: the release goes back, and lowering waits for no record.
+    #[must_use]
+    pub fn withdrawn_flags(&self) -> Option<&Patch> {
+        let restored = self
+            .task_end(Task::RestoreFlags)
+            .is_some_and(TaskEnd::is_done);
+        let change = self.flags_change.as_ref();
+        change.filter(|_| self.phase.is_returning() && !restored)
     }
 
     /// The stage it stands in.

@@ -26,6 +26,10 @@ pub enum Task {
     RecordStable,
     /// Record in the service's stream that the version before is stable again.
     RestoreStable,
+    /// Record in the flag set that the flags stay as the last stage turned them.
+    RecordFlags,
+    /// Record in the flag set that they are as they were before.
+    RestoreFlags,
     /// Move workers and singletons back.
     HandBack,
     /// Undo the `after` step with this index.
@@ -53,6 +57,8 @@ impl fmt::Display for Task {
             Self::HandOver => f.write_str("hand-over"),
             Self::RecordStable => f.write_str("record-stable"),
             Self::RestoreStable => f.write_str("restore-stable"),
+            Self::RecordFlags => f.write_str("record-flags"),
+            Self::RestoreFlags => f.write_str("restore-flags"),
             Self::HandBack => f.write_str("hand-back"),
             Self::UndoAfter(i) => write!(f, "undo-after/{i}"),
             Self::UndoBefore(i) => write!(f, "undo-before/{i}"),
@@ -79,6 +85,8 @@ impl TryFrom<String> for Task {
             ("hand-over", None) => Ok(Self::HandOver),
             ("record-stable", None) => Ok(Self::RecordStable),
             ("restore-stable", None) => Ok(Self::RestoreStable),
+            ("record-flags", None) => Ok(Self::RecordFlags),
+            ("restore-flags", None) => Ok(Self::RestoreFlags),
             ("hand-back", None) => Ok(Self::HandBack),
             ("undo-after", Some(i)) => Ok(Self::UndoAfter(i)),
             ("undo-before", Some(i)) => Ok(Self::UndoBefore(i)),
@@ -157,6 +165,8 @@ mod tests {
             Task::HandOver,
             Task::RecordStable,
             Task::RestoreStable,
+            Task::RecordFlags,
+            Task::RestoreFlags,
             Task::HandBack,
             Task::UndoAfter(1),
             Task::UndoBefore(9),

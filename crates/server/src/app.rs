@@ -5,16 +5,18 @@ use crate::auth::{Keys, Spent};
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::{ApiError, ErrorKind};
+use crate::flags::Flags;
 use crate::links::Links;
 use crate::notify::Notifier;
+use crate::rollouts::FlagPlane;
 use crate::view::{ReleaseView, ServiceView};
 use crate::world::Drivers;
 use esclusa_engine::Command;
 use esclusa_model::{
     Actor, Digest, Envelope, ReleaseId, ServiceName, StreamId, Timestamp, VersionName,
 };
-use esclusa_plan::{Capability, Catalog, OnConflict, Parsed, Plan, SourceFile};
-use esclusa_release::{ItemDone, Release, Source};
+use esclusa_plan::{Capability, Catalog, FlagTurns, OnConflict, Parsed, Plan, SourceFile};
+use esclusa_release::{ItemDone, Release, Service, Source};
 use esclusa_store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,9 @@ const DAMAGED: &str = "ESC-0901";
 pub(crate) struct Shared {
     pub store: Store,
     pub dataplane: Arc<DataPlane>,
+    /// The flags that releases turn.
+    pub flag_plane: Arc<dyn FlagPlane>,
+    pub flags: Arc<Flags>,
     pub catalog: Catalog,
     pub data_dir: PathBuf,
     pub drivers: Drivers,
@@ -52,8 +57,17 @@ impl Shared {
         let _ = self.notices.send(service.clone());
     }
 
+    /// Whether anybody counts a release's requests by version, or by the flag that it turns.
+    pub(crate) fn observes_release(&self, plan: &Plan, service: &Service) -> bool {
+        if plan.flags_alone().is_none() {
+            return self.observes(plan);
+        }
+        let stable = service.stable.as_ref().map(|stable| &stable.plan);
+        stable.is_some_and(|plan| plan.route.is_some() && plan.traffic.driver == "proxy")
+    }
+
     /// Whether the plan's traffic driver counts requests by version.
-    pub(crate) fn observes(&self, plan: &Plan) -> bool {
+    fn observes(&self, plan: &Plan) -> bool {
         self.catalog
             .traffic_driver(&plan.traffic.driver)
             .is_some_and(|driver| driver.can(Capability::Observes))
@@ -99,8 +113,8 @@ pub struct AskStart {
     pub plan_name: String,
     /// The plan's text.
     pub plan_text: String,
-    /// People's name for the version.
-    pub version: VersionName,
+    /// People's name for the version; a plan of flags alone may do without.
+    pub version: Option<VersionName>,
     /// Folder that the plan's relative paths start from.
     pub base_dir: String,
     /// What to do when a release of the service is under way, in place of the plan's word.
@@ -180,14 +194,36 @@ impl App {
         data_dir: PathBuf,
         drivers: Drivers,
     ) -> Result<Arc<Self>, ApiError> {
+        Self::start_with(store, dataplane, None, data_dir, drivers).await
+    }
+
+    /// The same with other flags for releases to turn than the recorded ones.
+    pub(crate) async fn start_with(
+        store: Store,
+        dataplane: Arc<DataPlane>,
+        flag_plane: Option<Arc<dyn FlagPlane>>,
+        data_dir: PathBuf,
+        drivers: Drivers,
+    ) -> Result<Arc<Self>, ApiError> {
         let keys = Keys::of(&store).await?;
         let spent = Spent::of(&store).await?;
+        let mut names = Vec::new();
+        for (stream, _) in store.streams("service/").await? {
+            let name = stream.as_str().trim_start_matches("service/");
+            match ServiceName::new(name) {
+                Ok(name) => names.push(name),
+                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
+            }
+        }
+        let flags = Flags::start(store.clone(), Arc::clone(&dataplane), names.clone()).await?;
         let shared = Arc::new(Shared {
             links: Links::new(keys.clone()),
             keys,
             spent,
             store,
             dataplane,
+            flag_plane: flag_plane.unwrap_or_else(|| flags.clone()),
+            flags,
             catalog: esclusa_drivers::catalog(),
             data_dir,
             drivers,
@@ -202,14 +238,6 @@ impl App {
             damaged: std::sync::Mutex::default(),
             beginning: Mutex::default(),
         });
-        let mut names = Vec::new();
-        for (stream, _) in app.shared.store.streams("service/").await? {
-            let name = stream.as_str().trim_start_matches("service/");
-            match ServiceName::new(name) {
-                Ok(name) => names.push(name),
-                Err(error) => return Err(ApiError::damaged(&stream, 0, &error)),
-            }
-        }
         app.shared.dataplane.wait_for(names.clone()).await;
         for name in names {
             match app.actor(&name).await {
@@ -308,10 +336,19 @@ impl App {
     /// When the plan is wrong, another release is under way, or nothing can be recorded.
     pub async fn start_release(&self, ask: AskStart) -> Result<ReleaseId, ApiError> {
         let parsed = self.check_plan(&ask.plan_name, &ask.plan_text)?;
+        let named = || parsed.plan.flags_alone().and_then(FlagTurns::version_name);
+        let version = ask.version.or_else(named).ok_or_else(|| {
+            ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0408",
+                "the version has no name",
+                "name it: `--version 2.4.1`; only a plan of flags alone may do without",
+            )
+        })?;
         let request = StartRequest {
             plan_digest: Digest::of(ask.plan_text.as_bytes()),
             plan: parsed.plan,
-            version: ask.version,
+            version,
             base_dir: ask.base_dir,
             actor: ask.actor,
             person: ask.person,
@@ -535,7 +572,9 @@ impl App {
 
 /// The actor's answer. What takes users back is answered soon, whatever the store does;
 /// all else waits for it, and is dropped when nobody waits for the answer any more.
-async fn in_time<T>(answer: oneshot::Receiver<Result<T, ApiError>>) -> Result<T, ApiError> {
+pub(crate) async fn in_time<T>(
+    answer: oneshot::Receiver<Result<T, ApiError>>,
+) -> Result<T, ApiError> {
     match tokio::time::timeout(ANSWER_LIMIT, answer).await {
         Ok(answered) => answered.map_err(|_| gone())?,
         Err(_) => Err(ApiError::new(
@@ -555,7 +594,7 @@ async fn send(actor: &ActorHandle, message: Message) -> Result<(), ApiError> {
     actor.inbox.send(message).await.map_err(|_| gone())
 }
 
-fn gone() -> ApiError {
+pub(crate) fn gone() -> ApiError {
     ApiError::new(
         ErrorKind::Internal,
         "ESC-0904",

@@ -271,7 +271,7 @@ impl DataPlane {
     }
 
     /// The proxy, if it is ours.
-    fn client(&self) -> Result<&ControlClient, PublishError> {
+    pub(crate) fn client(&self) -> Result<&ControlClient, PublishError> {
         let refused = self
             .refused
             .lock()
@@ -491,7 +491,7 @@ fn exposes(route: &ServiceRoute, release: &ReleaseId) -> bool {
     })
 }
 
-async fn limited<T, E: std::fmt::Display>(
+pub(crate) async fn limited<T, E: std::fmt::Display>(
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, PublishError> {
     tokio::time::timeout(CALL_LIMIT, call)

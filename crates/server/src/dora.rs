@@ -119,7 +119,8 @@ pub(crate) fn figures<'a>(
             .ended
             .as_ref()
             .filter(|ended| window.holds(ended.at));
-        let Some(ended) = over else {
+        // Turning a flag deploys nothing.
+        let Some(ended) = over.filter(|_| release.flags_alone().is_none()) else {
             continue;
         };
         let of_service = services

@@ -229,6 +229,10 @@ impl Judging {
         let (index, _) = release.stage()?;
         release.stage_record()?.confirmed_at?;
         if release.requested.stable.is_none() {
+            // Flags beside nothing that counts: nobody has looked, and nothing is proved.
+            if release.flags_alone().is_some() {
+                return None;
+            }
             return Some(first_deployment());
         }
         let judge = self.judge.as_ref()?;

@@ -15,6 +15,7 @@ mod dataplane;
 mod dora;
 mod error;
 mod figures;
+mod flags;
 mod holder;
 mod judging;
 mod kill;
@@ -27,6 +28,7 @@ mod proof;
 mod proxy_keeper;
 mod recording;
 pub mod report;
+mod rollouts;
 mod routing;
 mod series;
 mod serve;
@@ -39,6 +41,7 @@ pub use api::{body, verify_folder};
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use figures::{LatencyMs, Percent};
+pub use flags::{FlagsKilledAt, at_proxy as flags_at_proxy, mark_at_proxy as kill_flags_at_proxy};
 pub use kill::proxy_socket_path;
 pub use listen::socket_path;
 pub use live::VersionTraffic;
@@ -47,6 +50,6 @@ pub use series::{Bucket, Mark, MarkKind, Series, Side};
 pub use serve::{ServeConfig, ServeError, serve};
 pub use source::{CommitView, SourceView};
 pub use view::{
-    InstanceView, ItemView, ReleaseView, ServiceView, SignOffView, StageView, TaskView,
-    VersionView, WarmView,
+    InstanceView, ItemView, ReachedView, ReleaseView, ServiceView, SignOffView, StageView,
+    TaskView, VersionView, WarmView,
 };

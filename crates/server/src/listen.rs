@@ -29,6 +29,8 @@ pub(crate) struct ListenConfig {
     pub dev: bool,
     /// Where browsers reach it, where that was said.
     pub front: Option<Front>,
+    /// Where the proxy answers flags, if it does.
+    pub flags: Option<SocketAddr>,
 }
 
 /// The Unix socket of a data folder.
@@ -157,6 +159,15 @@ async fn greet(
                 "warning: {address} is reachable from other machines and speaks plain HTTP; put \
                  a proxy with TLS in front of it"
             );
+        }
+    }
+    if let Some(flags) = config.flags {
+        match config.dev {
+            true => {
+                let token = state.app.shared.flags.open_for_development().await?;
+                println!("flags http://{flags} token {token}");
+            }
+            false => println!("flags http://{flags}"),
         }
     }
     println!("ready http://{address} unix:{}", socket.display());

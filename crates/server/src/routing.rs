@@ -3,6 +3,7 @@
 //! Everything a proxy needs is derived here each time anew, so that a restart of any
 //! part leads to the same route.
 
+use crate::rollouts::side;
 use esclusa_flags::{SegmentRule, SplitSpec};
 use esclusa_model::{BasisPoints, ComponentKind, VersionRef};
 use esclusa_plan::{HoldOrReturn, Plan, Sticky};
@@ -21,9 +22,17 @@ pub(crate) fn service_route(
     exposure: &Exposure,
     cookie_key: &str,
 ) -> Option<ServiceRoute> {
-    let canary = release.and_then(|release| canary_upstream(release).map(|up| (release, up)));
     let stable = stable_deployed(service, release);
+    let canary = release.and_then(|release| {
+        let upstream = match release.flags_alone() {
+            Some(_) => flag_upstream(release, stable),
+            None => canary_upstream(release),
+        };
+        upstream.map(|upstream| (release, upstream))
+    });
     let plan = match (&canary, stable) {
+        // Flags change no route.
+        (Some((release, _)), Some(stable)) if release.flags_alone().is_some() => &stable.plan,
         // The plan of the release speaks from its first stage on; before, nothing changes.
         (Some((release, _)), _) if release.phase >= Phase::Stage(0) => &release.requested.plan,
         (_, Some(stable)) => &stable.plan,
@@ -77,6 +86,20 @@ fn canary_upstream(release: &Release) -> Option<Upstream> {
     (!upstream.instances.is_empty()).then_some(upstream)
 }
 
+/// The stable version's own instances under another name: requests are counted there to
+/// which the flag serves its variant. Once the flag set has the flags, all are one again.
+fn flag_upstream(release: &Release, stable: Option<&Deployed>) -> Option<Upstream> {
+    if release.phase.is_final() {
+        return None;
+    }
+    let version = release.version.as_ref()?;
+    Some(Upstream {
+        digest: version.digest,
+        name: version.name.clone(),
+        ..deployed_upstream(stable?)
+    })
+}
+
 fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Exposure) -> SplitSpec {
     let plan = &release.requested.plan;
     SplitSpec {
@@ -96,7 +119,7 @@ fn split_spec(release: &Release, canary: esclusa_model::Digest, exposure: &Expos
             })
             .collect(),
         population: plan.population.clone(),
-        by_flag: None,
+        by_flag: release.flags_alone().and_then(side),
     }
 }
 
@@ -210,4 +233,176 @@ fn build(
         max_body_bytes: route.max_body_bytes,
         trusted_proxies: route.trusted_proxies.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esclusa_model::{Actor, Digest, InstanceId, Timestamp, VersionName};
+    use esclusa_plan::SourceFile;
+    use esclusa_release::{Event, Requested, Task, TaskEnd};
+    use std::collections::BTreeMap;
+
+    const SHOP: &str = "
+esclusa: 1
+service: shop
+route: { listen: 127.0.0.1:8080, host: shop.example }
+address: { url: 'http://127.0.0.1:9001' }
+template: blue-green
+";
+    const FLAGS: &str = "
+esclusa: 1
+service: shop
+flags: { set: { reports: on, api: on } }
+stages:
+  - { to: 25%, for: 5m }
+  - { to: 100%, watch: 5m }
+";
+
+    fn plan(text: &str) -> Plan {
+        let source = SourceFile::new("esclusa.yaml", text);
+        let parsed = esclusa_plan::parse(&source, &esclusa_drivers::catalog());
+        parsed.expect("a plan").plan
+    }
+
+    fn version(name: &str) -> VersionRef {
+        VersionRef {
+            name: VersionName::new(name).expect("a name"),
+            digest: Digest::of(name.as_bytes()),
+            verified: true,
+        }
+    }
+
+    fn shop() -> Service {
+        let mut service = Service::new("shop".parse().expect("a name"));
+        service.stable = Some(Deployed {
+            version: version("2.4.0"),
+            release: None,
+            plan: plan(SHOP),
+            base_dir: "/".into(),
+            components: BTreeMap::new(),
+            instances: vec![InstanceRecord {
+                id: InstanceId::new("web-0").expect("an id"),
+                component: "web".parse().expect("a name"),
+                kind: ComponentKind::Web,
+                url: Some("http://127.0.0.1:9001".into()),
+                host_header: None,
+                ca_file: None,
+            }],
+        });
+        service
+    }
+
+    fn apply(release: &mut Release, event: Event) {
+        let by = Actor::new("engine").expect("a name");
+        release.apply(&event, &by, Timestamp(1)).expect("follows");
+    }
+
+    fn release() -> Release {
+        let requested = Requested {
+            release: "r-1".parse().expect("an id"),
+            service: "shop".parse().expect("a name"),
+            version: VersionName::new("reports-on").expect("a name"),
+            plan: plan(FLAGS),
+            plan_digest: Digest::of(b""),
+            base_dir: "/".into(),
+            salt: "r-1".parse().expect("a salt"),
+            stable: Some(version("2.4.0")),
+            person: None,
+            source: None,
+        };
+        let flags = requested.plan.flags.clone().expect("flags");
+        let prepared = crate::rollouts::version_of(&requested, &flags);
+        let by = Actor::new("ana").expect("a name");
+        let mut release = Release::begin(requested, by, Timestamp(0));
+        apply(
+            &mut release,
+            Event::Prepared {
+                version: prepared,
+                components: BTreeMap::new(),
+            },
+        );
+        for to in [
+            Phase::Preflight,
+            Phase::Before,
+            Phase::Deploying,
+            Phase::CanaryChecks,
+            Phase::Stage(0),
+        ] {
+            advance(&mut release, to);
+        }
+        release
+    }
+
+    fn advance(release: &mut Release, to: Phase) {
+        apply(
+            release,
+            Event::Advanced {
+                to,
+                why: String::new(),
+                evidence: None,
+            },
+        );
+    }
+
+    // ROL-06: the version that flags make runs nowhere, and is the stable one's instances.
+    #[test]
+    fn flags_are_split_over_the_stable_versions_own_instances() {
+        let (service, mut release) = (shop(), release());
+        let route = |release: &Release| {
+            let exposure = release.exposure();
+            service_route(&service, Some(release), &exposure, "key").expect("a route")
+        };
+        let first = route(&release);
+        let at_rest = service_route(&service, None, &Exposure::default(), "key");
+        let at_rest = at_rest.expect("a route");
+        let split = first.split.clone().expect("a split");
+        assert_eq!(split.share.get(), 2_500);
+        let side = split.by_flag.expect("by the flag");
+        assert_eq!(
+            (side.flag.as_str(), side.variant.as_str()),
+            ("reports", "on")
+        );
+        assert_eq!(first.stable, version("2.4.0").digest);
+        let [stable, canary] = first.upstreams.as_slice() else {
+            panic!("{:?}", first.upstreams);
+        };
+        assert_ne!(stable.digest, canary.digest);
+        assert_eq!(
+            (canary.digest, canary.name.as_str()),
+            (split.canary, "reports-on")
+        );
+        assert_eq!(canary.instances, stable.instances);
+        // All else is as it was: host, listener, routes.
+        let without = ServiceRoute {
+            split: None,
+            upstreams: at_rest.upstreams.clone(),
+            ..first.clone()
+        };
+        assert_eq!(without, at_rest);
+        // Once the flag set has them, nothing is left of it.
+        for to in [Phase::Stage(1), Phase::After, Phase::HandOver] {
+            advance(&mut release, to);
+        }
+        assert!(route(&release).split.is_some());
+        apply(
+            &mut release,
+            Event::TaskStarted {
+                task: Task::RecordFlags,
+                attempt: 1,
+            },
+        );
+        apply(
+            &mut release,
+            Event::TaskEnded {
+                task: Task::RecordFlags,
+                attempt: 1,
+                end: TaskEnd::Done {
+                    note: String::new(),
+                },
+            },
+        );
+        advance(&mut release, Phase::Promoted);
+        assert_eq!(route(&release), at_rest);
+    }
 }

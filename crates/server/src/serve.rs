@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::error::ApiError;
+use crate::flags::StartVariables;
 use crate::links::Front;
 use crate::proxy_keeper::{Look, ProxyKeeper};
 use crate::service_manager;
@@ -40,6 +41,12 @@ pub struct ServeConfig {
     /// The file that says who is told what; else `notify.yaml` in the data folder is read,
     /// where there is one.
     pub notify: Option<PathBuf>,
+    /// Where the proxy answers flags, if it does.
+    pub flags_listen: Option<SocketAddr>,
+    /// The environment of flags that the variables speak of; the only one there is without.
+    pub flags_environment: Option<String>,
+    /// This program's environment variables, of which those that speak of flags are read.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Why the control plane cannot run.
@@ -77,12 +84,13 @@ pub async fn serve(
     let front = config.public_url.as_deref().map(Front::public).transpose();
     let front = front.map_err(|why| ServeError::Config(format!("--public-url: {why}")))?;
     let shim = service_manager::place(shim_command(&config.shim)?).await;
+    let variables = StartVariables::among(config.variables, config.flags_environment);
     let store = Store::open(&data, clock::now()).await?;
     crate::proof::begin(&store).await;
     let keeper = ProxyKeeper::new(&data, config.proxy, shim.clone(), config.external_proxy);
     let mut shutdown = Box::pin(shutdown);
     let begun = tokio::select! {
-        begun = begin(keeper, store, data.clone(), shim) => begun?,
+        begun = begin(keeper, store, data.clone(), shim, variables) => begun?,
         () = &mut shutdown => return Ok(()),
     };
     let notifier = Arc::clone(&begun.notifier);
@@ -92,6 +100,7 @@ pub async fn serve(
         listen: config.listen,
         dev: config.dev,
         front,
+        flags: config.flags_listen,
     };
     crate::listen::listen(begun, listen, shutdown).await
 }
@@ -106,15 +115,22 @@ async fn begin(
     store: Store,
     data: PathBuf,
     shim: ShimCommand,
+    variables: StartVariables,
 ) -> Result<Arc<App>, ServeError> {
     let mut look = keeper.begin().await?;
     let in_force = keeper.in_force().await;
-    if let Some(generation) = &in_force {
-        outrank(&store, generation.id.epoch).await?;
+    let flags = keeper.client().flags().await.ok().flatten();
+    let flags = flags.map(|document| document.id.epoch);
+    let heard = in_force.as_ref().map(|generation| generation.id.epoch);
+    if let Some(epoch) = heard.max(flags) {
+        outrank(&store, epoch).await?;
     }
     let dataplane = DataPlane::start(keeper.client(), store.clone(), in_force);
     let drivers = Drivers::new(&RunSettings { shim });
     let app = App::start(store, Arc::clone(&dataplane), data, drivers).await?;
+    for differs in app.shared.flags.take_variables(&variables).await? {
+        tracing::warn!(%differs, "A flag is not what the environment variables say");
+    }
     if !matches!(look, Look::Good(..)) && !app.settled(WAKE_LIMIT).await {
         tracing::warn!("Not all versions are there; users are let in without them");
     }

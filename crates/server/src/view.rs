@@ -98,6 +98,9 @@ pub struct ReleaseView {
     pub service: String,
     /// People's name for the version.
     pub version: String,
+    /// The flags that it turns, such as `exec-reports on in production`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
     /// The version's digest, once stored.
     pub digest: Option<String>,
     /// The version that served when it began.
@@ -211,6 +214,28 @@ pub struct StageView {
     /// Whether it took longer than that.
     #[serde(default)]
     pub over_budget: bool,
+    /// The known tenants to whom its flags are turned; absent where none are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<ReachedView>,
+}
+
+/// Known tenants to whom flags are turned: what is behind a percentage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReachedView {
+    /// How many they are.
+    pub tenants: u64,
+    /// Of how many that are known.
+    pub of: u64,
+    /// Who they are; the first hundred by name.
+    pub names: Vec<String>,
+}
+
+impl std::fmt::Display for ReachedView {
+    /// Such as `2 of 40 tenants`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = if self.of == 1 { "" } else { "s" };
+        write!(f, "{} of {} tenant{s}", self.tenants, self.of)
+    }
 }
 
 /// One piece of work.
@@ -277,6 +302,7 @@ impl ReleaseView {
             release: asked.release.to_string(),
             service: asked.service.to_string(),
             version: asked.version.to_string(),
+            flags: flags_in_words(&asked.plan),
             digest: release
                 .version
                 .as_ref()
@@ -335,6 +361,7 @@ impl ReleaseView {
             release: id.to_string(),
             service: asked.plan.service.to_string(),
             version: asked.version.to_string(),
+            flags: flags_in_words(&asked.plan),
             digest: None,
             stable: None,
             source: asked.source.as_ref().map(Into::into),
@@ -389,6 +416,11 @@ fn hold_end(release: &Release, then: HoldThen) -> Option<i64> {
     (limit.then == then).then(|| hold.since.plus(limit.for_).0)
 }
 
+fn flags_in_words(plan: &Plan) -> Option<String> {
+    let flags = plan.flags.as_ref()?;
+    Some(format!("{flags} in {}", flags.environment))
+}
+
 fn share_in_words(release: &Release) -> String {
     let exposure = release.exposure();
     if exposure.segments.is_empty() {
@@ -420,6 +452,13 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
                 left_because: record.and_then(|record| record.left_because.clone()),
                 budget_ms: budget.map(|Millis(budget)| budget),
                 over_budget: record.is_some_and(|record| record.over_budget),
+                reached: record
+                    .and_then(|record| record.reached.as_ref())
+                    .map(|reached| ReachedView {
+                        tenants: reached.tenants,
+                        of: reached.of,
+                        names: reached.names.clone(),
+                    }),
             }
         })
         .collect()

@@ -124,6 +124,7 @@ impl CommandDial {
                 achieved: None,
                 state: DialState::Unknown,
                 generation: None,
+                reached: None,
                 detail: format!("no end within {CALL_LIMIT}; it was killed"),
                 at,
             };
@@ -148,6 +149,7 @@ impl CommandDial {
             asked,
             achieved: Some(achieved),
             generation: None,
+            reached: None,
             at,
         }
     }

@@ -6,7 +6,7 @@ use crate::dial::DialMood;
 use crate::dice::Dice;
 use crate::fact::PointKind;
 use crate::outside::Crash;
-use crate::plans::{bare, command_dial, full, literal};
+use crate::plans::{bare, command_dial, flags_alone, full, literal, with_flags};
 use crate::store::StoreMode;
 use crate::watch::Mood;
 use crate::work::{Answer, AnswerEnd, Delivery};
@@ -82,10 +82,32 @@ fn span(dice: &mut Dice) -> Millis {
     Millis(dice.between(0, most))
 }
 
+/// Flags, with a version or alone.
+fn flags_plan(dice: &mut Dice, template: Template) -> Plan {
+    let mut plan = if dice.percent(70) {
+        flags_alone(template)
+    } else {
+        with_flags(template)
+    };
+    if dice.percent(50) {
+        plan.hold.for_ = Millis(30 * MINUTE);
+    }
+    if dice.percent(30) {
+        plan.keep_warm = Millis(60 * MINUTE);
+    }
+    if plan.flags_alone().is_some() && dice.percent(30) {
+        // Flags may stay with some.
+        plan.stages.pop();
+    }
+    plan
+}
+
 fn plan(dice: &mut Dice) -> Plan {
     let template = dice.pick(&Template::ALL).copied();
     let template = template.unwrap_or(Template::Minutes);
-    let mut plan = if dice.percent(70) {
+    let mut plan = if dice.percent(10) {
+        return flags_plan(dice, template);
+    } else if dice.percent(70) {
         full(template)
     } else {
         bare(template)

@@ -103,6 +103,12 @@ pub(crate) enum Fact {
         durable: Exposure,
         answer: Result<(), String>,
     },
+    /// The flag set has a release's flags turned from now on, or no more.
+    FlagsKept {
+        epoch: u64,
+        release: ReleaseId,
+        kept: bool,
+    },
     /// What users see is this share from now on.
     Shows(BasisPoints),
     /// A reading of the dial reached the controller.

@@ -3,8 +3,8 @@
 use esclusa_judge::JudgeConfig;
 use esclusa_model::{ComponentKind, Digest, Millis, VersionRef};
 use esclusa_plan::{
-    Component, DIAL_LIMIT, DriverUse, Hold, HoldOrReturn, HoldThen, LostControl, OnConflict, Plan,
-    Requirement, Route, Stage, Step, Sticky, Template, Undo, WarmUp,
+    Component, DIAL_LIMIT, DriverUse, FlagTurn, FlagTurns, Hold, HoldOrReturn, HoldThen,
+    LostControl, OnConflict, Plan, Requirement, Route, Stage, Step, Sticky, Template, Undo, WarmUp,
 };
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -57,6 +57,7 @@ pub(crate) fn bare(template: Template) -> Plan {
         }),
         traffic: driver("proxy"),
         components: BTreeMap::from([(literal("web"), component(ComponentKind::Web))]),
+        flags: None,
         take_over: None,
         segments: BTreeMap::from([("team".to_owned(), "true".to_owned())]),
         population: Vec::new(),
@@ -76,6 +77,35 @@ pub(crate) fn bare(template: Template) -> Plan {
         deploy_timeout: Millis(2 * MINUTE.0),
         dial_timeout: DIAL_LIMIT,
     }
+}
+
+fn flags() -> FlagTurns {
+    FlagTurns {
+        set: vec![FlagTurn {
+            flag: "exec-reports".into(),
+            variant: "on".into(),
+        }],
+        environment: "production".into(),
+        of: Some("tenant".into()),
+        allow_on: false,
+    }
+}
+
+/// A plan that brings a version and turns a flag with it.
+pub(crate) fn with_flags(template: Template) -> Plan {
+    let mut plan = full(template);
+    plan.flags = Some(flags());
+    plan
+}
+
+/// A plan that turns a flag and brings no version.
+pub(crate) fn flags_alone(template: Template) -> Plan {
+    let mut plan = bare(template);
+    (plan.route, plan.flags) = (None, Some(flags()));
+    plan.components.clear();
+    plan.segments.clear();
+    plan.before = vec![step("announce", true)];
+    plan
 }
 
 /// The same with a warm-up, checks, steps and a worker.

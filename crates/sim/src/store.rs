@@ -78,6 +78,8 @@ pub(crate) struct Store {
     pub streams: BTreeMap<ReleaseId, Stream>,
     pub service_log: Vec<(ServiceEvent, Timestamp)>,
     pub service: Service,
+    /// The release whose flags the flag set has turned.
+    pub flags: Option<ReleaseId>,
     /// Requests of releases in line.
     pub waiting: BTreeMap<ReleaseId, StartRequest>,
     /// Without its fence it takes anything from anybody; only mutants switch it off.
@@ -92,6 +94,7 @@ impl Store {
             streams: BTreeMap::new(),
             service_log: Vec::new(),
             service: Service::new(service),
+            flags: None,
             waiting: BTreeMap::new(),
             fenced: true,
         }
@@ -171,6 +174,17 @@ impl Store {
             .apply(event, at)
             .map_err(|illegal| StoreError::Illegal(illegal.to_string()))?;
         self.service_log.push((event.clone(), at));
+        Ok(())
+    }
+
+    /// Changes the flag set, all or nothing, as one in charge.
+    pub(crate) fn keep_flags(
+        &mut self,
+        epoch: u64,
+        flags: Option<ReleaseId>,
+    ) -> Result<(), StoreError> {
+        self.admits(epoch, 0, 0)?;
+        self.flags = flags;
         Ok(())
     }
 

@@ -59,6 +59,8 @@ fn line(fact: &Fact) -> Option<(String, String)> {
             Ok(()) => said("dial", format!("asked for {}", exposure(asked))),
             Err(why) => said("dial", format!("asked for {}: {why}", exposure(asked))),
         },
+        Fact::FlagsKept { kept: true, .. } => said("flags", "the flag set has them on".into()),
+        Fact::FlagsKept { .. } => said("flags", "the flag set is as it was before".into()),
         Fact::Shows(share) => said("users", format!("{share} see the new version")),
         Fact::Read { .. } | Fact::Began { .. } => None,
         Fact::ProxyReturned(_) => said(
@@ -80,6 +82,7 @@ pub(crate) fn say(event: &Event) -> String {
     match event {
         Event::Requested(requested) => format!("asks for version {}", requested.version),
         Event::Prepared { version, .. } => format!("version {version} is stored"),
+        Event::FlagsChange { .. } => "knows what the flag set becomes".into(),
         Event::TaskStarted { task, attempt: n } => format!("{} begins", attempt(*task, *n)),
         Event::TaskEnded { task, end, .. } => format!("{task} {end}"),
         Event::Deployed { instances } => format!("{} instances are ready", instances.len()),

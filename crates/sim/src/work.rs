@@ -106,7 +106,9 @@ pub(crate) const fn takes_back(task: Task) -> Option<Task> {
         | Task::After(_)
         | Task::HandOver
         | Task::RecordStable
-        | Task::RestoreStable => None,
+        | Task::RestoreStable
+        | Task::RecordFlags
+        | Task::RestoreFlags => None,
     }
 }
 

@@ -39,6 +39,6 @@ pub use notices::{
 pub use restored::{Restored, Settled};
 pub use slices::{SliceGap, SlicesStored};
 pub use store::Store;
-pub use tokens::{NewToken, Revocation, TokenRecord};
+pub use tokens::{FlagGrant, NewToken, Revocation, TokenRecord};
 pub use upkeep::{SliceRetention, SliceUpkeep};
 pub use verify::{Verification, verify_folder};

@@ -34,6 +34,10 @@ pub(crate) const LOG: &[Step] = &[
         number: 3,
         sql: include_str!("../migrations/sqlite/log/0003_notices.sql"),
     },
+    Step {
+        number: 4,
+        sql: include_str!("../migrations/sqlite/log/0004_flag_tokens.sql"),
+    },
 ];
 
 /// The steps of the slices' file.

@@ -4,7 +4,22 @@
 use crate::sqlite::Row;
 use crate::{Store, StoreError, TokenError};
 use esclusa_model::{Actor, Digest, Timestamp};
+use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
+
+/// What a token of flags may ask for. Such a token opens nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlagGrant {
+    /// Whether it may be in people's hands: only flags that browsers may read.
+    pub client: bool,
+    /// The environment it asks in.
+    pub environment: String,
+    /// The only project whose flags it sees; all without.
+    pub project: Option<String>,
+    /// Whether an answer without a value has no value.
+    pub strict: bool,
+}
 
 /// A stored token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +40,8 @@ pub struct TokenRecord {
     pub expires: Option<Timestamp>,
     /// When it was used last, as far as that was noted.
     pub used: Option<Timestamp>,
+    /// What it may ask for, when it is a token of flags.
+    pub flags: Option<FlagGrant>,
 }
 
 /// A token to store.
@@ -40,6 +57,8 @@ pub struct NewToken<'a> {
     pub person: Option<&'a str>,
     /// From when on it is worthless by itself.
     pub expires: Option<Timestamp>,
+    /// What it may ask for, when it is a token of flags.
+    pub flags: Option<&'a FlagGrant>,
 }
 
 /// What revoking found.
@@ -61,12 +80,14 @@ impl Store {
     pub async fn put_token(&self, token: &NewToken<'_>, at: Timestamp) -> Result<(), TokenError> {
         let mut tx = self.begin().await?;
         let roles = serde_json::Value::from(token.roles.to_vec()).to_string();
+        let flags = token.flags.map(serde_json::to_string).transpose();
+        let flags = flags.map_err(|_| StoreError::refused("what a token may ask is no JSON"))?;
         let stored = sqlx::query(
-            "insert into tokens (name, roles, hash, created, revoked, person, expires, used) \
-             values ($1, $2, $3, $4, null, $5, $6, null) on conflict (name) do update \
+            "insert into tokens (name, roles, hash, created, revoked, person, expires, used, flags) \
+             values ($1, $2, $3, $4, null, $5, $6, null, $7) on conflict (name) do update \
              set roles = excluded.roles, hash = excluded.hash, created = excluded.created, \
              person = excluded.person, expires = excluded.expires, used = null, \
-             revoked = null where tokens.revoked is not null or tokens.expires <= $4",
+             flags = excluded.flags, revoked = null where tokens.revoked is not null or tokens.expires <= $4",
         )
         .bind(token.name.as_str())
         .bind(roles)
@@ -74,6 +95,7 @@ impl Store {
         .bind(at.0)
         .bind(token.person)
         .bind(token.expires.map(|at| at.0))
+        .bind(flags)
         .execute(&mut *tx)
         .await?;
         if stored.rows_affected() == 0 {
@@ -90,7 +112,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn find_token(&self, hash: &Digest) -> Result<Option<TokenRecord>, StoreError> {
         sqlx::query(
-            "select name, roles, hash, created, revoked, person, expires, used from tokens \
+            "select name, roles, hash, created, revoked, person, expires, used, flags from tokens \
              where hash = $1 and revoked is null",
         )
         .bind(hash.hex())
@@ -107,7 +129,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
         let rows = sqlx::query(
-            "select name, roles, hash, created, revoked, person, expires, used from tokens",
+            "select name, roles, hash, created, revoked, person, expires, used, flags from tokens",
         )
         .fetch_all(self.inner.log.readers())
         .await?;
@@ -172,6 +194,7 @@ fn record(row: &Row) -> Result<TokenRecord, StoreError> {
         let at: Option<i64> = row.try_get(column)?;
         Ok(at.map(Timestamp))
     };
+    let flags: Option<String> = row.try_get("flags")?;
     Ok(TokenRecord {
         name: Actor::new(row.try_get::<String, _>("name")?).map_err(damaged)?,
         roles: serde_json::from_str(row.try_get("roles")?)
@@ -182,5 +205,9 @@ fn record(row: &Row) -> Result<TokenRecord, StoreError> {
         person: row.try_get("person")?,
         expires: time("expires")?,
         used: time("used")?,
+        flags: flags
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| StoreError::corrupt("a token of flags has another shape"))?,
     })
 }

@@ -92,7 +92,15 @@ impl ControlPlane {
 
     fn spawn(&mut self) {
         let mut child = Command::new(&self.binary)
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"])
+            .args([
+                "serve",
+                "--dev",
+                "--flags-listen",
+                "off",
+                "--listen",
+                "127.0.0.1:0",
+                "--data",
+            ])
             .arg(self.data())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -15,15 +15,20 @@
 //!
 //! | a proxy that drains says | the proxy in charge says |
 //! |---|---|
-//! | `follow`, unless it has just handed over on this connection | `lead` with each change, `pulse` in between |
-//! | `in_force` for each `lead`, `load` again and again | |
+//! | `follow`, unless it has just handed over on this connection | `lead` and `flags` with each change, `pulse` in between |
+//! | `in_force` for each `lead` and `flags`, `load` again and again | |
+//!
+//! A proxy from before there were flags ends the conversation at its first `flags` and says
+//! `follow` again, with the lower version: then it is told of generations alone.
 
-use crate::{StateFile, VersionLoad};
+use crate::{FlagsFile, StateFile, VersionLoad};
 use esclusa_model::{BootId, Millis, ProxyId};
 use serde::{Deserialize, Serialize};
 
 /// The version of these lines.
 pub const HAND_OVER_VERSION: u16 = 1;
+/// What a proxy that follows says as its version when it understands `flags`.
+pub const FOLLOWS_FLAGS_VERSION: u16 = 2;
 
 /// What is said to the proxy in charge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +47,7 @@ pub enum ToLeader {
     Accepting {},
     /// I drain and must not serve anything older than you do.
     Follow {
-        /// [`HAND_OVER_VERSION`] of the writer.
+        /// [`FOLLOWS_FLAGS_VERSION`], or [`HAND_OVER_VERSION`] from one that knows no flags.
         v: u16,
         /// The writer's name, which must be the other's.
         proxy: ProxyId,
@@ -62,7 +67,7 @@ pub enum ToLeader {
 }
 
 /// What the proxy in charge says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FromLeader {
     /// Everything, in the moment in which it stands still.
@@ -81,6 +86,13 @@ pub enum FromLeader {
         /// The generation and the splits that were taken back.
         state: Box<StateFile>,
     },
+    /// Answer flags and guards from this.
+    Flags {
+        /// Grows with each push on a connection, whatever it is of.
+        push: u64,
+        /// The document, the kills and what is withheld.
+        flags: Box<FlagsFile>,
+    },
     /// I live; I have heard no controller for so long.
     Pulse {
         /// Time without a controller.
@@ -89,7 +101,7 @@ pub enum FromLeader {
 }
 
 /// What is handed over besides the files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Yours {
     /// [`HAND_OVER_VERSION`] of the writer.
@@ -103,6 +115,9 @@ pub struct Yours {
     pub state: Option<StateFile>,
     /// Slices that were lost for good up to now.
     pub lost: u64,
+    /// Flags and kills; absent when there never were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<FlagsFile>,
 }
 
 /// One open file that is handed over.
@@ -117,6 +132,11 @@ pub enum HandedFile {
     HandOver {},
     /// A TCP socket that serves `/metrics` alone.
     Metrics {
+        /// Its address.
+        address: String,
+    },
+    /// A TCP socket that answers flags.
+    Flags {
         /// Its address.
         address: String,
     },

@@ -27,6 +27,7 @@
 
 mod control;
 mod flags;
+mod flags_file;
 mod generation;
 mod hand_over;
 mod slices;
@@ -38,11 +39,14 @@ pub use flags::{
     FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind, FlagsKilled,
     FlagsTaken,
 };
+pub use flags_file::FlagsFile;
 pub use generation::{
     Generation, Instance, JournalEntry, LostControl, LostControlThen, RouteMatch, RoutePattern,
     ServiceRoute, StickySource, Upstream, UpstreamPart, UpstreamTls,
 };
-pub use hand_over::{FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours};
+pub use hand_over::{
+    FOLLOWS_FLAGS_VERSION, FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours,
+};
 pub use slices::{SliceAck, SliceBatch, StampedSlice};
 pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};
 pub use take_back::{TakeBack, TakenBack, TookBack};

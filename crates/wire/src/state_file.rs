@@ -5,6 +5,7 @@
 
 use crate::{Generation, TakenBack};
 use esclusa_model::{Digest, Millis, ReleaseId, ServiceName, Timestamp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The version of the file's shape.
@@ -53,11 +54,7 @@ impl StateFile {
     /// # Errors
     /// Never for values made by this program; JSON's own error otherwise.
     pub fn encode(&self) -> Result<String, serde_json::Error> {
-        let body = serde_json::to_string(self)?;
-        Ok(format!(
-            "esclusa-state {STATE_FILE_VERSION} {}\n{body}\n",
-            Digest::of(body.as_bytes())
-        ))
+        encode("esclusa-state", self)
     }
 
     /// Reads a file's bytes.
@@ -65,23 +62,36 @@ impl StateFile {
     /// # Errors
     /// [`StateFileError`]; the caller then tries the previous copy.
     pub fn decode(text: &str) -> Result<Self, StateFileError> {
-        let mut lines = text.lines();
-        let head = lines.next().ok_or(StateFileError::Malformed)?;
-        let body = lines.next().ok_or(StateFileError::Malformed)?;
-        let mut words = head.split(' ');
-        if words.next() != Some("esclusa-state") {
-            return Err(StateFileError::Malformed);
-        }
-        let version = words.next().ok_or(StateFileError::Malformed)?;
-        if version != STATE_FILE_VERSION.to_string() {
-            return Err(StateFileError::Version {
-                found: version.chars().take(20).collect(),
-            });
-        }
-        let checksum = words.next().ok_or(StateFileError::Malformed)?;
-        if checksum != Digest::of(body.as_bytes()).to_string() {
-            return Err(StateFileError::Checksum);
-        }
-        serde_json::from_str(body).map_err(|e| StateFileError::Content(e.to_string()))
+        decode("esclusa-state", text)
     }
+}
+
+/// Two lines: the kind, version and checksum, then the value.
+pub(crate) fn encode(kind: &str, value: &impl Serialize) -> Result<String, serde_json::Error> {
+    let body = serde_json::to_string(value)?;
+    Ok(format!(
+        "{kind} {STATE_FILE_VERSION} {}\n{body}\n",
+        Digest::of(body.as_bytes())
+    ))
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(kind: &str, text: &str) -> Result<T, StateFileError> {
+    let mut lines = text.lines();
+    let head = lines.next().ok_or(StateFileError::Malformed)?;
+    let body = lines.next().ok_or(StateFileError::Malformed)?;
+    let mut words = head.split(' ');
+    if words.next() != Some(kind) {
+        return Err(StateFileError::Malformed);
+    }
+    let version = words.next().ok_or(StateFileError::Malformed)?;
+    if version != STATE_FILE_VERSION.to_string() {
+        return Err(StateFileError::Version {
+            found: version.chars().take(20).collect(),
+        });
+    }
+    let checksum = words.next().ok_or(StateFileError::Malformed)?;
+    if checksum != Digest::of(body.as_bytes()).to_string() {
+        return Err(StateFileError::Checksum);
+    }
+    serde_json::from_str(body).map_err(|e| StateFileError::Content(e.to_string()))
 }

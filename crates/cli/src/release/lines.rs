@@ -34,6 +34,12 @@ pub(super) fn status_lines(shown: &Shown, now_us: i64, colour: Colour) -> Vec<St
         "  release {}, asked for by {}",
         release.release, release.requested_by
     ));
+    lines.extend(
+        release
+            .flags
+            .as_ref()
+            .map(|flags| format!("  turns {flags}")),
+    );
     for stage in &release.stages {
         lines.push(stage_line(stage, release));
     }
@@ -293,13 +299,15 @@ fn stage_line(stage: &StageView, release: &ReleaseView) -> String {
     let (mark, words) = match (stage.entered_at_us, stage.left_at_us) {
         (_, Some(_)) => ("x", stage.left_because.as_deref().unwrap_or("left")),
         (Some(_), None) => (">", "now"),
-        (None, None) if release.stable.is_none() => {
+        (None, None) if release.stable.is_none() && release.flags.is_none() => {
             (" ", "passed over: nothing to compare a first version with")
         }
         (None, None) => (" ", "not reached"),
     };
+    let reached = stage.reached.as_ref();
+    let reached = reached.map_or_else(String::new, |reached| format!("{reached}; "));
     format!(
-        "  [{mark}] {:12} {:>8}  {}",
+        "  [{mark}] {:12} {:>8}  {reached}{}",
         stage.to,
         Millis(stage.for_ms).to_string(),
         one_line(words)

@@ -25,7 +25,8 @@ impl From<OnConflict> for Conflict {
 
 pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Result<Exit, Failure> {
     let plan = read_plan(&asked.plan)?;
-    let version = VersionName::new(asked.version).map_err(|error| {
+    let version = asked.version.map(VersionName::new).transpose();
+    let version = version.map_err(|error| {
         Failure::input(
             "ESC-0507",
             error.to_string(),

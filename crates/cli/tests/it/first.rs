@@ -49,6 +49,8 @@ impl Container {
             .args([
                 "serve",
                 "--dev",
+                "--flags-listen",
+                "off",
                 "--listen",
                 "127.0.0.1:0",
                 "--proxy-workers",

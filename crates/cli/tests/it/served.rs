@@ -19,7 +19,15 @@ impl Server {
         let dir = tempfile::tempdir().expect("a folder");
         let log = std::fs::File::create(dir.path().join("serve.log")).expect("a log");
         let child = esclusa(dir.path())
-            .args(["serve", "--listen", "127.0.0.1:0", "--proxy-workers", "1"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--proxy-workers",
+                "1",
+                "--flags-listen",
+                "off",
+            ])
             .args(args)
             .stdout(Stdio::piped())
             .stderr(log)

@@ -21,6 +21,8 @@ fn task() -> impl Strategy<Value = Task> {
         Just(Task::HandOver),
         Just(Task::RecordStable),
         Just(Task::RestoreStable),
+        Just(Task::RecordFlags),
+        Just(Task::RestoreFlags),
         Just(Task::HandBack),
         index.clone().prop_map(Task::UndoAfter),
         index.prop_map(Task::UndoBefore),

@@ -9,6 +9,7 @@
 mod commands;
 mod crash;
 mod dials;
+mod flags;
 mod fuzz;
 mod happy;
 mod journal;

@@ -98,6 +98,7 @@ pub(crate) fn full() -> Plan {
             (name("web"), component(ComponentKind::Web)),
             (name("worker"), component(ComponentKind::Singleton)),
         ]),
+        flags: None,
         take_over: None,
         segments: BTreeMap::from([("team".to_owned(), "true".to_owned())]),
         population: Vec::new(),

@@ -104,6 +104,7 @@ pub(crate) fn reading(asked: Exposure, achieved: BasisPoints, at: Timestamp) -> 
         achieved: Some(achieved),
         state: DialState::Converged,
         generation: None,
+        reached: None,
         detail: format!("read {achieved}"),
         at,
     }

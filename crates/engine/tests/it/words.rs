@@ -24,6 +24,7 @@ fn say(event: &Event) -> String {
     match event {
         Event::Requested(requested) => format!("asks for version {}", requested.version),
         Event::Prepared { version, .. } => format!("version {version} is stored"),
+        Event::FlagsChange { .. } => "knows what the flag set becomes".into(),
         Event::TaskStarted { task, attempt: 1 } => format!("{task} begins"),
         Event::TaskStarted { task, attempt } => format!("{task} begins, attempt {attempt}"),
         Event::TaskEnded { task, end, .. } => format!("{task} {end}"),

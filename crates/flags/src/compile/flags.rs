@@ -47,6 +47,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn flag(&mut self, place: &Place<'_>, key: &'a str, flag: &'a FlagDefinition) {
+        self.aliases(&place.key("aliases"), flag);
         let names = flag.effective_variants();
         let range = self.values(place, flag, &names);
         let variants = Variants {
@@ -176,6 +177,23 @@ impl<'a> Compiler<'a> {
             }
         }
         (units, served)
+    }
+
+    /// An alias that is a key too would kill more than its flag's own name says.
+    fn aliases(&mut self, place: &Place<'_>, flag: &FlagDefinition) {
+        for alias in &flag.aliases {
+            let wrong = match alias.as_str() {
+                "all" => "\"all\" means every flag already".to_owned(),
+                alias if self.set.flags.contains_key(alias) => {
+                    format!("{alias:?} is the key of a flag")
+                }
+                alias if alias.len() > 100 || esclusa_model::Salt::new(alias).is_err() => {
+                    format!("{alias:?} is no name")
+                }
+                _ => continue,
+            };
+            self.problems.add(place, ProblemCode::BadName, wrong);
+        }
     }
 
     fn prerequisites(&mut self, above: &Place<'_>) {

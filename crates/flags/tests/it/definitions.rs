@@ -188,3 +188,29 @@ fn the_shop_is_in_order_and_round() {
     let info = staging.flag("exec-reports").expect("a flag");
     assert!(info.browsers && info.message == Some("ExecReports not available"));
 }
+
+// EMG-01: one name of a runbook may mean several flags, and never more than it says.
+#[test]
+fn aliases_name_flags_where_something_is_killed() {
+    let reports = set(json!({ "flags": {
+        "api": { "type": "boolean", "aliases": ["reports"] },
+        "page": { "type": "boolean", "aliases": ["reports", "ui"] },
+    } }));
+    assert_eq!(reports.meant_by("reports"), ["api", "page"]);
+    assert_eq!(reports.meant_by("ui"), ["page"]);
+    assert_eq!(reports.meant_by("api"), ["api"]);
+    assert!(reports.meant_by("other").is_empty());
+    let wrong = problems(json!({ "flags": {
+        "api": { "type": "boolean", "aliases": ["all", "page", "two words"] },
+        "page": { "type": "boolean" },
+    } }));
+    let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "/flags/api/aliases: \"all\" means every flag already",
+            "/flags/api/aliases: \"page\" is the key of a flag",
+            "/flags/api/aliases: \"two words\" is no name",
+        ]
+    );
+}

@@ -10,6 +10,7 @@ mod fair;
 mod flag_shares;
 mod flag_world;
 mod fuzz;
+mod guards;
 mod kills;
 mod population;
 mod precedence;

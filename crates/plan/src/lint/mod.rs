@@ -9,6 +9,7 @@ use crate::model::Plan;
 use crate::sink::Sink;
 
 mod components;
+mod flags;
 mod judge;
 mod loops;
 mod parts;
@@ -28,6 +29,7 @@ pub(crate) use power::check as power;
 /// Runs every rule over a plan.
 pub(crate) fn check(plan: &Plan, catalog: &Catalog, sink: &mut Sink<'_>) {
     components::check(plan, catalog, sink);
+    flags::check(plan, sink);
     traffic::check(plan, catalog, sink);
     stages::check(plan, sink);
     judge::check(&plan.judge, "judge", sink);

@@ -142,7 +142,16 @@ fn warm_up(plan: &Plan, index: usize, asked: &WarmUp, exposed: bool, sink: &mut 
     }
 }
 
+/// Also where the flags themselves could not be read.
+fn flags_alone(plan: &Plan, sink: &Sink<'_>) -> bool {
+    sink.has("flags") && plan.components.is_empty()
+}
+
 fn ends(plan: &Plan, sink: &mut Sink<'_>) {
+    // Flags may stay with some: the set keeps the share.
+    if flags_alone(plan, sink) {
+        return;
+    }
     let last = exposures(plan).last();
     if last.is_none_or(|(_, expose)| expose.to != Audience::Share(BasisPoints::FULL)) {
         error(
@@ -176,6 +185,10 @@ fn first_watch(plan: &Plan, sink: &mut Sink<'_>) {
 }
 
 fn segments(plan: &Plan, sink: &mut Sink<'_>) {
+    // Theirs are those of the flag set, which is asked when the release begins.
+    if flags_alone(plan, sink) {
+        return;
+    }
     let mut used = BTreeSet::new();
     for (index, expose) in exposures(plan) {
         let Audience::Segment(name) = &expose.to else {

@@ -176,6 +176,9 @@ fn dial_timeout(plan: &Plan, sink: &mut Sink<'_>) {
 }
 
 fn population(plan: &Plan, sink: &mut Sink<'_>) {
+    if plan.flags_alone().is_some() {
+        return;
+    }
     if plan.population.is_empty() {
         if sink.has("population") {
             error(

@@ -2,6 +2,7 @@
 //! part of the typed plan from them.
 
 pub(crate) mod components;
+pub(crate) mod flags;
 pub(crate) mod judge;
 pub(crate) mod root;
 pub(crate) mod route;

@@ -1,6 +1,6 @@
 //! The top of a plan: its keys, and the typed plan built from all sections.
 
-use super::{components, judge, route, segments, stages, steps};
+use super::{components, flags, judge, route, segments, stages, steps};
 use crate::catalog::Catalog;
 use crate::diagnostic as code;
 use crate::fields::Fields;
@@ -31,6 +31,7 @@ pub(crate) fn block(catalog: &Catalog) -> Block {
             components::sources(catalog),
             components::EXAMPLE,
         )
+        .unless("flags")
         .exactly_one(
             "what the stages are",
             vec!["stages".to_owned(), "template".to_owned()],
@@ -78,6 +79,11 @@ fn first_keys(catalog: &Catalog) -> Vec<Key> {
 fn last_keys(catalog: &Catalog) -> Vec<Key> {
     vec![
         Key::new(
+            "flags",
+            Shape::Block(flags::block()),
+            "Flags that are turned for whoever is exposed, with a version or alone.",
+        ),
+        Key::new(
             "take-over",
             Shape::Block(take_over()),
             "What serves already and becomes the stable version as it is.",
@@ -115,7 +121,7 @@ fn last_keys(catalog: &Catalog) -> Vec<Key> {
         Key::new(
             "stages",
             stages::shape(),
-            "Levels of exposure in order; the last is 100%.",
+            "Levels of exposure in order; the last is 100%, but for flags alone.",
         ),
         Key::new(
             "after",
@@ -230,6 +236,9 @@ pub(crate) fn build(root: &Fields, catalog: &Catalog, sink: &mut Sink<'_>) -> Op
             .map(|fields| route::build(&fields, sink)),
         traffic: components::build_traffic(root, catalog),
         components: components::build(root, catalog, sink),
+        flags: root
+            .block("flags")
+            .and_then(|fields| flags::build(&fields, sink)),
         take_over: root
             .block("take-over")
             .and_then(|fields| build_take_over(&fields, sink)),

@@ -72,7 +72,7 @@ pub(super) fn exposed(expose: &Expose, plan: &Plan) -> Exposed {
 
 /// Whether anything counts requests by version, so that the judge can see this stage.
 fn is_seen(plan: &Plan) -> bool {
-    plan.traffic.driver == DEFAULT_TRAFFIC && plan.web().is_some()
+    plan.flags_alone().is_some() || plan.traffic.driver == DEFAULT_TRAFFIC && plan.web().is_some()
 }
 
 /// The fewest requests of the canary with which a random stage may go on by itself.
@@ -165,11 +165,13 @@ pub(super) fn limits(plan: &Plan) -> Vec<Limit> {
             },
         );
     }
-    add(
-        "instances that are not ready",
-        plan.deploy_timeout,
-        "nobody was exposed, and the release ends",
-    );
+    if plan.flags_alone().is_none() {
+        add(
+            "instances that are not ready",
+            plan.deploy_timeout,
+            "nobody was exposed, and the release ends",
+        );
+    }
     add(
         "a dial that does not show what was asked",
         plan.dial_timeout,

@@ -18,7 +18,11 @@ pub(super) fn render(overview: &Overview) -> String {
         limit(overview.at_most),
         String::new(),
     ]);
-    let mut out = format!("Release of {}\n\n", overview.service);
+    let mut out = format!("Release of {}\n", overview.service);
+    if let Some(flags) = &overview.flags {
+        out.push_str(&format!("Turns {flags}\n"));
+    }
+    out.push('\n');
     out.push_str(&table(&rows));
     out.push('\n');
     out.push_str(&stages(overview));
@@ -130,6 +134,12 @@ fn parts(overview: &Overview) -> String {
             overview.traffic.clone(),
             listen.clone(),
         ]);
+    }
+    if rows.is_empty() {
+        return format!(
+            "The flag set keeps the flags at the end; `release rollback` takes that back for {}.\n",
+            overview.keep_warm
+        );
     }
     format!(
         "What is where\n\n{}\n  The version before stays ready for {} after promotion.\n",

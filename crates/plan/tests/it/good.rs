@@ -7,7 +7,7 @@ use esclusa_plan::{
 };
 use std::path::Path;
 
-pub(crate) const FILES: [&str; 7] = [
+pub(crate) const FILES: [&str; 8] = [
     "checkout",
     "single",
     "everything",
@@ -15,6 +15,7 @@ pub(crate) const FILES: [&str; 7] = [
     "careless",
     "parts",
     "series",
+    "flags",
 ];
 
 pub(crate) fn source(file: &str) -> SourceFile {

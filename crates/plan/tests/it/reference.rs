@@ -228,6 +228,10 @@ fn whole(snippet: &str) -> String {
             .lines()
             .any(|line| line.starts_with(&format!("{key}:")))
     };
+    // One that is whole already.
+    if says("esclusa") {
+        return snippet.to_owned();
+    }
     let mut text = snippet.to_owned();
     let own_parts = ["components", "process", "command", "address"]
         .iter()

@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use esclusa_model::Epoch;
-use esclusa_wire::{Generation, Heartbeat, SliceAck, SliceBatch, TakeBack, WIRE_VERSION};
+use esclusa_wire::{
+    FlagDocument, FlagKill, Generation, Heartbeat, SliceAck, SliceBatch, TakeBack, WIRE_VERSION,
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,9 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/slices/ack", post(ack))
         .route("/v1/heartbeat", post(heartbeat))
         .route("/v1/take-back", post(take_back))
+        .route("/v1/flags", put(put_flags).get(flags))
+        .route("/v1/flags/status", get(flag_status))
+        .route("/v1/flags/kill", post(kill_flags))
         .merge(metrics_route())
         .layer(DefaultBodyLimit::max(MAX_CALL_BYTES))
         .layer(from_fn_with_state(Arc::clone(&control), unless_away))
@@ -115,6 +120,32 @@ async fn status(State(control): State<Arc<Control>>, Query(asks): Query<ToWhom>)
 async fn take_back(State(control): State<Arc<Control>>, Json(asked): Json<TakeBack>) -> Response {
     match control.take_back(asked).await {
         Ok(took) => Json(took).into_response(),
+        Err(why) => unpublished(why),
+    }
+}
+
+async fn put_flags(
+    State(control): State<Arc<Control>>,
+    Json(document): Json<FlagDocument>,
+) -> Response {
+    match control.put_flags(document).await {
+        Ok(taken) => Json(taken).into_response(),
+        Err(why) => unpublished(why),
+    }
+}
+
+/// As [`generation`], it holds keys.
+async fn flags(State(control): State<Arc<Control>>) -> Response {
+    Json(control.flags().await).into_response()
+}
+
+async fn flag_status(State(control): State<Arc<Control>>) -> Response {
+    Json(control.flag_status().await).into_response()
+}
+
+async fn kill_flags(State(control): State<Arc<Control>>, Json(asked): Json<FlagKill>) -> Response {
+    match control.kill_flags(asked).await {
+        Ok(killed) => Json(killed).into_response(),
         Err(why) => unpublished(why),
     }
 }

@@ -54,6 +54,7 @@ impl Control {
                 Some(Ok(table)) => {
                     self.in_force(table);
                     inner.withheld = withheld;
+                    self.flags_as_withheld(&mut inner);
                     inner.told = None;
                     if let Some(state) = inner.state_file() {
                         self.followers.push(state);

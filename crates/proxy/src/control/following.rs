@@ -66,5 +66,9 @@ impl Control {
         if let Some(persister) = inner.persister.take() {
             persister.finish();
         }
+        inner.save_flags();
+        if let Some(persister) = inner.flags_persister.take() {
+            persister.finish();
+        }
     }
 }

@@ -63,6 +63,7 @@ pub(crate) async fn render(control: &Control) -> String {
     requests(&mut text, &totals.sums, &names);
     latency(&mut text, &totals.sums, &names);
     faults(&mut text, &totals);
+    guards(&mut text, control);
     text
 }
 
@@ -292,6 +293,44 @@ fn latency(text: &mut String, sums: &BTreeMap<SumKey, Sum>, names: &Names) {
             })
             .sum();
         let _ = writeln!(text, "{name}_sum{{{base}}} {sum}");
+    }
+}
+
+/// Requests before guarded routes. What a guard answered is in no other count.
+fn guards(text: &mut String, control: &Control) {
+    let all = control.shared.guard_counts.all();
+    let name = "esclusa_guard_requests_total";
+    head(
+        text,
+        name,
+        "counter",
+        "Requests for guarded routes by flag and what the guard did: open, blocked, fallback.",
+    );
+    for (service, flag, count) in &all {
+        for (outcome, n) in [
+            ("open", count.open),
+            ("blocked", count.blocked),
+            ("fallback", count.fallback),
+        ] {
+            let _ = writeln!(
+                text,
+                "{name}{{service=\"{service}\",flag=\"{flag}\",outcome=\"{outcome}\"}} {n}"
+            );
+        }
+    }
+    let name = "esclusa_guard_without_tenant_total";
+    head(
+        text,
+        name,
+        "counter",
+        "Requests for guarded routes whose tenant was looked for and not found: the safe value decided.",
+    );
+    for (service, flag, count) in &all {
+        let _ = writeln!(
+            text,
+            "{name}{{service=\"{service}\",flag=\"{flag}\"}} {}",
+            count.without_tenant
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod dead_man;
+mod flags;
 mod following;
 pub(crate) mod holder;
 pub(crate) mod listeners;

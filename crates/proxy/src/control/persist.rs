@@ -1,11 +1,13 @@
-//! The state file, written beside everything else.
+//! The state file and the file of flags, written beside everything else.
 //!
-//! A thread of its own writes the newest state it was given, and tries again when that
-//! fails. Nobody waits for it, except a publisher for a few milliseconds to be able to
+//! A thread of its own for each writes the newest value it was given, and tries again when
+//! that fails. Nobody waits for it, except a publisher for a few milliseconds to be able to
 //! say whether the disk has it.
 
 use crate::error::ProxyError;
-use esclusa_wire::{StateFile, TakenBack};
+use esclusa_flags::Kills;
+use esclusa_model::ReleaseId;
+use esclusa_wire::{FlagsFile, StateFile, StateFileError, TakenBack};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,14 +17,77 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-const NAME: &str = "state";
-const PREVIOUS: &str = "state.previous";
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The writing thread.
+/// What is kept in a file of its own, with the one before it.
+pub(crate) trait Kept: Send + Sized + 'static {
+    /// The file's name; the one before has `.previous` behind it.
+    const NAME: &'static str;
+    /// What both copies must have once one has it: what was lowered stays so, even where
+    /// the newer copy cannot be read.
+    type Lowered: Default + PartialEq + Send;
+
+    fn lowered(&self) -> Self::Lowered;
+    fn to_text(&self) -> Result<String, serde_json::Error>;
+    fn from_text(text: &str) -> Result<Self, StateFileError>;
+}
+
+impl Kept for StateFile {
+    const NAME: &'static str = "state";
+    type Lowered = Vec<TakenBack>;
+
+    fn lowered(&self) -> Vec<TakenBack> {
+        self.taken_back.clone()
+    }
+
+    fn to_text(&self) -> Result<String, serde_json::Error> {
+        self.encode()
+    }
+
+    fn from_text(text: &str) -> Result<Self, StateFileError> {
+        Self::decode(text)
+    }
+}
+
+impl Kept for FlagsFile {
+    const NAME: &'static str = "flags";
+    type Lowered = (Kills, Vec<ReleaseId>);
+
+    fn lowered(&self) -> Self::Lowered {
+        (self.kills.clone(), self.withheld.clone())
+    }
+
+    fn to_text(&self) -> Result<String, serde_json::Error> {
+        self.encode()
+    }
+
+    fn from_text(text: &str) -> Result<Self, StateFileError> {
+        Self::decode(text)
+    }
+}
+
+/// Shared with whoever else is told of it.
+impl Kept for Arc<FlagsFile> {
+    const NAME: &'static str = FlagsFile::NAME;
+    type Lowered = <FlagsFile as Kept>::Lowered;
+
+    fn lowered(&self) -> Self::Lowered {
+        FlagsFile::lowered(self)
+    }
+
+    fn to_text(&self) -> Result<String, serde_json::Error> {
+        self.encode()
+    }
+
+    fn from_text(text: &str) -> Result<Self, StateFileError> {
+        FlagsFile::decode(text).map(Self::new)
+    }
+}
+
+/// The writing thread of one file.
 #[derive(Debug)]
-pub(crate) struct Persister {
-    orders: Option<Sender<(u64, StateFile)>>,
+pub(crate) struct Persister<T> {
+    orders: Option<Sender<(u64, T)>>,
     next: u64,
     written: watch::Receiver<u64>,
     /// Closed when the thread has ended.
@@ -52,7 +117,7 @@ impl Writing {
     }
 }
 
-impl Persister {
+impl<T: Kept> Persister<T> {
     pub(crate) fn start(folder: &Path) -> Result<Self, ProxyError> {
         let (orders, inbox) = channel();
         let (done, written) = watch::channel(0);
@@ -61,7 +126,7 @@ impl Persister {
         let retired = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&retired);
         std::thread::Builder::new()
-            .name("state".into())
+            .name(T::NAME.into())
             .spawn(move || {
                 run(&folder, &inbox, &done, &told);
                 drop::<Sender<()>>(alive);
@@ -77,12 +142,12 @@ impl Persister {
     }
 
     /// Hands a state over; a newer one replaces it if it is not written yet.
-    pub(crate) fn write(&mut self, state: StateFile) -> Writing {
+    pub(crate) fn write(&mut self, state: T) -> Writing {
         self.next += 1;
         if let Some(orders) = &self.orders
             && orders.send((self.next, state)).is_err()
         {
-            tracing::error!("the state file is no longer written");
+            tracing::error!(file = T::NAME, "it is no longer written");
         }
         Writing {
             number: self.next,
@@ -106,19 +171,19 @@ impl Persister {
         self.orders = None;
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!("the disk does not take the state file");
+            tracing::error!(file = T::NAME, "the disk does not take it");
         }
     }
 }
 
-fn run(
+fn run<T: Kept>(
     folder: &Path,
-    inbox: &Receiver<(u64, StateFile)>,
+    inbox: &Receiver<(u64, T)>,
     done: &watch::Sender<u64>,
     retired: &AtomicBool,
 ) {
-    let mut failed: Option<(u64, StateFile)> = None;
-    let mut kept = Vec::new();
+    let mut failed: Option<(u64, T)> = None;
+    let mut kept = T::Lowered::default();
     loop {
         let received = if failed.is_some() {
             inbox.recv_timeout(RETRY)
@@ -139,7 +204,7 @@ fn run(
             }) {
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::error!(%error, "the state file cannot be written");
+                    tracing::error!(file = T::NAME, %error, "it cannot be written");
                     failed = Some((number, state));
                 }
             }
@@ -150,28 +215,29 @@ fn run(
     }
 }
 
-/// Saves a state; one in which something was taken back twice, so that the previous copy
-/// cannot expose again whom somebody took back.
-fn save_as_kept(
+/// Saves a state; one in which something was lowered twice, so that the previous copy
+/// cannot expose again whom somebody took back, or turn on again what was killed.
+fn save_as_kept<T: Kept>(
     folder: &Path,
-    state: &StateFile,
+    state: &T,
     retired: &AtomicBool,
-    kept: &mut Vec<TakenBack>,
+    kept: &mut T::Lowered,
     saved: impl FnOnce(),
 ) -> io::Result<()> {
     save(folder, state, retired)?;
     saved();
-    if !state.taken_back.is_empty() && state.taken_back != *kept {
+    let lowered = state.lowered();
+    if lowered != T::Lowered::default() && lowered != *kept {
         save(folder, state, retired)?;
     }
-    kept.clone_from(&state.taken_back);
+    *kept = lowered;
     Ok(())
 }
 
 /// Temporary name, synced, the old one kept aside, renamed, folder synced.
-fn save(folder: &Path, state: &StateFile, retired: &AtomicBool) -> io::Result<()> {
-    let text = state.encode()?;
-    let temporary = folder.join("state.new");
+fn save<T: Kept>(folder: &Path, state: &T, retired: &AtomicBool) -> io::Result<()> {
+    let text = state.to_text()?;
+    let temporary = folder.join(format!("{}.new", T::NAME));
     // A new file each time: an earlier process may still hang in a write to its own.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -183,8 +249,8 @@ fn save(folder: &Path, state: &StateFile, retired: &AtomicBool) -> io::Result<()
     if retired.load(Ordering::SeqCst) {
         return Ok(());
     }
-    let current = folder.join(NAME);
-    let previous = folder.join(PREVIOUS);
+    let current = folder.join(T::NAME);
+    let previous = folder.join(previous_name::<T>());
     match fs::remove_file(&previous) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -198,20 +264,24 @@ fn save(folder: &Path, state: &StateFile, retired: &AtomicBool) -> io::Result<()
     File::open(folder)?.sync_all()
 }
 
-/// The state files that can be read, newest first; why others cannot is logged.
-pub(crate) fn load(folder: &Path) -> Vec<(PathBuf, StateFile)> {
+fn previous_name<T: Kept>() -> String {
+    format!("{}.previous", T::NAME)
+}
+
+/// The copies that can be read, newest first; why others cannot is logged.
+pub(crate) fn load<T: Kept>(folder: &Path) -> Vec<(PathBuf, T)> {
     let mut found = Vec::new();
-    for name in [NAME, PREVIOUS] {
+    for name in [T::NAME.to_owned(), previous_name::<T>()] {
         let path = folder.join(name);
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "the state file cannot be read");
+                tracing::error!(path = %path.display(), %error, "a saved file cannot be read");
             }
-            Ok(text) => match StateFile::decode(&text) {
+            Ok(text) => match T::from_text(&text) {
                 Ok(state) => found.push((path, state)),
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "the state file cannot be used");
+                    tracing::error!(path = %path.display(), %error, "a saved file cannot be used");
                 }
             },
         }
@@ -251,7 +321,7 @@ mod tests {
     }
 
     fn numbers(folder: &Path) -> Vec<u64> {
-        load(folder)
+        load::<StateFile>(folder)
             .iter()
             .map(|(_, s)| s.generation.id.number)
             .collect()
@@ -260,12 +330,16 @@ mod tests {
     #[test]
     fn the_newest_readable_copy_comes_first() {
         let folder = tempfile::tempdir().expect("folder");
-        assert!(load(folder.path()).is_empty());
+        assert!(load::<StateFile>(folder.path()).is_empty());
         for number in 1..=3 {
             save(folder.path(), &state(number), &AtomicBool::new(false)).expect("saved");
         }
         assert_eq!(numbers(folder.path()), [3, 2]);
-        fs::write(folder.path().join(NAME), "esclusa-state 1 sha256:00\n{}\n").expect("written");
+        fs::write(
+            folder.path().join("state"),
+            "esclusa-state 1 sha256:00\n{}\n",
+        )
+        .expect("written");
         assert_eq!(numbers(folder.path()), [2]);
     }
 
@@ -289,9 +363,28 @@ mod tests {
         save(&newer).expect("saved");
         assert_eq!(numbers(folder.path()), [2, 2]);
         assert_eq!(saved_state(folder.path()), Some(newer.clone()));
-        fs::write(folder.path().join(NAME), "nonsense").expect("written");
+        fs::write(folder.path().join("state"), "nonsense").expect("written");
         assert_eq!(saved_state(folder.path()), Some(newer));
         assert_eq!(saved_state(&folder.path().join("missing")), None);
+    }
+
+    // EMG-04
+    #[test]
+    fn a_kill_is_in_both_copies_of_the_flags() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut newer = FlagsFile::default();
+        newer.kills.kill(Some("reports"));
+        let retired = AtomicBool::new(false);
+        let mut kept = <FlagsFile as Kept>::Lowered::default();
+        let mut save =
+            |file: &FlagsFile| save_as_kept(folder.path(), file, &retired, &mut kept, || ());
+        save(&FlagsFile::default()).expect("saved");
+        save(&newer).expect("saved");
+        let copies: Vec<FlagsFile> = load(folder.path()).into_iter().map(|(_, f)| f).collect();
+        assert_eq!(copies, [newer.clone(), newer.clone()]);
+        fs::write(folder.path().join("flags"), "nonsense").expect("written");
+        assert_eq!(load::<FlagsFile>(folder.path())[0].1, newer);
+        assert!(load::<StateFile>(folder.path()).is_empty());
     }
 
     #[test]

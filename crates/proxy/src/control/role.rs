@@ -1,7 +1,8 @@
 //! Whether this proxy is in charge of its folder, and how it stops being so.
 
+use super::persist::Persister;
 use super::state::{Control, Inner};
-use esclusa_wire::StateFile;
+use esclusa_wire::{FlagsFile, StateFile};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -28,6 +29,7 @@ pub(crate) struct Away;
 #[derive(Debug)]
 pub(crate) struct Still {
     pub(crate) state: Option<StateFile>,
+    pub(crate) flags: Option<FlagsFile>,
     pub(crate) clients: Vec<(SocketAddr, TcpListener)>,
     pub(crate) activated: Vec<TcpListener>,
 }
@@ -86,9 +88,11 @@ impl Control {
             .copies()
             .map_err(|error| format!("the sockets cannot be handed over: {error}"))?;
         let state = inner.state_file();
+        let flags = (!inner.flags.is_empty()).then(|| FlagsFile::clone(&inner.flags));
         self.role.send_replace(Role::HandsOver);
         Ok(Still {
             state,
+            flags,
             clients,
             activated,
         })
@@ -106,12 +110,12 @@ impl Control {
         let mut inner = self.inner.lock().await;
         inner.listeners.close();
         inner.holder = None;
-        if let Some(persister) = inner.persister.take() {
-            // A disk that hangs must not keep the other waiting.
-            let retired = tokio::task::spawn_blocking(move || persister.retire());
-            if retired.await.is_err() {
-                tracing::error!("the state file's writer ended badly");
-            }
+        let (state, flags) = (inner.persister.take(), inner.flags_persister.take());
+        // A disk that hangs must not keep the other waiting.
+        let state = tokio::task::spawn_blocking(move || state.map(Persister::retire));
+        let flags = tokio::task::spawn_blocking(move || flags.map(Persister::retire));
+        if state.await.is_err() || flags.await.is_err() {
+            tracing::error!("the writer of a saved file ended badly");
         }
         self.role.send_replace(Role::Follows);
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;

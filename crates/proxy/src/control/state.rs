@@ -11,17 +11,18 @@ use crate::count::cutter::since_epoch;
 use crate::count::journal::Journal;
 use crate::count::store::SliceStore;
 use crate::count::totals::Totals;
+use crate::error::ProxyError;
 use crate::hand_over::followers::Followers;
 use crate::table::RouteTable;
 use crate::worker::Shared;
 use esclusa_model::{Epoch, GenerationId, Millis, Timestamp};
 use esclusa_wire::{
-    Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, StateFile,
+    FlagsFile, Generation, Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, StateFile,
     WIRE_VERSION,
 };
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
@@ -83,8 +84,11 @@ pub(crate) struct Inner {
     pub(super) heard: Instant,
     pub(super) saved: Instant,
     pub(super) listeners: Listeners,
+    /// The document, the kills, and what of it is withheld.
+    pub(super) flags: Arc<FlagsFile>,
     /// Absent before this proxy is in charge, and after.
-    pub(super) persister: Option<Persister>,
+    pub(super) persister: Option<Persister<StateFile>>,
+    pub(super) flags_persister: Option<Persister<Arc<FlagsFile>>>,
     pub(super) holder: Option<HolderLink>,
 }
 
@@ -93,7 +97,7 @@ impl Inner {
         self.carried + self.heard.elapsed()
     }
 
-    fn hear(&mut self) {
+    pub(super) fn hear(&mut self) {
         self.carried = Duration::ZERO;
         self.heard = Instant::now();
     }
@@ -102,10 +106,16 @@ impl Inner {
         self.generation.as_ref().map(|g| g.id).unwrap_or_default()
     }
 
+    /// The newest controller that has published anything here.
+    pub(super) fn epoch(&self) -> Epoch {
+        let flags = self.flags.document.as_ref().map(|d| d.id.epoch);
+        self.id().epoch.max(flags.unwrap_or_default())
+    }
+
     /// Notes that the controller of an epoch is shown what this proxy returned.
     fn tell(&mut self, epoch: Epoch) {
         // One that was replaced decides nothing any more.
-        if epoch >= self.id().epoch {
+        if epoch >= self.epoch() {
             self.told = self.told.max(Some(epoch));
         }
     }
@@ -172,6 +182,21 @@ pub(super) fn addresses(generation: &Generation) -> Vec<SocketAddr> {
     list
 }
 
+/// Who writes what survives a restart.
+pub(crate) struct Persisters {
+    pub(crate) state: Persister<StateFile>,
+    pub(crate) flags: Persister<Arc<FlagsFile>>,
+}
+
+impl Persisters {
+    pub(crate) fn start(folder: &Path) -> Result<Self, ProxyError> {
+        Ok(Self {
+            state: Persister::start(folder)?,
+            flags: Persister::start(folder)?,
+        })
+    }
+}
+
 /// What a control side is made of.
 pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
@@ -200,7 +225,9 @@ impl Control {
             heard: Instant::now(),
             saved: Instant::now(),
             listeners,
+            flags: Arc::default(),
             persister: None,
+            flags_persister: None,
             holder: None,
         });
         Self {
@@ -221,13 +248,18 @@ impl Control {
     pub(crate) async fn take_charge(
         &self,
         lock: File,
-        persister: Persister,
+        persisters: Persisters,
         holder: Option<HolderLink>,
     ) {
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
         let mut inner = self.inner.lock().await;
-        inner.persister = Some(persister);
+        inner.persister = Some(persisters.state);
+        inner.flags_persister = Some(persisters.flags);
         inner.holder = holder;
+        if !inner.flags.is_empty() {
+            self.followers.push_flags(Arc::clone(&inner.flags));
+            inner.save_flags();
+        }
         if let Some(state) = inner.state_file() {
             self.followers.push(state);
             inner.save();
@@ -257,6 +289,7 @@ impl Control {
                     inner.heard = Instant::now();
                     inner.withheld = withheld;
                     inner.generation = Some(state.generation);
+                    self.flags_as_withheld(&mut inner);
                     return;
                 }
             }
@@ -294,6 +327,14 @@ impl Control {
             let why = format!("generation {} is older than {current}", generation.id);
             return Err(inner.refuse(why).into());
         }
+        let in_charge = inner.epoch();
+        if generation.id.epoch < in_charge {
+            let why = format!(
+                "epoch {} is over, the controller of epoch {} is in charge",
+                generation.id.epoch.0, in_charge.0
+            );
+            return Err(inner.refuse(why).into());
+        }
         if generation.id == current {
             return match &inner.generation {
                 Some(same) if *same == generation => {
@@ -320,6 +361,7 @@ impl Control {
         let id = generation.id;
         inner.generation = Some(generation);
         inner.withheld = withheld;
+        self.flags_as_withheld(&mut inner);
         inner.hear();
         tracing::info!(generation = %id, "in force");
         if let Some(state) = inner.state_file() {
@@ -345,11 +387,11 @@ impl Control {
     pub(crate) async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<ProxyStatus, Unpublished> {
         {
             let mut inner = self.in_charge().await?;
-            let current = inner.id();
-            if heartbeat.generation.epoch < current.epoch {
+            let in_charge = inner.epoch();
+            if heartbeat.generation.epoch < in_charge {
                 let why = format!(
                     "epoch {} is over, the controller of epoch {} is in charge",
-                    heartbeat.generation.epoch.0, current.epoch.0
+                    heartbeat.generation.epoch.0, in_charge.0
                 );
                 return Err(inner.refuse(why).into());
             }

@@ -68,6 +68,7 @@ impl Control {
                 .map_err(|error| inner.refuse(error.to_string()))?;
             self.in_force(table);
             inner.withheld = withheld;
+            self.flags_as_withheld(&mut inner);
             if let Some(state) = inner.state_file() {
                 self.followers.push(state);
             }

@@ -469,7 +469,7 @@ mod tests {
         let cutter = Arc::new(cutter(folder.path()));
         // Somebody drains, so each second waits for theirs.
         cutter.store.expect_others(true);
-        let _follower = cutter.others.followers.join();
+        let _follower = cutter.others.followers.join(true);
         let running = Arc::clone(&cutter);
         let task = tokio::spawn(async move { running.run().await });
         let mut counted = 0;

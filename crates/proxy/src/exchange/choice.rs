@@ -1,10 +1,13 @@
 //! Which version a request is for, and whom it belongs to.
 
 use crate::choose::Asking;
+use crate::flags::serves;
 use crate::sign::SYNTHETIC_HEADER;
 use crate::table::Service;
 use crate::unit::{Unit, unit_of};
+use esclusa_flags::Units;
 use esclusa_model::Digest;
+use esclusa_ofrep::FlagTable;
 use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 
@@ -19,7 +22,16 @@ pub(super) struct Choice {
 }
 
 /// Chooses by the request's generation, which `service` is part of.
-pub(super) fn choose(service: &Service, parts: &Parts, host: &str) -> Choice {
+///
+/// A split by a flag asks that flag, of the revision in `flags`, for the unit and for whom
+/// the service's guards know it to be of.
+pub(super) fn choose(
+    service: &Service,
+    parts: &Parts,
+    host: &str,
+    flags: &FlagTable,
+    units: Option<&Units<'_>>,
+) -> Choice {
     if let Some(version) = synthetic_version(service, &parts.headers) {
         return Choice {
             version,
@@ -56,7 +68,11 @@ pub(super) fn choose(service: &Service, parts: &Parts, host: &str) -> Choice {
                 host,
                 tenant: &tenant,
             };
-            if active.split.to_canary(unit, asking) {
+            let to_canary = match &active.by_flag {
+                Some(side) => serves(flags, side, id.as_deref(), units),
+                None => active.split.to_canary(unit, asking),
+            };
+            if to_canary {
                 active.canary
             } else {
                 service.stable

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 mod choice;
+mod guard;
 pub(crate) mod headers;
 mod patience;
 mod reply;
@@ -151,7 +152,23 @@ async fn exchange(
     let client = gate.shut.then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let (service, asked) = admit(connection, &parts, verdict).map_err(|reply| *reply)?;
-    let choice = choose(&service, &parts, &asked.host);
+    let flags = worker.shared.flags.current();
+    let passage = guard::pass(
+        &flags,
+        &worker.shared.guard_counts,
+        &service,
+        &parts,
+        &asked.host,
+    )
+    .map_err(|reply| *reply)?;
+    let choice = choose(
+        &service,
+        &parts,
+        &asked.host,
+        &flags,
+        passage.units.as_ref(),
+    );
+    drop(flags);
     let version = &service.versions[choice.version];
     let mut ticket = open_ticket(worker, &service, &parts, &choice, arrived);
     if body.size_hint().lower() > service.max_body_bytes {
@@ -165,7 +182,8 @@ async fn exchange(
     let grpc = is_grpc(&parts.headers);
     let instances = version.instances_for(&asked.host, parts.uri.path());
     let bodiless = upload.is_none();
-    let out = outgoing(parts, body, bodiless, &asked, connection, &service);
+    let mut out = outgoing(parts, body, bodiless, &asked, connection, &service);
+    passage.tell(&mut out.headers);
     let limits = &worker.shared.limits;
     let sending = Sending {
         pool: &worker.pool,

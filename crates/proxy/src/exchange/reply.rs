@@ -5,12 +5,15 @@ use super::ticket::Ticket;
 use super::validate::Refused;
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, UPGRADE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    SET_COOKIE, UPGRADE,
 };
 use http::{Response, StatusCode};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
+/// Names the flag whose guard has answered.
+const GUARD: HeaderName = HeaderName::from_static("x-esclusa-guard");
 /// An answer of the proxy's own.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -122,6 +125,30 @@ impl Reply {
             "the version did not answer in time\n",
         )
         .counted(ticket)
+    }
+
+    /// A guard's answer: the feature is off for whoever asks. Nobody keeps it for later.
+    pub(super) fn feature_disabled(
+        flag: &str,
+        status: u16,
+        retry_after: u32,
+        body: String,
+    ) -> Self {
+        // 400 to 599 in a document that was checked.
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let mut reply = Self::new(status, "http_request_denied", "");
+        reply.text = Bytes::from(body);
+        for (name, value) in [
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (RETRY_AFTER, retry_after.into()),
+        ] {
+            reply.headers.insert(name, value);
+        }
+        if let Ok(flag) = HeaderValue::from_str(flag) {
+            reply.headers.insert(GUARD, flag);
+        }
+        reply
     }
 
     /// Passes a version's consent to an upgrade on.

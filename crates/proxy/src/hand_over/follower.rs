@@ -2,7 +2,7 @@
 
 use super::{FdStream, SOCKET, STEP_LIMIT};
 use crate::control::state::Control;
-use esclusa_wire::{FromLeader, HAND_OVER_VERSION, ToLeader};
+use esclusa_wire::{FOLLOWS_FLAGS_VERSION, FromLeader, HAND_OVER_VERSION, ToLeader};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,29 +14,39 @@ const REPORT: Duration = Duration::from_millis(200);
 /// Pause before a lost leader is looked for again.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// A leader that does not want to be followed so.
+const REFUSED: io::ErrorKind = io::ErrorKind::PermissionDenied;
+
 /// Follows until the program ends: first on the connection of the hand-over, later,
 /// should that break, whoever is in charge of the folder.
 pub(crate) async fn follow(control: Arc<Control>, first: FdStream, folder: &Path) {
     let mut next = Some(first);
+    let mut v = FOLLOWS_FLAGS_VERSION;
     loop {
         if let Some(stream) = next.take() {
             match follow_one(stream, &control).await {
                 Ok(()) => tracing::debug!("the leader ended the conversation"),
-                Err(error) => tracing::debug!(%error, "the leader is lost"),
+                Err(error) => {
+                    if error.kind() == REFUSED {
+                        // One from before there were flags leads.
+                        v = HAND_OVER_VERSION;
+                    }
+                    tracing::debug!(%error, "the leader is lost");
+                }
             }
         }
         // At once: whoever is in charge then may be told of a change any moment.
-        next = join(&control, folder).await.ok();
+        next = join(&control, folder, v).await.ok();
         if next.is_none() {
             tokio::time::sleep(LOOK).await;
         }
     }
 }
 
-async fn join(control: &Control, folder: &Path) -> io::Result<FdStream> {
+async fn join(control: &Control, folder: &Path, v: u16) -> io::Result<FdStream> {
     let stream = FdStream::new(UnixStream::connect(folder.join(SOCKET)).await?);
     let call = ToLeader::Follow {
-        v: HAND_OVER_VERSION,
+        v,
         proxy: control.hello.proxy.clone(),
         boot: control.hello.boot.clone(),
     };
@@ -58,11 +68,18 @@ async fn follow_one(mut stream: FdStream, control: &Control) -> io::Result<()> {
                     }
                     ToLeader::InForce { push }
                 }
+                Some(FromLeader::Flags { push, flags }) => {
+                    control.follow_flags(*flags).await.map_err(io::Error::other)?;
+                    if !control.followers.confirmed(STEP_LIMIT).await {
+                        continue;
+                    }
+                    ToLeader::InForce { push }
+                }
                 Some(FromLeader::Pulse { silent_for }) => {
                     control.hear_leader(silent_for).await;
                     continue;
                 }
-                Some(FromLeader::Refused { reason }) => return Err(io::Error::other(reason)),
+                Some(FromLeader::Refused { reason }) => return Err(io::Error::new(REFUSED, reason)),
                 Some(_) => return Err(io::Error::other("a leader speaks out of order")),
                 None => return Ok(()),
             },

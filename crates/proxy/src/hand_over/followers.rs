@@ -1,19 +1,40 @@
 //! The proxies that drain and serve what this one serves.
 
-use esclusa_wire::{StateFile, VersionLoad};
+use esclusa_wire::{FlagsFile, StateFile, VersionLoad};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
+/// What a follower is told of.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    State(Arc<StateFile>),
+    Flags(Arc<FlagsFile>),
+}
+
 /// One that drains, as its connection's task and the control side share it.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    pushes: mpsc::UnboundedSender<(u64, Arc<StateFile>)>,
+    pushes: mpsc::UnboundedSender<(u64, Change)>,
+    /// The last push that it was told; one that knows no flags is not told of them.
+    told: AtomicU64,
+    knows_flags: bool,
     in_force: watch::Receiver<u64>,
     load: Mutex<Vec<VersionLoad>>,
 }
 
 impl Follower {
+    fn tell(&self, push: u64, change: &Change) {
+        if matches!(change, Change::Flags(_)) && !self.knows_flags {
+            tracing::warn!("a proxy from before there were flags drains: guards do not act there");
+            return;
+        }
+        self.told.store(push, Ordering::Relaxed);
+        // One whose connection has just ended is about to leave.
+        let _ = self.pushes.send((push, change.clone()));
+    }
+
     pub(crate) fn note_load(&self, load: Vec<VersionLoad>) {
         *self.load.lock().unwrap_or_else(PoisonError::into_inner) = load;
     }
@@ -23,7 +44,7 @@ impl Follower {
 #[derive(Debug)]
 pub(crate) struct Joined {
     pub(crate) follower: Arc<Follower>,
-    pub(crate) pushes: mpsc::UnboundedReceiver<(u64, Arc<StateFile>)>,
+    pub(crate) pushes: mpsc::UnboundedReceiver<(u64, Change)>,
     /// Dropped with the connection, which ends all waiting for it.
     pub(crate) in_force: watch::Sender<u64>,
 }
@@ -31,8 +52,20 @@ pub(crate) struct Joined {
 #[derive(Debug, Default)]
 struct Inner {
     push: u64,
-    newest: Option<Arc<StateFile>>,
+    /// With the number of each push.
+    state: Option<(u64, Change)>,
+    flags: Option<(u64, Change)>,
     list: Vec<Arc<Follower>>,
+}
+
+impl Inner {
+    fn tell_all(&mut self, change: Change) -> (u64, Change) {
+        self.push += 1;
+        for follower in &self.list {
+            follower.tell(self.push, &change);
+        }
+        (self.push, change)
+    }
 }
 
 /// All of them.
@@ -44,19 +77,22 @@ impl Followers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one in; it is told the newest state at once.
-    pub(crate) fn join(&self) -> Joined {
+    /// Takes one in; it is told what is newest at once.
+    pub(crate) fn join(&self, knows_flags: bool) -> Joined {
         let (pushes, inbox) = mpsc::unbounded_channel();
         let (in_force, confirmed) = watch::channel(0);
         let follower = Arc::new(Follower {
             pushes,
+            told: AtomicU64::new(0),
+            knows_flags,
             in_force: confirmed,
             load: Mutex::default(),
         });
         let mut inner = self.inner();
-        if let Some(newest) = &inner.newest {
-            // The other end is in our hands.
-            let _ = follower.pushes.send((inner.push, Arc::clone(newest)));
+        let mut newest: Vec<_> = inner.flags.iter().chain(&inner.state).collect();
+        newest.sort_by_key(|(push, _)| *push);
+        for (push, change) in newest {
+            follower.tell(*push, change);
         }
         inner.list.push(Arc::clone(&follower));
         Joined {
@@ -71,28 +107,25 @@ impl Followers {
         self.inner().list.retain(|f| !Arc::ptr_eq(f, follower));
     }
 
-    /// Tells all what is in force now.
+    /// Tells all what is served now.
     pub(crate) fn push(&self, state: StateFile) {
         let mut inner = self.inner();
-        inner.push += 1;
-        let (push, state) = (inner.push, Arc::new(state));
-        for follower in &inner.list {
-            // One whose connection has just ended is about to leave.
-            let _ = follower.pushes.send((push, Arc::clone(&state)));
-        }
-        inner.newest = Some(state);
+        inner.state = Some(inner.tell_all(Change::State(Arc::new(state))));
+    }
+
+    /// Tells all what flags are answered from now.
+    pub(crate) fn push_flags(&self, flags: Arc<FlagsFile>) {
+        let mut inner = self.inner();
+        inner.flags = Some(inner.tell_all(Change::Flags(flags)));
     }
 
     /// Whether all serve what was pushed last, within `patience`. One whose connection
     /// has ended is not waited for.
     pub(crate) async fn confirmed(&self, patience: Duration) -> bool {
-        let (push, waiting) = {
-            let inner = self.inner();
-            let waiting: Vec<_> = inner.list.iter().map(|f| f.in_force.clone()).collect();
-            (inner.push, waiting)
-        };
+        let told = |f: &Arc<Follower>| (f.told.load(Ordering::Relaxed), f.in_force.clone());
+        let waiting: Vec<_> = self.inner().list.iter().map(told).collect();
         let all = async {
-            for mut in_force in waiting {
+            for (push, mut in_force) in waiting {
                 // An error means that it is gone.
                 let _ = in_force.wait_for(|n| *n >= push).await;
             }
@@ -166,8 +199,8 @@ mod tests {
         let followers = Followers::default();
         assert!(followers.confirmed(SOON).await, "nobody has to");
         followers.push(state());
-        let mut first = followers.join();
-        let second = followers.join();
+        let mut first = followers.join(true);
+        let second = followers.join(true);
         followers.push(state());
         assert_eq!(first.pushes.recv().await.map(|p| p.0), Some(1));
         assert_eq!(first.pushes.recv().await.map(|p| p.0), Some(2));
@@ -178,10 +211,39 @@ mod tests {
         assert!(followers.confirmed(SOON).await);
     }
 
+    #[tokio::test]
+    async fn one_that_knows_no_flags_is_not_waited_for_about_them() {
+        let followers = Followers::default();
+        let mut old = followers.join(false);
+        followers.push(state());
+        followers.push_flags(Arc::default());
+        assert!(
+            !followers.confirmed(SOON).await,
+            "it has not confirmed the state"
+        );
+        assert!(matches!(
+            old.pushes.recv().await,
+            Some((1, Change::State(_)))
+        ));
+        old.in_force.send_replace(1);
+        assert!(followers.confirmed(SOON).await);
+        assert!(old.pushes.try_recv().is_err());
+        // One that knows them is told both, in the order in which they came.
+        let mut new = followers.join(true);
+        assert!(matches!(
+            new.pushes.recv().await,
+            Some((1, Change::State(_)))
+        ));
+        assert!(matches!(
+            new.pushes.recv().await,
+            Some((2, Change::Flags(_)))
+        ));
+    }
+
     #[test]
     fn what_is_open_there_counts_here() {
         let followers = Followers::default();
-        let joined = followers.join();
+        let joined = followers.join(true);
         joined.follower.note_load(vec![load(3)]);
         let mut sums = vec![load(2)];
         followers.add_loads(&mut sums);

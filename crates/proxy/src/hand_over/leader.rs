@@ -1,12 +1,14 @@
 //! The side in charge: gives everything away when it is asked to, and leads those that
 //! drain.
 
-use super::followers::Joined;
+use super::followers::{Change, Joined};
 use super::{FdStream, STEP_LIMIT};
 use crate::control::role::Still;
 use crate::control::state::Control;
 use esclusa_model::ProxyId;
-use esclusa_wire::{FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours};
+use esclusa_wire::{
+    FOLLOWS_FLAGS_VERSION, FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours,
+};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub(crate) struct Belongings {
     pub(crate) control: std::os::unix::net::UnixListener,
     pub(crate) hand_over: std::os::unix::net::UnixListener,
     pub(crate) metrics: Option<std::net::TcpListener>,
+    pub(crate) flags: Option<std::net::TcpListener>,
 }
 
 /// How a connection goes on.
@@ -80,10 +83,10 @@ async fn converse(
             }
             Err(why) => why,
         },
-        Some(ToLeader::Follow { v, proxy, boot }) => match suits(control, v, &proxy) {
+        Some(ToLeader::Follow { v, proxy, boot }) => match suits(control, v.min(1), &proxy) {
             Ok(()) => {
                 tracing::info!(%boot, "an earlier proxy follows until it has ended");
-                let joined = control.followers.join();
+                let joined = control.followers.join(v >= FOLLOWS_FLAGS_VERSION);
                 lead(stream, control, joined).await?;
                 return Ok(Then::End);
             }
@@ -176,6 +179,11 @@ async fn offer(
         files.push(HandedFile::Metrics { address });
         fds.push(metrics.as_fd());
     }
+    if let Some(flags) = &belongings.flags {
+        let address = flags.local_addr()?.to_string();
+        files.push(HandedFile::Flags { address });
+        fds.push(flags.as_fd());
+    }
     for (address, socket) in &still.clients {
         let address = address.to_string();
         files.push(HandedFile::Clients { address });
@@ -192,6 +200,7 @@ async fn offer(
         files,
         state: still.state,
         lost: control.store.lost(),
+        flags: still.flags,
     };
     stream.say(&FromLeader::Yours(Box::new(yours)), &fds).await
 }
@@ -219,7 +228,11 @@ async fn lead_joined(
             heard = stream.hear() => {
                 match heard? {
                     Some(ToLeader::InForce { push }) => {
-                        joined.in_force.send_replace(push);
+                        joined.in_force.send_if_modified(|known| {
+                            let newer = push > *known;
+                            *known = push.max(*known);
+                            newer
+                        });
                     }
                     Some(ToLeader::Load { load }) => joined.follower.note_load(load),
                     Some(_) => return Err(io::Error::other("a follower speaks out of order")),
@@ -227,9 +240,15 @@ async fn lead_joined(
                 }
                 continue;
             }
-            Some((push, state)) = joined.pushes.recv() => FromLeader::Lead {
-                push,
-                state: Box::new((*state).clone()),
+            Some((push, change)) = joined.pushes.recv() => match change {
+                Change::State(state) => FromLeader::Lead {
+                    push,
+                    state: Box::new((*state).clone()),
+                },
+                Change::Flags(flags) => FromLeader::Flags {
+                    push,
+                    flags: Box::new((*flags).clone()),
+                },
             },
             _ = pulse.tick() => FromLeader::Pulse {
                 silent_for: control.silent_for().await,

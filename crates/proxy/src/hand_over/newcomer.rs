@@ -4,7 +4,9 @@ use super::{FdStream, SOCKET, STEP_LIMIT};
 use crate::error::ProxyError;
 use crate::lock;
 use esclusa_model::{BootId, ProxyId};
-use esclusa_wire::{FromLeader, HAND_OVER_VERSION, HandedFile, StateFile, ToLeader, Yours};
+use esclusa_wire::{
+    FlagsFile, FromLeader, HAND_OVER_VERSION, HandedFile, StateFile, ToLeader, Yours,
+};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,9 +23,11 @@ pub(crate) struct Taken {
     pub(crate) control: UnixListener,
     pub(crate) hand_over: UnixListener,
     pub(crate) metrics: Option<TcpListener>,
+    pub(crate) flags_socket: Option<TcpListener>,
     pub(crate) clients: Vec<TcpListener>,
     pub(crate) activated: Vec<TcpListener>,
     pub(crate) state: Option<StateFile>,
+    pub(crate) flags: Option<FlagsFile>,
     pub(crate) lost: u64,
 }
 
@@ -89,12 +93,14 @@ fn unpack(mut stream: FdStream, yours: Yours) -> io::Result<Taken> {
     let fds = stream.take_fds(yours.files.len())?;
     let (mut lock, mut control, mut hand_over, mut metrics) = (None, None, None, None);
     let (mut clients, mut activated) = (Vec::new(), Vec::new());
+    let mut flags_socket = None;
     for (file, fd) in yours.files.into_iter().zip(fds) {
         match file {
             HandedFile::Lock {} => lock = Some(File::from(fd)),
             HandedFile::Control {} => control = Some(UnixListener::from(fd)),
             HandedFile::HandOver {} => hand_over = Some(UnixListener::from(fd)),
             HandedFile::Metrics { address } => metrics = Some(tcp(&address, fd)?),
+            HandedFile::Flags { address } => flags_socket = Some(tcp(&address, fd)?),
             HandedFile::Clients { address } => clients.push(tcp(&address, fd)?),
             HandedFile::Activated { address } => activated.push(tcp(&address, fd)?),
         }
@@ -106,9 +112,11 @@ fn unpack(mut stream: FdStream, yours: Yours) -> io::Result<Taken> {
         control: control.ok_or_else(missing)?,
         hand_over: hand_over.ok_or_else(missing)?,
         metrics,
+        flags_socket,
         clients,
         activated,
         state: yours.state,
+        flags: yours.flags,
         lost: yours.lost,
     })
 }

@@ -22,7 +22,7 @@ fn newcomer(world: &World) -> ProxyConfig {
 }
 
 /// Starts a proxy that takes over; both are returned, the one that drains first.
-fn take_over(world: &mut World) -> ProxyHandle {
+pub(crate) fn take_over(world: &mut World) -> ProxyHandle {
     let old = world.proxy.take().expect("a proxy");
     world.proxy = Some(Proxy::start(newcomer(world)).expect("takes over"));
     old
@@ -312,10 +312,7 @@ async fn a_newcomer_that_cannot_serve_gives_it_back() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
     let mut next = newcomer(&world);
     next.metrics_listen = Some(taken.local_addr().expect("address"));
-    assert!(matches!(
-        Proxy::start(next),
-        Err(ProxyError::Metrics { .. })
-    ));
+    assert!(matches!(Proxy::start(next), Err(ProxyError::Listen { .. })));
     world.share(0).await;
     assert_eq!(world.control.hello().await.expect("hello").boot, boot);
 }

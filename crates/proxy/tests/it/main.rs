@@ -10,6 +10,8 @@
 mod control;
 mod drain;
 mod faults;
+mod flags;
+mod guards;
 mod hand_over;
 mod holding;
 mod http;

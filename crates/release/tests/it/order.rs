@@ -217,6 +217,7 @@ fn confirmed(bp: u16) -> Event {
         asked: BasisPoints::new(bp).expect("at most all"),
         achieved: BasisPoints::new(bp).expect("at most all"),
         generation: None,
+        reached: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! One event of every kind, with every field set.
 
+use esclusa_flags::{Change, Patch};
 use esclusa_judge::JudgeConfig;
 use esclusa_model::{
     BasisPoints, ComponentKind, Digest, Epoch, GenerationId, InstanceId, Millis, Outcome,
@@ -11,7 +12,7 @@ use esclusa_plan::{
 };
 use esclusa_release::{
     Because, Deployed, DeployedComponent, DialEvidence, Event, Evidence, InstanceRecord, ItemDone,
-    Phase, Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
+    Phase, Reached, Requested, ReturnCause, Returned, ServiceEvent, SignOff, Task, TaskEnd,
 };
 use std::collections::BTreeMap;
 
@@ -64,6 +65,7 @@ pub(crate) fn plan() -> Plan {
                 run: driver("process"),
             },
         )]),
+        flags: None,
         take_over: None,
         segments: BTreeMap::from([("team".into(), "true".into())]),
         population: vec!["acme".into()],
@@ -228,7 +230,28 @@ pub(crate) fn events() -> Vec<Event> {
                 epoch: Epoch(3),
                 number: 7,
             }),
+            reached: None,
         }),
+        Event::DialConfirmed(DialEvidence {
+            asked: BasisPoints::new(500).expect("5 %"),
+            achieved: BasisPoints::new(500).expect("5 %"),
+            generation: None,
+            reached: Some(Reached {
+                tenants: 1,
+                of: 12,
+                names: vec!["acme".into()],
+            }),
+        }),
+        Event::FlagsChange {
+            patch: Patch {
+                revision: 7,
+                changes: vec![Change {
+                    path: "/flags/exec-reports/default".into(),
+                    before: None,
+                    after: Some("on".into()),
+                }],
+            },
+        },
         Event::Judged(evidence()),
         Event::HoldBegan { reason: reason() },
         Event::HoldEnded,

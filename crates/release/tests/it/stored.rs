@@ -46,7 +46,7 @@ fn events_of_a_service_are_stored_like_this() {
 /// The samples cover every kind: a new one without a golden line does not compile here.
 #[test]
 fn every_kind_has_a_sample() {
-    let mut seen = [false; 19];
+    let mut seen = [false; 20];
     for event in events() {
         seen[match event {
             Event::Requested(_) => 0,
@@ -68,9 +68,10 @@ fn every_kind_has_a_sample() {
             Event::PromoteAsked(_) => 16,
             Event::ReturnDecided(_) => 17,
             Event::Ended { .. } => 18,
+            Event::FlagsChange { .. } => 19,
         }] = true;
     }
-    assert_eq!(seen, [true; 19]);
+    assert_eq!(seen, [true; 20]);
     let mut seen = [false; 8];
     for event in service_events() {
         seen[match event {

@@ -9,10 +9,11 @@ use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
 use esclusa_engine::Command;
+use esclusa_judge::BlindThen;
 use esclusa_model::{
     Actor, ComponentKind, Digest, InstanceId, Outcome, ReleaseId, Salt, StreamId, VersionRef,
 };
-use esclusa_plan::{OnConflict, TakeOver};
+use esclusa_plan::{OnConflict, Plan, TakeOver};
 use esclusa_release::{
     Deployed, Event, InstanceRecord, Release, Requested, ReturnCause, Returned, ServiceEvent,
     upstream_address,
@@ -25,6 +26,7 @@ impl ServiceActor {
     /// Starts a release, or puts it in line, as its plan says.
     pub(super) async fn admit(&mut self, request: StartRequest) -> Result<ReleaseId, ApiError> {
         self.has_requests_of_its_own(&request).await?;
+        self.may_turn_its_flags(&request.plan)?;
         let id = clock::new_release_id();
         if let Some(active) = self.service.active.clone() {
             match request.on_conflict.unwrap_or(request.plan.on_conflict) {
@@ -79,6 +81,37 @@ impl ServiceActor {
                 "give one of them another listen address, host or path under `route`",
             )),
         }
+    }
+
+    /// Flags, variants and segments are known, off for everybody, and somebody can judge
+    /// them: told before anything begins.
+    fn may_turn_its_flags(&self, plan: &Plan) -> Result<(), ApiError> {
+        if plan.flags.is_none() {
+            return Ok(());
+        }
+        let plane = &self.shared.flag_plane;
+        let set = plane.set().map_err(|why| {
+            let help = "run `esclusa audit verify`, then restore the state from a backup";
+            ApiError::new(ErrorKind::Unavailable, "ESC-0909", why, help)
+        })?;
+        // What it takes the place of turns them no more.
+        let active = self.service.active.as_ref();
+        crate::rollouts::admit(plan, active, &set, &plane.running())?;
+        let seen = self.shared.observes_release(plan, &self.service);
+        if plan.flags_alone().is_some() && !seen && plan.judge.blind.then == BlindThen::Rollback {
+            let service = &self.service.name;
+            return Err(ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0785",
+                format!(
+                    "nothing counts the requests of {service} by this flag, so nothing could \
+                     judge it and every release would return"
+                ),
+                "let people decide with `judge: { blind: { then: hold } }`, or bring the service \
+                 behind esclusa's proxy",
+            ));
+        }
+        Ok(())
     }
 
     async fn enqueue(
@@ -142,6 +175,7 @@ impl ServiceActor {
         let admitted = self.admitted(&id, requested, &request.actor).await;
         self.admitting = false;
         self.run = Some(admitted?);
+        self.flags_told = false;
         self.care.forget_evidence_of_others(&id);
         Ok(())
     }
@@ -249,7 +283,12 @@ impl ServiceActor {
         }
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
         let last = self.service.last.clone();
-        let Some(id) = self.service.active.clone().or(warm).or(last) else {
+        // Flags that came after a version can be taken back first.
+        let flags = match &last {
+            Some(last) if warm.is_some() => self.turned_flags_alone(last).await?,
+            _ => None,
+        };
+        let Some(id) = self.service.active.clone().or(flags).or(warm).or(last) else {
             return Ok(());
         };
         let events = read_all(&self.shared.store, &StreamId::release(&id)).await?;
@@ -264,6 +303,13 @@ impl ServiceActor {
             self.inherit(&events);
         }
         Ok(())
+    }
+
+    /// The release, if it turned flags alone.
+    async fn turned_flags_alone(&self, id: &ReleaseId) -> Result<Option<ReleaseId>, ApiError> {
+        let events = read_all(&self.shared.store, &StreamId::release(id)).await?;
+        let alone = fold(&events)?.is_some_and(|release| release.flags_alone().is_some());
+        Ok(alone.then(|| id.clone()))
     }
 
     /// What became of the release is recorded with the service, and the next begins.

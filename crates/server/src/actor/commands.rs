@@ -1,12 +1,14 @@
 //! What people ask of a release.
 
 use super::admit::not_recorded;
-use super::journal::entries_of;
+use super::journal::{entries_of, fold, read_all};
 use super::observe::system;
+use super::run::Run;
 use super::{AskedCommand, ServiceActor};
 use crate::error::{ApiError, ErrorKind};
+use crate::judging::Judging;
 use esclusa_engine::{Command, Refusal, command};
-use esclusa_model::{Actor, Outcome, ReleaseId};
+use esclusa_model::{Actor, Outcome, ReleaseId, StreamId};
 use esclusa_release::{Event, ServiceEvent};
 
 impl ServiceActor {
@@ -57,6 +59,37 @@ impl ServiceActor {
         let abort = AskedCommand::Plain(Command::Abort { reason });
         if let Some(Err(error)) = self.lower_by_command(&release, &abort, &taken.by) {
             tracing::error!(%error, %release, "What was taken back at the proxy goes on here");
+        }
+    }
+
+    /// Carries the release again that somebody speaks to, where flags alone came after it
+    /// or before it: either can be taken back as long as it is kept.
+    pub(super) async fn recall(&mut self, release: &ReleaseId) {
+        let over = |run: &Run| run.release.ended.is_some() && run.is_at_rest();
+        let Some(run) = self.run.as_ref().filter(|run| over(run)) else {
+            return;
+        };
+        let warm = self.service.warm.as_ref().map(|warm| &warm.release);
+        let is_kept = warm == Some(release) || self.service.last.as_ref() == Some(release);
+        let beside_flags = run.release.flags_alone().is_some() || warm == Some(run.id());
+        if run.id() == release || !is_kept || !beside_flags || self.service.active.is_some() {
+            return;
+        }
+        let (shared, id) = (self.shared.clone(), release.clone());
+        let read = self.meanwhile(async move {
+            let events = read_all(&shared.store, &StreamId::release(&id)).await?;
+            let position = events.last().map_or(0, |event| event.position);
+            let Some(release) = fold(&events)? else {
+                return Ok::<_, ApiError>(None);
+            };
+            let judging = Judging::begin(&shared, &release).await;
+            Ok(Some(Run::new(release, position, judging)))
+        });
+        if let Ok(Ok(Some(run))) = read.await
+            && self.service.active.is_none()
+        {
+            self.run = Some(run);
+            self.flags_told = false;
         }
     }
 
@@ -149,6 +182,16 @@ impl ServiceActor {
 
     /// Whether the version before could take over all users right now.
     pub(super) fn can_return(&self) -> Result<(), String> {
+        let until = self
+            .run
+            .as_ref()
+            .filter(|run| run.release.flags_alone().is_some());
+        if let Some(until) = until.and_then(|run| run.release.flags_kept_until()) {
+            return match crate::clock::now() < until {
+                true => Ok(()),
+                false => Err("the time to take the flags back is over".into()),
+            };
+        }
         let Some(warm) = &self.service.warm else {
             return Err("no version before this one is kept warm".into());
         };

@@ -8,6 +8,9 @@ mod admit;
 mod care;
 mod commands;
 mod dial;
+mod flags;
+#[cfg(test)]
+mod flags_tests;
 mod journal;
 mod observe;
 mod run;
@@ -136,6 +139,8 @@ pub(crate) struct ServiceActor {
     slices: broadcast::Receiver<Counted>,
     view: watch::Sender<Arc<ServiceView>>,
     traffic: crate::live::Live,
+    /// Whether the flags were told what this service's release turns.
+    flags_told: bool,
     /// Keeps what is asked of the dial in order.
     turns: turns::Turns,
     /// Whether the warm version is being stopped right now.
@@ -182,6 +187,7 @@ impl ServiceActor {
             store_trouble: None,
             view,
             traffic,
+            flags_told: false,
             turns: turns::Turns::default(),
             stopping_warm: false,
             published: false,
@@ -247,6 +253,7 @@ impl ServiceActor {
                 let _ = reply.send(outcome);
             }
             Message::Command(release, asked, by, reply) => {
+                self.recall(&release).await;
                 match self.lower_by_command(&release, &asked, &by) {
                     Some(Ok(())) => self.owe(reply),
                     outcome => {

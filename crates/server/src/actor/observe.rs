@@ -7,7 +7,7 @@ use crate::clock;
 use crate::judging::Judging;
 use esclusa_engine::{Completion, Observed, complete, decide};
 use esclusa_model::{Actor, Millis, ReleaseId};
-use esclusa_release::{Event, ReturnCause, Task};
+use esclusa_release::{Event, ReturnCause, Service, Task};
 use std::sync::Arc;
 
 /// More rounds than any chain of decisions without a new observation needs.
@@ -38,7 +38,7 @@ impl ServiceActor {
         let run = self.run.as_mut()?;
         run.judging.follow(&run.release);
         let ended = self.care.evidence(run.id());
-        let observed = observe(run, &self.shared, ended);
+        let observed = observe(run, &self.service, &self.shared, ended);
         let events = decide(&run.release, &observed);
         let by = author(&events);
         (!events.is_empty()).then_some((events, by))
@@ -115,9 +115,14 @@ impl ServiceActor {
     }
 }
 
-fn observe(run: &mut Run, shared: &crate::app::Shared, canary_ended: Option<String>) -> Observed {
+fn observe(
+    run: &mut Run,
+    service: &Service,
+    shared: &crate::app::Shared,
+    canary_ended: Option<String>,
+) -> Observed {
     let now = clock::now();
-    let observes = shared.observes(&run.release.requested.plan);
+    let observes = shared.observes_release(&run.release.requested.plan, service);
     let contact = shared.dataplane.contact();
     let heard_at = contact.borrow().slices_at;
     let watched_since = run

@@ -4,6 +4,7 @@ use super::journal::Entry;
 use super::series::Polls;
 use crate::clock;
 use crate::judging::Judging;
+use crate::rollouts::Turned;
 use esclusa_engine::{Completion, DialReading, DialState, desired};
 use esclusa_model::{ReleaseId, Timestamp};
 use esclusa_release::{Exposure, Release, Task};
@@ -27,6 +28,13 @@ pub(crate) enum Call {
     Set,
 }
 
+/// What the data planes are to do for a release.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Wanted {
+    pub route: Option<ServiceRoute>,
+    pub turned: Turned,
+}
+
 /// The dial as this actor moves it.
 #[derive(Default)]
 pub(crate) struct Dial {
@@ -34,8 +42,8 @@ pub(crate) struct Dial {
     pub reading: Option<DialReading>,
     /// What is being asked of it right now, if anything is.
     pub asking: Option<Exposure>,
-    /// The route that the newest reading is about, for the built-in proxy.
-    pub route: Option<ServiceRoute>,
+    /// What the newest reading is about: the route, for the built-in proxy, and the flags.
+    pub wanted: Wanted,
     /// When it was asked last.
     pub asked_at: Timestamp,
     /// What it was asked to do last, where it is outside of this program.
@@ -177,6 +185,7 @@ mod tests {
                 achieved: None,
                 state,
                 generation: None,
+                reached: None,
                 detail: String::new(),
                 at: Timestamp(1),
             }),

@@ -86,6 +86,8 @@ impl ServiceActor {
             let completion = match task {
                 Task::RecordStable => self.record_stable().await,
                 Task::RestoreStable => self.restore_stable().await,
+                Task::RecordFlags => self.record_flags().await,
+                Task::RestoreFlags => self.restore_flags().await,
                 _ => continue,
             };
             match completion {
@@ -141,5 +143,8 @@ impl ServiceActor {
 }
 
 const fn is_record(task: Task) -> bool {
-    matches!(task, Task::RecordStable | Task::RestoreStable)
+    matches!(
+        task,
+        Task::RecordStable | Task::RestoreStable | Task::RecordFlags | Task::RestoreFlags
+    )
 }

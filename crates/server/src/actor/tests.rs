@@ -62,7 +62,7 @@ async fn requested() -> Envelope {
     let ask = AskStart {
         plan_name: "esclusa.yaml".into(),
         plan_text: PLAN.into(),
-        version: VersionName::new("v1").expect("a name"),
+        version: VersionName::new("v1").ok(),
         base_dir: "/".into(),
         on_conflict: None,
         actor: by(),

@@ -87,6 +87,8 @@ impl ServiceActor {
         let replaced = run.is_some_and(|run| {
             *run.id() != warm.release
                 && run.release.was_exposed
+                // Flags alone bring no version: the way back stays.
+                && run.release.flags_alone().is_none()
                 && !run.release.phase.is_returning()
         });
         let needed =

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 
 /// Largest body of a request in bytes; a plan has a few thousand.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
+/// The same of one that may hold a whole set of flags.
+pub(super) const MAX_SET_BYTES: usize = 64 << 20;
 /// After how many seconds an address with too many wrong tokens may try again.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("60");
 /// After how many seconds somebody who asks too often has requests again.
@@ -69,8 +71,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 Err(ApiError::new(
                     ErrorKind::BadInput,
                     "ESC-0409",
-                    format!("the body is larger than {MAX_BODY_BYTES} bytes"),
-                    "send a smaller plan; keep data that is not part of it in files of its own",
+                    "the body is larger than this address takes",
+                    "send less (a set of flags has up to 64 MiB, all else 1 MiB): a smaller plan; keep data that is not part of it in files of its own",
                 ))
             }
             Err(refused) => Err(bad_input("ESC-0408", refused.body_text())),

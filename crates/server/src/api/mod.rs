@@ -14,6 +14,7 @@ mod count;
 mod door;
 mod dora;
 mod events;
+mod flags;
 mod inbox;
 mod kill;
 mod links;
@@ -28,6 +29,7 @@ mod recording;
 mod reference;
 mod releases;
 mod reports;
+mod rollouts;
 mod routes;
 mod scopes;
 mod series;
@@ -46,6 +48,12 @@ pub mod body {
     pub use super::backup::{BackUpState, BackedUp};
     pub use super::commands::{Asked, ItemRequest, Reason, SignOffRequest};
     pub use super::events::EventView;
+    pub use super::flags::{
+        AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView,
+        FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView,
+        FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags, PropagationView,
+        RevertFlags, VariantWho, WhoView, WhoWouldChange, WouldChangeView,
+    };
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};
     pub use super::logs::{LogKind, LogText, LogView};
@@ -58,10 +66,12 @@ pub mod body {
     pub use super::services::{CanReturn, Me};
     pub use super::sessions::Login;
     pub use super::stream::{EndView, TrafficView};
-    pub use super::tokens::{CreateToken, CreatedToken, TokenView};
+    pub use super::tokens::{CreateToken, CreatedToken, FlagScope, FlagTokenFor, TokenView};
     pub use crate::dora::{Dora, DoraFigures, PerWeek};
+    pub use crate::flags::StandingView;
     pub use crate::kill::Killed;
     pub use crate::links::LinkAction;
+    pub use crate::rollouts::{LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
 }
 
 pub use audit::verify_folder;

@@ -28,9 +28,11 @@ pub struct StartRelease {
     pub plan_name: String,
     /// The plan's text.
     pub plan: String,
-    /// People's name for the version.
-    #[schema(value_type = String)]
-    pub version: VersionName,
+    /// People's name for the version. A plan of flags alone may do without: it is then
+    /// named after them, such as `exec-reports-on`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub version: Option<VersionName>,
     /// Absolute folder on the server's machine that relative paths start from.
     pub base_dir: String,
     /// What to do when a release of the service is under way, in place of the plan's word.

@@ -1,9 +1,9 @@
 //! Puts the endpoints together with what guards them.
 
-use super::answer::{MAX_BODY_BYTES, no_such_address, no_such_method};
-use super::{ApiState, audit, backup, commands, dora, events, inbox, kill, links, logs};
+use super::answer::{MAX_BODY_BYTES, MAX_SET_BYTES, no_such_address, no_such_method};
+use super::{ApiState, audit, backup, commands, dora, events, flags, inbox, kill, links, logs};
 use super::{notifications, openapi, page, plans, probes, recording, releases, reports, scopes};
-use super::{series, services, sessions, stream, tokens};
+use super::{rollouts, series, services, sessions, stream, tokens};
 use crate::error::{ApiError, ErrorKind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -34,8 +34,22 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(dora::get))
         .routes(routes!(kill::one))
         .routes(routes!(kill::all))
+        .routes(routes!(flags::looks::list))
+        .routes(routes!(flags::looks::get))
+        .routes(routes!(flags::looks::who))
+        .routes(routes!(flags::looks::explain))
+        .routes(routes!(flags::looks::history_of))
+        .routes(routes!(flags::set::history))
+        .routes(routes!(flags::set::revert))
+        .routes(routes!(flags::kill::kill))
+        .routes(routes!(flags::kill::lift))
+        .routes(routes!(flags::kill::status))
+        .routes(routes!(flags::kill::rules))
+        .merge(large())
         .routes(routes!(releases::start, releases::list))
         .routes(routes!(releases::get))
+        .routes(routes!(rollouts::get))
+        .routes(routes!(rollouts::lower))
         .routes(routes!(events::list))
         .routes(routes!(series::get))
         .routes(routes!(logs::list))
@@ -72,6 +86,19 @@ pub(super) fn endpoints() -> (OpenApiRouter<ApiState>, OpenApiRouter<ApiState>) 
         .routes(routes!(stream::services))
         .routes(routes!(stream::release));
     (quick, streams)
+}
+
+/// Endpoints that take a whole set of flags.
+fn large() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(
+            flags::set::export,
+            flags::set::change,
+            flags::set::apply
+        ))
+        .routes(routes!(flags::set::import_env))
+        .routes(routes!(flags::set::who_would_change))
+        .layer(DefaultBodyLimit::max(MAX_SET_BYTES))
 }
 
 /// The whole interface behind one door.

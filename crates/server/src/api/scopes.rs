@@ -41,8 +41,26 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/api/v1/dora", VIEW),
     ("post", "/api/v1/services/{name}/kill", OPERATE),
     ("post", "/api/v1/kill", OPERATE),
+    ("get", "/api/v1/flags", VIEW),
+    ("get", "/api/v1/flags/{name}", VIEW),
+    ("get", "/api/v1/flags/{name}/who", VIEW),
+    ("post", "/api/v1/flags/{name}/explain", VIEW),
+    ("get", "/api/v1/flags/{name}/history", VIEW),
+    ("get", "/api/v1/flag-set", VIEW),
+    ("patch", "/api/v1/flag-set", OPERATE),
+    ("put", "/api/v1/flag-set", OPERATE),
+    ("get", "/api/v1/flag-set/history", VIEW),
+    ("get", "/api/v1/flag-set/rules", VIEW),
+    ("get", "/api/v1/flag-set/status", VIEW),
+    ("post", "/api/v1/flag-set/who-would-change", VIEW),
+    ("post", "/api/v1/flag-set/revert", OPERATE),
+    ("post", "/api/v1/flag-set/import-env", OPERATE),
+    ("post", "/api/v1/flag-set/kill", OPERATE),
+    ("post", "/api/v1/flag-set/lift", OPERATE),
     ("get", "/api/v1/stream", VIEW),
     ("post", "/api/v1/releases", OPERATE),
+    ("get", "/api/v1/rollouts/{flag}", VIEW),
+    ("post", "/api/v1/rollouts/lower", OPERATE),
     ("get", "/api/v1/releases", VIEW),
     ("get", "/api/v1/releases/{id}", VIEW),
     ("get", "/api/v1/releases/{id}/events", VIEW),
@@ -96,11 +114,12 @@ pub(super) fn scope_of(method: &str, path: &str) -> Option<Scope> {
 
 /// What takes users back is never asked too often; a link counts by itself, once it is
 /// known what it is for.
-const NOT_COUNTED: [&str; 5] = [
+const NOT_COUNTED: [&str; 6] = [
     "/api/v1/releases/{id}/abort",
     "/api/v1/releases/{id}/rollback",
     "/api/v1/services/{name}/kill",
     "/api/v1/kill",
+    "/api/v1/flag-set/kill",
     "/l/{link}",
 ];
 

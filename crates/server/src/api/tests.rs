@@ -2,6 +2,7 @@
 //! rest of the interface promises. In process, without a proxy.
 
 mod access;
+mod flags;
 mod links;
 mod logs;
 mod scopes;
@@ -90,7 +91,7 @@ impl Server {
             name: name.to_owned(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
             person: person.map(str::to_owned),
-            lasts: None,
+            ..TokenAsk::default()
         };
         self.state
             .auth

@@ -5,7 +5,7 @@ use super::{Auth, STORE_PATIENCE};
 use crate::clock;
 use crate::error::{ApiError, ErrorKind};
 use esclusa_model::{Actor, Digest, Millis, Timestamp};
-use esclusa_store::{NewToken, Revocation, TokenError, TokenRecord};
+use esclusa_store::{FlagGrant, NewToken, Revocation, TokenError, TokenRecord};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::PoisonError;
@@ -19,8 +19,16 @@ const MAX_LABEL: usize = 64;
 /// Longest life of a token that has an end: ten years.
 const MAX_LIFE_MS: u64 = 10 * 366 * 86_400_000;
 /// Names that stand for something else where it is recorded who acted.
-const RESERVED: [&str; 8] = [
-    "local", "dev", "judge", "deadline", "engine", "proxy", "system", "esclusa",
+const RESERVED: [&str; 9] = [
+    "local",
+    "dev",
+    "judge",
+    "deadline",
+    "engine",
+    "proxy",
+    "system",
+    "esclusa",
+    "environment",
 ];
 /// How the names of those begin who act by a link.
 pub(crate) const LINK_PREFIX: &str = "link.";
@@ -54,6 +62,8 @@ pub(crate) struct TokenAsk {
     pub person: Option<String>,
     /// How long it is good.
     pub lasts: Option<Millis>,
+    /// What it may ask for, when it is a token of flags.
+    pub flags: Option<FlagGrant>,
 }
 
 impl Auth {
@@ -90,7 +100,10 @@ impl Auth {
     ) -> Result<Option<(TokenRecord, Caller)>, ApiError> {
         let now = clock::now();
         let record = self.find(hash).await?;
-        let good = record.filter(|record| record.expires.is_none_or(|expires| now < expires));
+        // A token of flags opens nothing here.
+        let good = record.filter(|record| {
+            record.flags.is_none() && record.expires.is_none_or(|expires| now < expires)
+        });
         Ok(good.map(|record| {
             self.note_use(hash, now);
             let caller = Caller::of(&record);
@@ -130,7 +143,12 @@ impl Auth {
         if RESERVED.contains(&name) || name.starts_with(LINK_PREFIX) {
             return Err(bad_token(format!("the name {name} is reserved")));
         }
-        if roles.is_empty() || roles.len() > MAX_ROLES {
+        if ask.flags.is_some() {
+            if !roles.is_empty() || ask.person.is_some() {
+                let message = "a token of flags asks for flags alone: it has no role or person";
+                return Err(bad_token(message.into()));
+            }
+        } else if roles.is_empty() || roles.len() > MAX_ROLES {
             return Err(bad_token(format!("a token has 1 to {MAX_ROLES} roles")));
         }
         for role in roles {
@@ -157,6 +175,7 @@ impl Auth {
             hash: &Digest::of(text.as_bytes()),
             person: ask.person.as_deref(),
             expires,
+            flags: ask.flags.as_ref(),
         };
         match self.store.put_token(&new, now).await {
             Ok(()) => Ok(TokenText(text)),
@@ -176,7 +195,7 @@ impl Auth {
     /// When the store fails.
     pub(crate) async fn first(&self) -> Result<Option<TokenText>, ApiError> {
         let tokens = self.store.tokens().await?;
-        if !tokens.is_empty() {
+        if tokens.iter().any(|token| token.flags.is_none()) {
             let live = tokens.into_iter().filter(|token| token.revoked.is_none());
             let live = live.map(|token| (token.hash.hex(), token));
             *self.known.lock().unwrap_or_else(PoisonError::into_inner) = live.collect();

@@ -100,6 +100,7 @@ impl Told {
             asked: share,
             achieved: share,
             generation: None,
+            reached: None,
         };
         self.then(second, Event::DialConfirmed(dial));
     }

@@ -3,6 +3,7 @@
 //! Each stream has its own cursor, moved in the transaction that keeps the notices: a
 //! process that dies anywhere loses none and repeats none.
 
+use super::features::of_flags;
 use super::notice::{Act, Notice, Standing};
 use super::tell::of_release;
 use super::{Notifier, Told};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 
 /// The streams that are followed.
 const PREFIX: &str = "release/";
+const FLAGS: &str = "flags";
 /// How often they are looked at when nobody says that something changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How soon after something changed: many events often come together.
@@ -30,6 +32,7 @@ const INCIDENTS_EVERY: Duration = Duration::from_secs(2);
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// Events that are read at once.
 const PAGE: usize = 500;
+const FLAGS_PAGE: usize = 50;
 /// Releases whose state is kept from one look to the next.
 const CARRIED: usize = 200;
 /// The line of what tells of no event.
@@ -114,6 +117,39 @@ impl Follower {
         }
         for behind in store.streams_behind(PREFIX).await? {
             self.catch_up(&behind).await?;
+        }
+        for behind in store.streams_behind(FLAGS).await? {
+            self.tell_of_flags(&behind).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells what was decided about flags behind the stream's cursor.
+    async fn tell_of_flags(&mut self, behind: &Behind) -> Result<(), StoreError> {
+        let (stream, store) = (&behind.stream, self.notifier.store.clone());
+        let mut after = behind.looked;
+        while after < behind.last {
+            // Each may have a megabyte.
+            let events = store.read(stream, after, FLAGS_PAGE).await?;
+            let Some(last) = events.last() else {
+                break;
+            };
+            after = last.position;
+            let mut looked = Vec::new();
+            for envelope in &events {
+                let notice = match of_flags(envelope) {
+                    Ok(notice) => notice.map(|told| self.notifier.addressed((told, None))),
+                    Err(why) => return self.pass_over(stream, behind.last, &why).await,
+                };
+                looked.push(Looked {
+                    position: envelope.position,
+                    notice,
+                });
+            }
+            store.note(stream, &looked, clock::now()).await?;
+            if looked.iter().any(|one| one.notice.is_some()) {
+                self.notifier.poke();
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! `notice`; the texts are one file.
 
 mod courier;
+mod features;
 mod follow;
 mod health;
 mod links;

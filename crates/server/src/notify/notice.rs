@@ -46,6 +46,10 @@ pub(crate) enum Kind {
     Refused,
     #[serde(rename = "release.rollback-failed")]
     RollbackFailed,
+    #[serde(rename = "flags.killed")]
+    FlagsKilled,
+    #[serde(rename = "flags.lifted")]
+    FlagsLifted,
     #[serde(rename = "health.instance-down")]
     InstanceDown,
     #[serde(rename = "health.proxy-down")]
@@ -60,7 +64,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All that rules may name.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Requested,
         Self::SignOffWanted,
         Self::StageEntered,
@@ -75,6 +79,8 @@ impl Kind {
         Self::Aborted,
         Self::Refused,
         Self::RollbackFailed,
+        Self::FlagsKilled,
+        Self::FlagsLifted,
         Self::InstanceDown,
         Self::ProxyDown,
         Self::StoreFailing,
@@ -98,6 +104,8 @@ impl Kind {
             Self::Aborted => "release.aborted",
             Self::Refused => "release.refused",
             Self::RollbackFailed => "release.rollback-failed",
+            Self::FlagsKilled => "flags.killed",
+            Self::FlagsLifted => "flags.lifted",
             Self::InstanceDown => "health.instance-down",
             Self::ProxyDown => "health.proxy-down",
             Self::StoreFailing => "health.store-failing",
@@ -109,9 +117,12 @@ impl Kind {
     /// How much it matters.
     pub(crate) const fn severity(self) -> Severity {
         match self {
-            Self::Requested | Self::StageEntered | Self::Promoted | Self::Aborted | Self::Test => {
-                Severity::Info
-            }
+            Self::Requested
+            | Self::StageEntered
+            | Self::Promoted
+            | Self::Aborted
+            | Self::FlagsLifted
+            | Self::Test => Severity::Info,
             Self::SignOffWanted
             | Self::Held
             | Self::OverBudget
@@ -122,6 +133,7 @@ impl Kind {
             Self::LostControl
             | Self::Rollback
             | Self::Killed
+            | Self::FlagsKilled
             | Self::RollbackFailed
             | Self::ProxyDown
             | Self::StoreFailing

@@ -2,7 +2,7 @@
 
 use super::notice::{Act, Kind, Notice, Shown};
 use crate::kill;
-use esclusa_model::{Actor, Outcome, Timestamp};
+use esclusa_model::{Actor, BasisPoints, Outcome, Timestamp};
 use esclusa_plan::{Audience, HoldThen, Requirement, Stage};
 use esclusa_release::{Event, Phase, Release, ReturnCause, Returned};
 use esclusa_store::IncidentKey;
@@ -60,6 +60,7 @@ pub(crate) fn of_release(
         | Event::TaskStarted { .. }
         | Event::TaskEnded { .. }
         | Event::Deployed { .. }
+        | Event::FlagsChange { .. }
         | Event::SignedOff(_)
         | Event::DialConfirmed(_)
         | Event::Judged(_)
@@ -148,7 +149,15 @@ fn stage_of(notice: Notice, index: usize, release: &Release) -> Notice {
 fn shown_in(phase: Phase, release: &Release) -> Shown {
     let Phase::Stage(index) = phase else {
         return match phase {
-            Phase::After | Phase::HandOver | Phase::Promoted => Shown::Share("100%".to_owned()),
+            Phase::After | Phase::HandOver | Phase::Promoted => {
+                let stages = release.requested.plan.stages.len();
+                // Flags may stay with some.
+                let share = match release.flags_alone() {
+                    Some(_) => release.exposure_at(stages.saturating_sub(1)).share,
+                    None => BasisPoints::FULL,
+                };
+                Shown::Share(share.to_string())
+            }
             _ => Shown::Nobody,
         };
     };

@@ -190,6 +190,14 @@ fn every_notice() -> Vec<Notice> {
     for kind in [Kind::ProxyDown, Kind::StoreFailing, Kind::AuditDamaged] {
         notices.push(Notice::new(kind, "", AT).with("reason", "the words of the fault."));
     }
+    for kind in [Kind::FlagsKilled, Kind::FlagsLifted] {
+        notices.push(
+            Notice::new(kind, "", AT)
+                .with("actor", "ana")
+                .with("features", "exec-reports")
+                .with("reason", "errors at acme"),
+        );
+    }
     notices.push(Notice::new(Kind::Test, "", AT).with("actor", "ana"));
     let held = notices[5].clone();
     let since = Timestamp(AT.0 - 3_600_000_000);

@@ -117,7 +117,11 @@ fn stages(release: &Release, view: &ReleaseView) -> Vec<StageReport> {
         .iter()
         .enumerate()
         .map(|(index, stage)| StageReport {
-            to: stage.to.clone(),
+            // The real count behind a percentage.
+            to: match &stage.reached {
+                Some(reached) => format!("{}, {reached}", stage.to),
+                None => stage.to.clone(),
+            },
             for_ms: stage.for_ms,
             entered_at: time(stage.entered_at_us),
             confirmed_at: time(stage.confirmed_at_us),

@@ -65,6 +65,7 @@ pub(crate) fn decision_of(stored: &Envelope, stages: &[String]) -> Option<Decisi
         | Event::TaskStarted { .. }
         | Event::TaskEnded { .. }
         | Event::Deployed { .. }
+        | Event::FlagsChange { .. }
         | Event::DialConfirmed(_) => return None,
     };
     Some(entry(stored, what, why, evidence))

@@ -175,6 +175,7 @@ fn confirmed(share: u16) -> Event {
         asked: share,
         achieved: share,
         generation: None,
+        reached: None,
     })
 }
 

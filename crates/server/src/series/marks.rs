@@ -107,6 +107,7 @@ const fn kind(event: &Event) -> MarkKind {
         | Event::TaskStarted { .. }
         | Event::TaskEnded { .. }
         | Event::Deployed { .. }
+        | Event::FlagsChange { .. }
         | Event::DialConfirmed(_) => MarkKind::Other,
     }
 }

@@ -3,6 +3,7 @@
 use super::instances::{Version, driver, placeholders, record, stop_all};
 use super::quiet::until_quiet;
 use super::{TaskContext, done, driver_reason, failed};
+use crate::rollouts::{admit, version_of};
 use esclusa_drivers::run::PrepareSpec;
 use esclusa_engine::Completion;
 use esclusa_model::{ComponentKind, ComponentName, Digest, Track, VersionRef};
@@ -13,6 +14,17 @@ use std::collections::BTreeMap;
 /// Fixes what each component is, and with it what the version is.
 pub(super) async fn prepare(context: &TaskContext) -> Completion {
     let requested = &context.release.requested;
+    if let Some(flags) = &requested.plan.flags {
+        if let Err(reason) = may_turn(context) {
+            return failed(reason);
+        }
+        if requested.plan.flags_alone().is_some() {
+            return Completion::Prepared {
+                version: version_of(requested, flags),
+                components: BTreeMap::new(),
+            };
+        }
+    }
     let mut components = BTreeMap::new();
     let mut verified = true;
     let mut identity = String::from("esclusa-version-v1\n");
@@ -63,6 +75,14 @@ pub(super) async fn prepare(context: &TaskContext) -> Completion {
         version,
         components,
     }
+}
+
+/// Asked once more: a release that waited in line may find other flags.
+fn may_turn(context: &TaskContext) -> Result<(), String> {
+    let plane = &context.shared.flag_plane;
+    let (requested, set) = (&context.release.requested, plane.set()?);
+    let own = Some(&requested.release);
+    admit(&requested.plan, own, &set, &plane.running()).map_err(|refused| refused.to_string())
 }
 
 /// Starts all instances that a canary has, side by side, and waits for all.

@@ -71,6 +71,7 @@ impl DriverDial {
             achieved,
             state,
             generation: None,
+            reached: None,
             detail,
             at: clock::now(),
         }

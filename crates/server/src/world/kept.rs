@@ -56,7 +56,9 @@ pub(crate) fn kept(
         .as_ref()
         .and_then(|stable| Version::of_deployed(&service.name, stable));
     if let Some(version) = stable {
-        let only_web = release.is_some_and(|release| changes_hands(release.phase));
+        // Flags alone change no hands.
+        let only_web = release
+            .is_some_and(|release| release.flags_alone().is_none() && changes_hands(release.phase));
         let wanted = |kind| kind == ComponentKind::Web || !only_web;
         add(&mut all, shared, &version, Role::Stable, wanted, |_| {
             (Track::Stable, Placeholders::default())

@@ -91,7 +91,7 @@ pub(crate) async fn perform(context: TaskContext, task: Task) -> Completion {
         Task::HandOver => hand_over::hand_over(&context).await,
         Task::HandBack => hand_over::hand_back(&context).await,
         // The actor does these itself, because it alone writes the service's stream.
-        Task::RecordStable | Task::RestoreStable => {
+        Task::RecordStable | Task::RestoreStable | Task::RecordFlags | Task::RestoreFlags => {
             failed("records are made by the service's actor")
         }
     }

@@ -73,7 +73,11 @@ impl Controller {
 
     fn resume(&mut self, out: &Outside) {
         let warm = self.service.warm.as_ref().map(|warm| warm.release.clone());
-        let Some(id) = self.service.active.clone().or(warm) else {
+        let last = self.service.last.clone().filter(|last| {
+            let stream = out.store.streams.get(last);
+            stream.is_some_and(|stream| stream.fold.flags_alone().is_some())
+        });
+        let Some(id) = self.service.active.clone().or(last).or(warm) else {
             return;
         };
         let Some(stream) = out.store.streams.get(&id) else {

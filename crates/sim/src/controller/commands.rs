@@ -76,6 +76,16 @@ impl Controller {
 
     /// Whether the version before could take over all users right now.
     pub(super) fn can_return(&self, out: &Outside) -> Result<(), String> {
+        if let Some(run) = self
+            .run
+            .as_ref()
+            .filter(|run| run.release.flags_alone().is_some())
+        {
+            return match run.release.flags_kept_until() {
+                Some(until) if out.clock() >= until => Err("its time to go back is over".into()),
+                _ => Ok(()),
+            };
+        }
         match &self.service.warm {
             None => Err("no version before this one is kept warm".into()),
             Some(warm) if out.clock() >= warm.until => Err(format!(

@@ -196,6 +196,7 @@ impl Controller {
             achieved,
             state,
             generation,
+            reached: None,
             detail,
             at,
         }

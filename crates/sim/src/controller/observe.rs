@@ -168,6 +168,7 @@ fn pretended(run: &Run, now: Timestamp) -> DialReading {
         asked,
         state: DialState::Converged,
         generation: None,
+        reached: None,
         detail: String::new(),
         at: now.plus(Millis(1)),
     }

@@ -6,8 +6,9 @@ use crate::outside::{Died, Due, Outside};
 use crate::plans::literal;
 use crate::work::lasting_end;
 use esclusa_engine::{Completion, desired};
-use esclusa_model::VersionRef;
-use esclusa_release::{Deployed, DeployedComponent, Release, ServiceEvent, Task, TaskEnd};
+use esclusa_flags::{Change, Patch};
+use esclusa_model::{ReleaseId, VersionRef};
+use esclusa_release::{Deployed, DeployedComponent, Event, Release, ServiceEvent, Task, TaskEnd};
 
 impl Controller {
     /// Starts what should run and does not.
@@ -85,6 +86,8 @@ impl Controller {
             let completion = match task {
                 Task::RecordStable => self.record_stable(out)?,
                 Task::RestoreStable => self.restore_stable(out)?,
+                Task::RecordFlags => self.record_flags(out)?,
+                Task::RestoreFlags => self.restore_flags(out)?,
                 _ => continue,
             };
             self.completed(out, &release, task, attempt, completion)?;
@@ -127,6 +130,61 @@ impl Controller {
         self.record(out, event)
     }
 
+    /// What is going to be changed is recorded first, so that it can be taken back.
+    fn record_flags(&mut self, out: &mut Outside) -> Result<Completion, Died> {
+        let Some(run) = &self.run else {
+            return Ok(failed("no release is under way".into()));
+        };
+        let id = run.id().clone();
+        if out.store.flags.as_ref() == Some(&id) {
+            return Ok(done());
+        }
+        if run.release.flags_change.is_none() {
+            let event = Event::FlagsChange { patch: change() };
+            if let Err(why) = self.commit(out, vec![event], &literal("engine"))? {
+                return Ok(failed(why));
+            }
+        }
+        self.keep_flags(out, id, true)
+    }
+
+    fn restore_flags(&mut self, out: &mut Outside) -> Result<Completion, Died> {
+        let Some(run) = &self.run else {
+            return Ok(failed("no release is under way".into()));
+        };
+        let id = run.id().clone();
+        if out.store.flags.as_ref() != Some(&id) {
+            return Ok(done());
+        }
+        self.keep_flags(out, id, false)
+    }
+
+    fn keep_flags(
+        &self,
+        out: &mut Outside,
+        release: ReleaseId,
+        kept: bool,
+    ) -> Result<Completion, Died> {
+        let what = if kept {
+            "the flags"
+        } else {
+            "the flags as they were"
+        }
+        .to_owned();
+        out.boundary(self.epoch, Point::BeforeRecord(what.clone()))?;
+        let flags = kept.then(|| release.clone());
+        if let Err(why) = out.store.keep_flags(self.epoch, flags) {
+            return Ok(failed(why.to_string()));
+        }
+        out.fact(Fact::FlagsKept {
+            epoch: self.epoch,
+            release,
+            kept,
+        });
+        out.boundary(self.epoch, Point::AfterRecord(what))?;
+        Ok(done())
+    }
+
     fn record(&mut self, out: &mut Outside, event: ServiceEvent) -> Result<Completion, Died> {
         Ok(match self.commit_service(out, event, &literal("engine"))? {
             Ok(()) => done(),
@@ -136,7 +194,10 @@ impl Controller {
 }
 
 const fn is_record(task: Task) -> bool {
-    matches!(task, Task::RecordStable | Task::RestoreStable)
+    matches!(
+        task,
+        Task::RecordStable | Task::RestoreStable | Task::RecordFlags | Task::RestoreFlags
+    )
 }
 
 const fn done() -> Completion {
@@ -147,6 +208,19 @@ const fn done() -> Completion {
 
 const fn failed(reason: String) -> Completion {
     Completion::Ended(TaskEnd::Failed { reason })
+}
+
+/// What the end of a release changes in the flag set.
+fn change() -> Patch {
+    let on = serde_json::json!({ "default": "on" });
+    Patch {
+        revision: 1,
+        changes: vec![Change {
+            path: "/flags/exec-reports/environments".into(),
+            before: None,
+            after: Some(serde_json::json!({ "production": on })),
+        }],
+    }
 }
 
 /// A release's version as it runs once it is stable.

@@ -138,13 +138,20 @@ impl Known {
             }
             Ok(())
         };
+        let alone = plan.flags_alone().is_some();
+        let kept = out.store.flags.as_ref() == Some(release);
         match self.phase {
             Phase::Preparing => done(Task::Prepare),
             Phase::Preflight => checks(false),
             Phase::Before => (0..plan.before.len()).try_for_each(|i| done(Task::Before(i))),
+            Phase::Deploying if alone => Ok(()),
             Phase::Deploying => done(Task::Deploy),
             Phase::CanaryChecks => checks(true),
             Phase::After => (0..plan.after.len()).try_for_each(|i| done(Task::After(i))),
+            Phase::HandOver if plan.flags.is_some() && !kept => {
+                Err(format!("on to {to} and the flag set has no flags"))
+            }
+            Phase::HandOver if alone => Ok(()),
             Phase::HandOver => done(Task::HandOver),
             Phase::Stage(_) if self.passed => Ok(()),
             Phase::Stage(index) => match plan.stages.get(index) {

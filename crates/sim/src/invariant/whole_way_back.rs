@@ -43,6 +43,21 @@ impl Rule for WholeWayBack {
                 Event::Ended { outcome, reason } => self.ended(out, release, *outcome, reason),
                 _ => Ok(()),
             },
+            // It is everybody's feature from here on: no rule of exposure is left to it.
+            Fact::FlagsKept {
+                release,
+                kept: true,
+                ..
+            } if out
+                .store
+                .streams
+                .get(release)
+                .is_some_and(|s| s.fold.phase.is_returning()) =>
+            {
+                Err(format!(
+                    "{release} goes back, and the flag set is given its flags"
+                ))
+            }
             Fact::Began {
                 task: Task::StopCanary,
                 ..
@@ -65,6 +80,14 @@ impl WholeWayBack {
     ) -> Result<(), String> {
         match outcome {
             Outcome::Promoted | Outcome::PromotedEarly => {
+                if out.plan.flags.is_some() && out.store.flags.as_ref() != Some(release) {
+                    return Err(format!(
+                        "{release} is promoted, and the flag set has no flags of it"
+                    ));
+                }
+                if out.plan.flags_alone().is_some() {
+                    return self.nothing_moved(out, release);
+                }
                 if !out.store.service.stable_is_of(release) {
                     return Err(format!("{release} is promoted, and not stable"));
                 }
@@ -89,6 +112,27 @@ impl WholeWayBack {
         }
     }
 
+    /// Of a release of flags alone: what serves users was never touched.
+    fn nothing_moved(&self, out: &Outside, release: &ReleaseId) -> Result<(), String> {
+        let moves = [
+            Task::Deploy,
+            Task::HandOver,
+            Task::HandBack,
+            Task::StopCanary,
+        ];
+        let moved = moves.into_iter().find(|task| {
+            let key = (release.clone(), *task);
+            out.work.runs.contains_key(&key)
+        });
+        match moved {
+            Some(task) => Err(format!("{release} turns flags alone, and {task} ran")),
+            None if out.store.service.stable_is_of(release) => {
+                Err(format!("{release} turns flags alone, and is stable"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn nothing_left(&self, out: &Outside, release: &ReleaseId) -> Result<(), String> {
         let shows = out.shows();
         if !self.unruly && shows > BasisPoints::ZERO {
@@ -99,7 +143,15 @@ impl WholeWayBack {
                 "{release} went back and is still recorded as stable"
             ));
         }
+        if out.store.flags.as_ref() == Some(release) {
+            return Err(format!(
+                "{release} went back and the flag set has its flags"
+            ));
+        }
         let plan = &out.plan;
+        if plan.flags_alone().is_some() {
+            self.nothing_moved(out, release)?;
+        }
         let undone = |task: Task| match task {
             Task::Before(i) => plan.before.get(i).is_some_and(|s| s.undo.is_some()),
             Task::After(i) => plan.after.get(i).is_some_and(|s| s.undo.is_some()),

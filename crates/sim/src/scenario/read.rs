@@ -4,7 +4,7 @@ use super::verbs::{action, verb_help};
 use super::{Expected, ScenarioError, Script};
 use crate::action::{Action, Place, Trigger};
 use crate::outside::Crash;
-use crate::plans::{bare, command_dial, full};
+use crate::plans::{bare, command_dial, flags_alone, full, with_flags};
 use crate::world::Story;
 use esclusa_judge::BlindThen;
 use esclusa_model::{Millis, Outcome};
@@ -156,7 +156,13 @@ impl Reader {
         self.plan = Some(match how {
             [] => bare(named),
             ["full"] => full(named),
-            _ => return Err("after the template's name only `full` is known".into()),
+            ["flags"] => with_flags(named),
+            ["flags", "alone"] => flags_alone(named),
+            _ => {
+                let known =
+                    "after the template's name only `full`, `flags` and `flags alone` are known";
+                return Err(known.into());
+            }
         });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Place, Trigger, Verb};
 use crate::crashes::{Rehearsal, rehearsal, stories};
-use crate::plans::{bare, command_dial, full, literal};
+use crate::plans::{bare, command_dial, flags_alone, full, literal, with_flags};
 use crate::watch::Mood;
 use esclusa_engine::Command;
 use esclusa_model::{Millis, Outcome};
@@ -142,4 +142,48 @@ fn a_promoted_release_goes_back_wherever_the_controller_dies() {
         back += usize::from(death.outcome == Some(Outcome::RolledBack));
     }
     assert!(back * 10 > all.crashes.deaths.len() * 9, "{back}");
+}
+
+// ROL-06, FLAG-09: flags are on for everybody or for nobody, wherever the controller dies,
+// and whatever serves users is never touched.
+#[test]
+fn flags_reach_everybody_or_nobody_wherever_the_controller_dies() {
+    for template in Template::ALL {
+        for first in [false, true] {
+            for plan in [flags_alone(template), with_flags(template)] {
+                let title = format!("flags {} first {first}", template.as_str());
+                let good = same_end(&title, &plan, first, Vec::new());
+                assert_eq!(good.outcome, Some(Outcome::Promoted), "{title}");
+            }
+        }
+        let plan = flags_alone(template);
+        let bad = at(0, Action::Judge(Mood::Bad, None));
+        let bad = same_end(template.as_str(), &plan, false, bad);
+        assert_eq!(bad.outcome, Some(Outcome::RolledBack));
+    }
+}
+
+// RBK-06: flags that the set has are taken out of it again, wherever the controller dies.
+#[test]
+fn recorded_flags_are_taken_back_wherever_the_controller_dies() {
+    for plan in [
+        flags_alone(Template::BlueGreen),
+        with_flags(Template::BlueGreen),
+    ] {
+        let rollback = Action::Person("ana".into(), Verb::Rollback(String::new()));
+        let when = Trigger::When(Place::Ended, Millis(60_000));
+        let version = literal("2.4.1");
+        let story = stories(&plan, &version, false, AWAY, vec![(when, rollback)]);
+        let all = rehearsal("rollback of flags", &story);
+        assert_eq!(all.outcome, Some(Outcome::RolledBack));
+        for death in &all.crashes.deaths {
+            // One that dies while it is asked may not have heard.
+            let ends = [Some(Outcome::RolledBack), Some(Outcome::Promoted)];
+            let told = death.transcript.clone().unwrap_or_default();
+            assert!(ends.contains(&death.outcome), "{death}\n{told}");
+        }
+        let back = |death: &&crate::crashes::Death| death.outcome == Some(Outcome::RolledBack);
+        let back = all.crashes.deaths.iter().filter(back).count();
+        assert!(back * 10 > all.crashes.deaths.len() * 8, "{back}");
+    }
 }

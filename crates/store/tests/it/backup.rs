@@ -34,6 +34,7 @@ async fn filled(dir: &Path) -> Store {
         hash: &Digest::of(b"secret"),
         person: None,
         expires: None,
+        flags: None,
     };
     store.put_token(&ana, NOW).await.expect("stored");
     let put = store.put_setting("cookie-key/shop", &"k", NOW).await;

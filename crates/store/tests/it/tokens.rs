@@ -2,7 +2,7 @@
 
 use crate::world::{NOW, actor, folder, open};
 use esclusa_model::{Actor, Digest, Timestamp};
-use esclusa_store::{NewToken, Revocation, StoreError, TokenError, TokenRecord};
+use esclusa_store::{FlagGrant, NewToken, Revocation, StoreError, TokenError, TokenRecord};
 
 fn token<'a>(name: &'a Actor, roles: &'a [String], hash: &'a Digest) -> NewToken<'a> {
     NewToken {
@@ -11,6 +11,7 @@ fn token<'a>(name: &'a Actor, roles: &'a [String], hash: &'a Digest) -> NewToken
         hash,
         person: None,
         expires: None,
+        flags: None,
     }
 }
 
@@ -36,6 +37,7 @@ async fn a_token_is_found_by_its_hash_until_it_is_revoked() {
         person: None,
         expires: None,
         used: None,
+        flags: None,
     };
     assert_eq!(store.find_token(&hash).await.expect("read"), Some(expected));
     let other = Digest::of(b"other");
@@ -90,6 +92,7 @@ async fn a_token_has_a_person_an_end_and_a_last_use() {
     let made = NewToken {
         person: Some("ana"),
         expires: Some(ends),
+        flags: None,
         ..token(&name, &may, &hash)
     };
     store.put_token(&made, NOW).await.expect("stored");
@@ -179,4 +182,30 @@ async fn settings_are_kept_and_never_quoted() {
 
     store.remove_setting("proxy/p1").await.expect("removed");
     assert_eq!(store.setting::<u64>("proxy/p1").await.expect("read"), None);
+}
+
+/// What a token of flags may ask for comes back as it was given.
+#[tokio::test]
+async fn a_token_of_flags_keeps_what_it_may_ask() {
+    let dir = folder();
+    let store = open(dir.path()).await;
+    let grant = FlagGrant {
+        client: true,
+        environment: "production".into(),
+        project: Some("reports".into()),
+        strict: true,
+    };
+    let name = Actor::new("web").expect("a name");
+    let hash = Digest::of(b"web");
+    let made = NewToken {
+        name: &name,
+        roles: &[],
+        hash: &hash,
+        person: None,
+        expires: None,
+        flags: Some(&grant),
+    };
+    store.put_token(&made, Timestamp(1)).await.expect("stored");
+    let found = store.find_token(&hash).await.expect("read").expect("there");
+    assert_eq!((found.roles, found.flags), (Vec::new(), Some(grant)));
 }

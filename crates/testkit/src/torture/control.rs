@@ -66,7 +66,7 @@ impl Control {
             .append(true)
             .open(self.folder.path().join("serve.log"))?;
         let child = Command::new(&self.binary)
-            .args(["serve", "--dev", "--listen"])
+            .args(["serve", "--dev", "--flags-listen", "off", "--listen"])
             .arg(format!("127.0.0.1:{}", self.port))
             .arg("--data")
             .arg(self.data())

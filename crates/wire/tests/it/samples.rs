@@ -382,6 +382,7 @@ pub(crate) fn from_leader() -> Vec<FromLeader> {
             ],
             state: Some(state()),
             lost: 1,
+            flags: None,
         })),
         FromLeader::Committed {},
         FromLeader::Refused {

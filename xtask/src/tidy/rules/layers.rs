@@ -46,7 +46,8 @@ const LAYERS: &[Layer] = &[
     row("wire", Kind::Pure, &["flags", "judge"]),
     row("store", Kind::Shell, PURE),
     row("shim", Kind::Shell, &["model"]),
-    row("proxy", Kind::Shell, &["wire", "shim"]),
+    row("ofrep", Kind::Shell, &["wire"]),
+    row("proxy", Kind::Shell, &["wire", "shim", "ofrep"]),
     row(
         "drivers",
         Kind::Shell,
@@ -68,6 +69,8 @@ const LAYERS: &[Layer] = &[
     row("cli", Kind::Shell, &["server", "client"]),
     row("judge-bench", Kind::Dev, &["judge"]),
     row("flags-bench", Kind::Dev, &["flags"]),
+    row("ofrep-bench", Kind::Dev, &["ofrep"]),
+    row("ofrep-conformance", Kind::Dev, &["ofrep"]),
     row("testkit", Kind::Dev, &["cli"]),
     row("xtask", Kind::Dev, &[]),
 ];

@@ -1,0 +1,219 @@
+//! The words of `flag`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FlagVerb {
+    /// List flags and what holds in each environment
+    List {
+        /// Only those of this project
+        #[arg(long, value_name = "NAME")]
+        project: Option<String>,
+        /// Only those whose last day is over
+        #[arg(long)]
+        stale: bool,
+    },
+    /// Show a flag: its definition, and which flags need it
+    Get(Key),
+    /// Change what a flag serves: to everybody, or to some
+    ///
+    /// Without --tenant, --user and --share it sets what is served where no rule decides.
+    /// Examples: `esclusa flag set exec-reports on --environment production --tenant acme
+    /// --reason pilot`, `esclusa flag set exec-reports on --share 25% --of tenant`
+    Set(Set),
+    /// Make flags what a file says (JSON or YAML); the difference is shown first
+    ///
+    /// What the file does not name stays as it is, unless --replace is given. On a terminal
+    /// it asks before it changes anything. Example: `esclusa flag apply flags.json --dry-run`
+    Apply(Apply),
+    /// Say what a flag answers somebody, and why
+    ///
+    /// Example: `esclusa flag explain exec-reports --tenant acme --with country=es`
+    Explain(Explain),
+    /// List the tenants that a flag gives each variant
+    Who {
+        #[command(flatten)]
+        key: Key,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Show what the standing rules see, and what they have turned off
+    ///
+    /// `unknown` says why a rule cannot tell, such as too few requests.
+    Rules,
+    /// Compare guards with an OpenAPI document: which endpoints a flag stands before, which
+    /// none does, and which routes of guards fit no endpoint
+    ///
+    /// Example: `esclusa flag coverage --openapi openapi.yaml --flags flags.json
+    /// --under /reports --strict`
+    Coverage(crate::flag_coverage::CoverageArgs),
+    /// Show what became of a flag, or of all, newest first
+    History {
+        /// The flag [default: all]
+        #[arg(value_name = "KEY")]
+        key: Option<String>,
+        /// How many entries
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Take back the change that led to a revision
+    ///
+    /// Fields that somebody has changed since are a conflict, and nothing is changed then.
+    Revert {
+        /// The revision, as `flag history` shows it
+        #[arg(value_name = "REVISION")]
+        revision: u64,
+        /// Go back to how everything was at that revision
+        #[arg(long)]
+        everything: bool,
+        /// Why; recorded with the change
+        #[arg(long, value_name = "WORDS", default_value = "")]
+        reason: String,
+    },
+    /// Print the whole set as JSON; `flag apply` takes it
+    Export {
+        /// Write it into this file in place of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Take FEATURE_* and ESCLUSA_FLAGS over as the defaults of an environment
+    ///
+    /// FEATURE_JOB_QUEUE=true is the flag with the same letters, such as job_queue or
+    /// job-queue. An unknown name, or a value other than true and false, is an error.
+    /// Example: `esclusa flag import-env --file .env --environment production --dry-run`
+    #[command(visible_alias = "import")]
+    ImportEnv(ImportFrom),
+    /// Turn features off for everybody, whatever the rules say
+    ///
+    /// `esclusa kill` does the same, and works without a server too.
+    Kill(Names),
+    /// Open killed features again, as their rules say
+    Lift(Names),
+    /// Show how far the flags have come: the proxy, and who follows them there
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    /// The flag
+    #[arg(value_name = "KEY")]
+    pub key: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct At {
+    /// The environment [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// The flag
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// The variant, such as on
+    #[arg(value_name = "VARIANT")]
+    pub variant: String,
+    #[command(flatten)]
+    pub at: At,
+    /// Only for this tenant
+    #[arg(long, value_name = "ID", group = "whom")]
+    pub tenant: Option<String>,
+    /// Only for this user
+    #[arg(long, value_name = "ID", group = "whom")]
+    pub user: Option<String>,
+    /// Only for this share, such as 25%; 0% takes the share away
+    #[arg(long, value_name = "PERCENT", group = "whom", value_parser = share)]
+    pub share: Option<esclusa_model::BasisPoints>,
+    /// Whose share it is: an attribute that names units [default: targetingKey]
+    #[arg(long, value_name = "ATTRIBUTE", requires = "share")]
+    pub of: Option<String>,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+fn share(text: &str) -> Result<esclusa_model::BasisPoints, String> {
+    esclusa_model::BasisPoints::parse_percent(text).map_err(|error| error.to_string())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Remove what the file does not name
+    #[arg(long)]
+    pub replace: bool,
+    /// Only show the difference
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The flag
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    #[command(flatten)]
+    pub at: At,
+    /// The targeting key
+    #[arg(long = "for", value_name = "ID")]
+    pub targeting_key: Option<String>,
+    /// The tenant
+    #[arg(long, value_name = "ID")]
+    pub tenant: Option<String>,
+    /// The user
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// What else is known: an attribute and its value, which is read as JSON where it is
+    /// JSON. Once for each
+    #[arg(long = "with", value_name = "NAME=VALUE")]
+    pub with: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportFrom {
+    #[command(flatten)]
+    pub at: At,
+    /// Read the variables from this file, in the form of a .env file [default: those of this
+    /// command]
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Make a boolean flag of a FEATURE_* that no flag answers to
+    #[arg(long)]
+    pub create: bool,
+    /// Only show where they differ from what is stored; exits 1 when they do
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// Keys or aliases of flags, or `all`
+    #[arg(value_name = "KEY|all", required = true)]
+    pub names: Vec<String>,
+    /// Why; recorded with the decision
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+/// Whom a token of flags is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenFor {
+    /// A server: all flags
+    Server,
+    /// Code in people's hands: only flags that browsers may read
+    Client,
+}

@@ -1,0 +1,244 @@
+//! Changing what one flag serves, and taking changes back.
+
+use super::args::Set;
+use super::say_changed;
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::release::path_part;
+use esclusa_flags::Change;
+use esclusa_model::BasisPoints;
+use esclusa_server::body::{ChangeFlags, ChangedView, FlagView, RevertFlags};
+use serde_json::{Map, Value, json};
+
+pub(super) async fn set(client: &Client, asked: &Set, output: &Output) -> Result<Exit, Failure> {
+    let path = format!("/api/v1/flags/{}", path_part(&asked.key));
+    let found: FlagView = client.get(&path).await?;
+    let here = place(&found, asked)?;
+    let mut at: Vec<&str> = here.iter().map(String::as_str).collect();
+    let after = match (&asked.tenant, &asked.user, asked.share) {
+        (Some(id), _, _) => {
+            at.extend(["tenants", id]);
+            json!(asked.variant)
+        }
+        (_, Some(id), _) => {
+            at.extend(["users", id]);
+            json!(asked.variant)
+        }
+        (_, _, Some(share)) => {
+            at.push("rules");
+            let rules = look(&found.definition, &at);
+            let of = asked.of.as_deref();
+            json!(shared(rules, &asked.variant, share, of))
+        }
+        _ => {
+            at.push("default");
+            json!(asked.variant)
+        }
+    };
+    let changes = field(&found.definition, &flag_path(&asked.key), &at, after);
+    let body = ChangeFlags {
+        revision: found.revision,
+        changes: changes.into_iter().collect(),
+        reason: asked.reason.clone(),
+    };
+    let done: ChangedView = client.patch("/api/v1/flag-set", &body).await?;
+    say_changed(&done, output);
+    if let (None, None, None) = (&asked.tenant, &asked.user, asked.share) {
+        say_what_comes_first(&found, &here, output);
+    }
+    Ok(Exit::Done)
+}
+
+/// Where the settings stand that are meant: in an environment, or where there is none, the
+/// flag itself.
+fn place(found: &FlagView, asked: &Set) -> Result<Vec<String>, Failure> {
+    let known: Vec<&String> = found.flag.environments.keys().collect();
+    let within = |name: &str| vec!["environments".to_owned(), name.to_owned()];
+    match (&asked.at.environment, known.as_slice()) {
+        (Some(name), _) => Ok(within(name)),
+        (None, [only]) => Ok(within(only)),
+        (None, []) if asked.tenant.is_none() && asked.user.is_none() && asked.share.is_none() => {
+            Ok(Vec::new())
+        }
+        (None, []) => Err(Failure::input(
+            "ESC-0703",
+            "no environment is declared, so nobody can be told apart in one",
+            "declare one with `esclusa flag apply`: {\"environments\": [\"production\"]}",
+        )),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+            Err(Failure::input(
+                "ESC-0703",
+                "there are several environments of flags, and none is named",
+                format!("name one with --environment: {}", names.join(", ")),
+            ))
+        }
+    }
+}
+
+fn say_what_comes_first(found: &FlagView, here: &[String], output: &Output) {
+    let settings = here
+        .last()
+        .and_then(|name| found.flag.environments.get(name));
+    if let Some(settings) = settings {
+        let first = settings.rules + settings.users + settings.tenants;
+        if first > 0 {
+            output.say(&format!(
+                "its {first} rules and overrides decide before that; see `esclusa flag get`"
+            ));
+        }
+        if !settings.enabled {
+            output.say("it is disabled there: everybody gets its off variant");
+        }
+    }
+    if found.flag.killed {
+        output.say("it is killed: everybody gets its off variant");
+    }
+}
+
+fn flag_path(key: &str) -> String {
+    format!("/flags/{}", escaped(key))
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn look<'v>(value: &'v Value, at: &[&str]) -> Option<&'v Value> {
+    at.iter().try_fold(value, |value, key| value.get(key))
+}
+
+/// The change of one field below a value. Objects on the way that are not there come with
+/// it. None when the field is that already.
+fn field(value: &Value, root: &str, at: &[&str], after: Value) -> Option<Change> {
+    let mut path = root.to_owned();
+    let mut now = Some(value);
+    for (i, key) in at.iter().enumerate() {
+        path.push('/');
+        path.push_str(&escaped(key));
+        now = now.and_then(|value| value.get(key));
+        if now.is_none() || i + 1 == at.len() {
+            let below = at[i + 1..].iter().rev();
+            let after = below.fold(after, |inner, key| {
+                Value::Object(Map::from_iter([((*key).to_owned(), inner)]))
+            });
+            let before = now.cloned();
+            return (before.as_ref() != Some(&after)).then_some(Change {
+                path,
+                before,
+                after: Some(after),
+            });
+        }
+    }
+    None
+}
+
+/// The rules with this share of the units in place of an earlier one, at the end.
+fn shared(
+    rules: Option<&Value>,
+    variant: &str,
+    share: BasisPoints,
+    of: Option<&str>,
+) -> Vec<Value> {
+    let known = rules.and_then(Value::as_array).cloned();
+    let mut rules = known.unwrap_or_default();
+    let ours = |rule: &Value| {
+        rule.get("share")
+            .is_some_and(|share| share.get("of").and_then(Value::as_str) == of)
+            && rule.get("when").is_none()
+            && rule.get("segment").is_none()
+            && rule["variant"] == variant
+    };
+    let earlier = rules.iter().find(|rule| ours(rule)).cloned();
+    rules.retain(|rule| !ours(rule));
+    if share > BasisPoints::ZERO {
+        // Its name and salt stay: whoever was in the smaller share is in the larger.
+        let mut rule = earlier.unwrap_or_else(|| json!({ "share": {}, "variant": variant }));
+        rule["share"]["basis-points"] = json!(share.get());
+        if let Some(of) = of {
+            rule["share"]["of"] = json!(of);
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+pub(super) async fn revert(
+    client: &Client,
+    revision: u64,
+    everything: bool,
+    reason: String,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let body = RevertFlags {
+        revision,
+        everything,
+        reason,
+    };
+    let done: ChangedView = client.post("/api/v1/flag-set/revert", &body).await?;
+    say_changed(&done, output);
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(change: Option<Change>) -> String {
+        change.map_or_else(|| "nothing".into(), |change| change.to_string())
+    }
+
+    #[test]
+    fn a_field_is_changed_where_it_is_first_missing() {
+        let flag = json!({ "type": "boolean", "environments": { "p": { "default": "off" } } });
+        let change = |at: &[&str]| said(field(&flag, "/flags/a~1b", at, json!("on")));
+        for (at, expected) in [
+            (
+                &["environments", "p", "default"][..],
+                r#"~ /flags/a~1b/environments/p/default: "off" -> "on""#,
+            ),
+            (
+                &["environments", "p", "tenants", "acme"],
+                r#"+ /flags/a~1b/environments/p/tenants: {"acme":"on"}"#,
+            ),
+            (
+                &["environments", "q", "default"],
+                r#"+ /flags/a~1b/environments/q: {"default":"on"}"#,
+            ),
+            (&["default"], r#"+ /flags/a~1b/default: "on""#),
+        ] {
+            assert_eq!(change(at), expected);
+        }
+        let same = field(
+            &flag,
+            "/flags/a",
+            &["environments", "p", "default"],
+            json!("off"),
+        );
+        assert_eq!(said(same), "nothing");
+    }
+
+    #[test]
+    fn a_share_takes_the_place_of_its_earlier_one() {
+        let share = |points| BasisPoints::new(points).expect("a share");
+        let rules = json!([
+            { "segment": "team", "variant": "on" },
+            { "name": "ring", "share": { "basis-points": 500, "of": "tenant", "salt": "s" }, "variant": "on" },
+        ]);
+        let wider = shared(Some(&rules), "on", share(2_500), Some("tenant"));
+        assert_eq!(
+            json!(wider),
+            json!([
+                { "segment": "team", "variant": "on" },
+                { "name": "ring", "share": { "basis-points": 2500, "of": "tenant", "salt": "s" }, "variant": "on" },
+            ])
+        );
+        assert_eq!(
+            shared(Some(&rules), "on", share(0), Some("tenant")).len(),
+            1
+        );
+        // Another unit is another share.
+        assert_eq!(shared(Some(&rules), "on", share(100), None).len(), 3);
+    }
+}

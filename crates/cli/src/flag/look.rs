@@ -1,0 +1,297 @@
+//! Looking at flags.
+
+use super::args::{At, Explain};
+use super::change_lines;
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Tone};
+use crate::release::path_part;
+use crate::table::{one_line, table};
+use esclusa_model::Timestamp;
+use esclusa_server::body::{
+    ExplainFlag, ExplainedView, FlagEntryView, FlagHere, FlagRow, FlagView, FlagsView,
+    PropagationView, StandingView, WhoView,
+};
+use esclusa_server::report::rfc3339;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+pub(super) async fn list(
+    client: &Client,
+    project: Option<&str>,
+    stale: bool,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let project = project.map_or_else(String::new, |name| format!("&project={}", path_part(name)));
+    let path = format!("/api/v1/flags?stale={stale}{project}");
+    let found: FlagsView = client.get(&path).await?;
+    if output.json(&found) {
+        return Ok(Exit::Done);
+    }
+    if found.all_killed {
+        output.say("every flag is killed: `esclusa flag lift all` opens them again");
+    }
+    let mut head = vec!["FLAG", "TYPE"];
+    head.extend(found.environments.iter().map(String::as_str));
+    head.extend(["OWNER", "EXPIRES"]);
+    let rows: Vec<Vec<String>> = found.flags.iter().map(|row| cells(row, &found)).collect();
+    for line in table(&head, &rows) {
+        output.line(&line);
+    }
+    if rows.is_empty() {
+        output.say("no flag is defined: `esclusa flag apply FILE` defines some");
+    }
+    Ok(Exit::Done)
+}
+
+fn cells(row: &FlagRow, view: &FlagsView) -> Vec<String> {
+    let mut cells = vec![row.key.clone(), row.ty.clone()];
+    let here = view.environments.iter().map(|name| {
+        let here = row.environments.get(name);
+        here.map_or_else(String::new, |here| said(row, here))
+    });
+    cells.extend(here);
+    cells.push(row.owner.clone().unwrap_or_default());
+    let late = if row.stale { " (over)" } else { "" };
+    cells.push(
+        row.expires
+            .as_ref()
+            .map_or_else(String::new, |day| format!("{day}{late}")),
+    );
+    cells
+}
+
+/// How a flag stands, in a few words.
+fn said(row: &FlagRow, here: &FlagHere) -> String {
+    if row.killed {
+        return "killed".into();
+    }
+    if !here.enabled {
+        return "disabled".into();
+    }
+    let mut words = vec![here.default.clone()];
+    for (n, what) in [
+        (here.rules, "rule"),
+        (here.tenants, "tenant"),
+        (here.users, "user"),
+    ] {
+        match n {
+            0 => {}
+            1 => words.push(format!("1 {what}")),
+            n => words.push(format!("{n} {what}s")),
+        }
+    }
+    words.join(", ")
+}
+
+pub(super) async fn get(client: &Client, key: &str, output: &Output) -> Result<Exit, Failure> {
+    let found: FlagView = client
+        .get(&format!("/api/v1/flags/{}", path_part(key)))
+        .await?;
+    if output.json(&found) {
+        return Ok(Exit::Done);
+    }
+    let text = serde_json::to_string_pretty(&found.definition).unwrap_or_default();
+    output.line(&text);
+    if found.flag.killed {
+        output.say("it is killed: everybody gets its off variant");
+    }
+    for needs in &found.dependents {
+        output.say(&format!(
+            "{} needs it: {}",
+            needs.flag,
+            needs.path.join(" -> ")
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn explain(
+    client: &Client,
+    asked: &Explain,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let mut context = Map::new();
+    for pair in &asked.with {
+        let Some((name, value)) = pair.split_once('=') else {
+            let help = "write it like --with country=es or --with age=18";
+            return Err(Failure::input(
+                "ESC-0408",
+                format!("{pair:?} names no value"),
+                help,
+            ));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+        context.insert(name.to_owned(), value);
+    }
+    for (name, value) in [
+        ("targetingKey", &asked.targeting_key),
+        ("tenant", &asked.tenant),
+        ("user", &asked.user),
+    ] {
+        if let Some(value) = value {
+            context.insert(name.to_owned(), json!(value));
+        }
+    }
+    let body = ExplainFlag {
+        environment: asked.at.environment.clone(),
+        context,
+    };
+    let path = format!("/api/v1/flags/{}/explain", path_part(&asked.key));
+    let found: ExplainedView = client.post(&path, &body).await?;
+    if !output.json(&found.explanation) {
+        output.line(&found.text);
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn who(
+    client: &Client,
+    key: &str,
+    at: &At,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let environment = at.environment.as_deref();
+    let query = environment.map_or_else(String::new, |name| {
+        format!("?environment={}", path_part(name))
+    });
+    let path = format!("/api/v1/flags/{}/who{query}", path_part(key));
+    let found: WhoView = client.get(&path).await?;
+    if output.json(&found) {
+        return Ok(Exit::Done);
+    }
+    let all: usize = found.variants.iter().map(|one| one.tenants.len()).sum();
+    for one in &found.variants {
+        let names: Vec<String> = one.tenants.iter().map(|name| one_line(name)).collect();
+        output.line(&format!(
+            "{}: {} of {all} tenants: {}",
+            output.colour.paint(Tone::Strong, &one.variant),
+            names.len(),
+            names.join(", ")
+        ));
+    }
+    if all == 0 {
+        output.say("the directory names no tenants");
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn history(
+    client: &Client,
+    key: Option<&str>,
+    limit: usize,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let path = match key {
+        Some(key) => format!("/api/v1/flags/{}/history?limit={limit}", path_part(key)),
+        None => format!("/api/v1/flag-set/history?limit={limit}"),
+    };
+    let found: Vec<FlagEntryView> = client.get(&path).await?;
+    if output.json(&found) {
+        return Ok(Exit::Done);
+    }
+    for entry in &found {
+        let what = match (entry.revision, &entry.flags) {
+            (Some(revision), _) => format!("revision {revision}"),
+            (None, Some(flags)) => format!("{} {}", entry.kind, flags.join(", ")),
+            (None, None) => format!("{} all flags", entry.kind),
+        };
+        let reason = match one_line(&entry.reason).as_str() {
+            "" => String::new(),
+            said => format!(": {said}"),
+        };
+        let at = rfc3339(Timestamp(entry.decided_at_us.unwrap_or(entry.at_us)));
+        let what = output.colour.paint(Tone::Strong, &what);
+        output.line(&format!("{at} {} {what}{reason}", entry.actor));
+        for line in entry
+            .changes
+            .iter()
+            .flat_map(|change| change_lines(change, output))
+        {
+            output.line(&format!("  {line}"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn export(
+    client: &Client,
+    out: Option<&Path>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let set: Value = client.get("/api/v1/flag-set").await?;
+    let text = serde_json::to_string_pretty(&set).unwrap_or_default();
+    match out {
+        None => output.line(&text),
+        Some(path) => std::fs::write(path, text + "\n").map_err(|error| {
+            let message = format!("{} cannot be written: {error}", path.display());
+            Failure::input("ESC-0502", message, "name another file with --out")
+        })?,
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn status(client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let found: PropagationView = client.get("/api/v1/flag-set/status").await?;
+    let done = match found.current {
+        true => Exit::Done,
+        false => Exit::Fault,
+    };
+    if output.json(&found) {
+        return Ok(done);
+    }
+    let (tone, word) = match found.current {
+        true => (Tone::Good, "in force"),
+        false => (Tone::Bad, "not in force"),
+    };
+    let word = output.colour.paint(tone, word);
+    output.line(&format!(
+        "revision {}, kill epoch {}: {word} at the proxy",
+        found.revision, found.kill_epoch
+    ));
+    output.line(&format!(
+        "event streams: {} open, {} told, {} have asked since",
+        found.streams, found.told, found.fetched
+    ));
+    if let Some(trouble) = &found.trouble {
+        output.say(&format!("trouble: {trouble}"));
+    }
+    if found.unrecorded > 0 {
+        output.say(&format!(
+            "{} decisions are in force and not recorded yet",
+            found.unrecorded
+        ));
+    }
+    for stream in &found.behind {
+        output.say(&format!("behind: {}", one_line(&stream.who)));
+    }
+    Ok(done)
+}
+
+pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Failure> {
+    let rules: Vec<StandingView> = client.get("/api/v1/flag-set/rules").await?;
+    if output.json(&rules) {
+        return Ok(Exit::Done);
+    }
+    if rules.is_empty() {
+        output.say("no standing rules are defined");
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<Vec<String>> = rules
+        .iter()
+        .map(|rule| {
+            let off = match (rule.killed, rule.killed_by_rule_at_us) {
+                (true, Some(_)) => "off, by this rule",
+                (true, None) => "off",
+                (false, _) => "-",
+            };
+            [&rule.name, &rule.service, &rule.state, off, &rule.because]
+                .map(|cell: &str| cell.to_owned())
+                .to_vec()
+        })
+        .collect();
+    for line in table(&["RULE", "SERVICE", "STATE", "FEATURES", "BECAUSE"], &rows) {
+        output.line(&line);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,319 @@
+//! Guards, ready to be asked for every request, and what they decide.
+
+use super::pattern::{PathPattern, RequestPath, UnitPattern};
+use super::{GuardDefinition, GuardMode, GuardedRoute, UnitSource};
+use crate::answer::FlagReason;
+use crate::context::AttributeValue;
+use crate::problem::{Place, Problem, ProblemCode, Problems};
+use crate::snapshot::Snapshot;
+use crate::value::FlagValue;
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// Longest id of a unit in bytes; a longer one names nobody.
+const MAX_UNIT_BYTES: usize = 512;
+/// What a closed route answers where its definition does not say.
+const STATUS: u16 = 503;
+const RETRY_AFTER: u32 = 60;
+
+/// What a guard asks of a request.
+pub trait GuardRequest {
+    /// The host in lower case, without port.
+    fn host(&self) -> &str;
+    /// The path as it was sent.
+    fn path(&self) -> &str;
+    /// The value of a header, when it is there exactly once.
+    fn header(&self, name: &str) -> Option<Cow<'_, str>>;
+    /// A claim of the verified token, as text. Nothing without a token that is verified.
+    fn claim(&self, name: &str) -> Option<Cow<'_, str>>;
+}
+
+/// One guard, checked and compiled.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    name: String,
+    environment: String,
+    tenant: Vec<Source>,
+    user: Vec<Source>,
+    routes: Vec<Route>,
+}
+
+#[derive(Debug, Clone)]
+struct Route {
+    pattern: PathPattern,
+    definition: GuardedRoute,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Header(String),
+    Host(UnitPattern),
+    Path(UnitPattern),
+    Claim(String),
+}
+
+/// Whose a request is, as far as it says so in places that a guard trusts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Units<'r> {
+    /// The tenant.
+    pub tenant: Option<Cow<'r, str>>,
+    /// The user.
+    pub user: Option<Cow<'r, str>>,
+    /// Whether a tenant was looked for and not found.
+    pub lacks_tenant: bool,
+}
+
+/// What a guard decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The feature is on for this request.
+    Open,
+    /// It is off, and the application is told to do without it.
+    Fallback,
+    /// It is off, and the guard answers.
+    Closed {
+        /// The answer's status.
+        status: u16,
+        /// Seconds for `Retry-After`.
+        retry_after: u32,
+        /// The answer's body, as JSON.
+        body: String,
+    },
+}
+
+/// A route that a request fits, and its guard.
+#[derive(Debug, Clone, Copy)]
+pub struct Guarded<'g> {
+    /// The guard.
+    pub guard: &'g Guard,
+    /// The route.
+    pub route: &'g GuardedRoute,
+}
+
+impl Guard {
+    /// Checks what of a guard can be checked without its set, and compiles it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with the places.
+    pub fn compile(name: &str, definition: &GuardDefinition) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let guards = Place::root("guards");
+        let place = guards.key(name);
+        let guard = Self {
+            name: name.to_owned(),
+            environment: definition.environment.clone(),
+            tenant: sources(&place.key("tenant"), &definition.tenant, &mut problems),
+            user: sources(&place.key("user"), &definition.user, &mut problems),
+            routes: routes(&place.key("routes"), &definition.routes, &mut problems),
+        };
+        match problems.0.is_empty() {
+            true => Ok(guard),
+            false => Err(problems.0),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The environment in which its flags are evaluated.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// Whose a request is. The first source that names somebody wins.
+    pub fn units<'r>(&self, request: &'r impl GuardRequest) -> Units<'r> {
+        let first = |list: &[Source]| list.iter().find_map(|source| source.read(request));
+        let tenant = first(&self.tenant);
+        Units {
+            lacks_tenant: tenant.is_none() && !self.tenant.is_empty(),
+            tenant,
+            user: first(&self.user),
+        }
+    }
+
+    /// The first route that a request fits.
+    #[must_use]
+    pub fn find(&self, method: &str, path: &str) -> Option<Guarded<'_>> {
+        let path = RequestPath::new(path);
+        let fits =
+            |route: &&Route| has_method(&route.definition, method) && route.pattern.fits(&path);
+        let route = &self.routes.iter().find(fits)?.definition;
+        Some(Guarded { guard: self, route })
+    }
+
+    /// The routes and their flags.
+    pub fn routes(&self) -> impl Iterator<Item = &GuardedRoute> {
+        self.routes.iter().map(|route| &route.definition)
+    }
+
+    pub(super) fn patterns(&self) -> impl Iterator<Item = (&GuardedRoute, &PathPattern)> {
+        self.routes
+            .iter()
+            .map(|route| (&route.definition, &route.pattern))
+    }
+}
+
+/// Whether a route is one of a method. `HEAD` is answered by what answers `GET`; where
+/// nobody names the method it may be any.
+pub(super) fn has_method(route: &GuardedRoute, method: &str) -> bool {
+    let any = method.is_empty();
+    any || route.method.as_deref().is_none_or(|own| {
+        own.eq_ignore_ascii_case(method) || (own == "GET" && method.eq_ignore_ascii_case("HEAD"))
+    })
+}
+
+impl Guarded<'_> {
+    /// Decides for whoever a request belongs to. Without flags, or the flag, it is closed;
+    /// where a tenant was looked for in vain, the flag's safe value decides, and nobody
+    /// else's.
+    #[must_use]
+    pub fn decide(&self, flags: Option<&Snapshot>, units: &Units<'_>) -> Verdict {
+        let key = self.route.flag.as_str();
+        let open = flags.is_some_and(|flags| {
+            if units.lacks_tenant {
+                return self.opens(flags, flags.undecided(key), false);
+            }
+            let mut context = flags.context();
+            let (tenant, user) = (units.tenant.as_deref(), units.user.as_deref());
+            for (name, unit) in [
+                ("targetingKey", user.or(tenant)),
+                ("tenant", tenant),
+                ("user", user),
+            ] {
+                if let Some(unit) = unit {
+                    context.set(name, AttributeValue::Text(unit));
+                }
+            }
+            let answer = context.evaluate(key);
+            let disabled = answer.reason == FlagReason::Disabled;
+            self.opens(flags, answer.variant.zip(answer.value), disabled)
+        });
+        match (open, self.route.mode) {
+            (true, _) => Verdict::Open,
+            (false, GuardMode::Fallback) => Verdict::Fallback,
+            (false, GuardMode::Block) => Verdict::Closed {
+                status: self.route.status.unwrap_or(STATUS),
+                retry_after: self.route.retry_after.unwrap_or(RETRY_AFTER),
+                body: body(&self.message(flags)),
+            },
+        }
+    }
+
+    /// Whether what is served opens the route. A flag that is killed or disabled opens
+    /// none, whatever its off variant is called.
+    fn opens(&self, flags: &Snapshot, served: Option<(&str, &FlagValue)>, disabled: bool) -> bool {
+        let Some((variant, value)) = served else {
+            return false;
+        };
+        if disabled || flags.kills().of(&self.route.flag).is_some() {
+            return false;
+        }
+        match &self.route.variant {
+            Some(wanted) => wanted == variant,
+            None => *value != FlagValue::Boolean(false) && !flags.is_off(&self.route.flag, variant),
+        }
+    }
+
+    fn message(&self, flags: Option<&Snapshot>) -> String {
+        let key = &self.route.flag;
+        match flags.and_then(|flags| flags.flag(key)?.message) {
+            Some(message) => message.to_owned(),
+            None => format!("{} not available", in_words(key)),
+        }
+    }
+}
+
+fn body(message: &str) -> String {
+    #[derive(Serialize)]
+    struct FeatureDisabled<'a> {
+        error: &'a str,
+        code: &'static str,
+    }
+    let code = "FEATURE_DISABLED";
+    // Two texts: nothing in it can fail.
+    serde_json::to_string(&FeatureDisabled {
+        error: message,
+        code,
+    })
+    .unwrap_or_default()
+}
+
+/// `exec-reports` as `Exec reports`.
+fn in_words(key: &str) -> String {
+    let spaced = key.replace(['-', '_', '.'], " ");
+    let mut letters = spaced.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => spaced,
+    }
+}
+
+impl Source {
+    fn compile(source: &UnitSource) -> Result<Self, String> {
+        match source {
+            UnitSource::Header(name) if is_token(name) => {
+                Ok(Self::Header(name.to_ascii_lowercase()))
+            }
+            UnitSource::Header(name) => Err(format!("{name:?} is no name of a header")),
+            UnitSource::Host(pattern) => UnitPattern::host(pattern).map(Self::Host),
+            UnitSource::Path(pattern) => UnitPattern::path(pattern).map(Self::Path),
+            UnitSource::Claim(name) if name.is_empty() => Err("a claim needs a name".to_owned()),
+            UnitSource::Claim(name) => Ok(Self::Claim(name.clone())),
+        }
+    }
+
+    fn read<'r>(&self, request: &'r impl GuardRequest) -> Option<Cow<'r, str>> {
+        let unit = match self {
+            Self::Header(name) => request.header(name).map(trimmed),
+            Self::Host(pattern) => pattern.unit(request.host()),
+            Self::Path(pattern) => pattern.unit(request.path()),
+            Self::Claim(name) => request.claim(name),
+        };
+        unit.filter(|unit| !unit.is_empty() && unit.len() <= MAX_UNIT_BYTES)
+    }
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
+}
+
+/// Whether a text is a token of HTTP (RFC 9110), as names of headers and methods are.
+pub(super) fn is_token(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+fn sources(place: &Place<'_>, list: &[UnitSource], problems: &mut Problems) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for (at, source) in list.iter().enumerate() {
+        match Source::compile(source) {
+            Ok(source) => sources.push(source),
+            Err(message) => problems.add(&place.index(at), ProblemCode::BadValue, message),
+        }
+    }
+    sources
+}
+
+fn routes(place: &Place<'_>, list: &[GuardedRoute], problems: &mut Problems) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (at, route) in list.iter().enumerate() {
+        match PathPattern::parse(&route.path) {
+            Ok(pattern) => routes.push(Route {
+                pattern,
+                definition: route.clone(),
+            }),
+            Err(message) => {
+                let place = place.index(at);
+                problems.add(&place.key("path"), ProblemCode::BadValue, message);
+            }
+        }
+    }
+    routes
+}

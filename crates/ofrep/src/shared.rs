@@ -1,0 +1,104 @@
+//! What all threads of a flag server share, and whoever changes it.
+
+use crate::hub::Hub;
+use crate::table::FlagTable;
+use arc_swap::ArcSwap;
+use esclusa_flags::Kills;
+use esclusa_wire::{FlagKill, FlagStatus};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The table in force, and the event streams that are told of the next.
+#[derive(Debug)]
+pub struct Shared {
+    table: ArcSwap<FlagTable>,
+    pub(crate) hub: Hub,
+    /// One change after the other, so that no kill is lost between two.
+    changing: Mutex<()>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(FlagTable::empty())
+    }
+}
+
+impl Shared {
+    /// A server that begins with this table.
+    #[must_use]
+    pub fn new(mut table: FlagTable) -> Self {
+        table.state.since = unix_second();
+        Self {
+            table: ArcSwap::from_pointee(table),
+            hub: Hub::default(),
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// The table in force.
+    #[must_use]
+    pub fn table(&self) -> Arc<FlagTable> {
+        self.table.load_full()
+    }
+
+    /// The same for a moment, without counting who holds it.
+    #[must_use]
+    pub fn current(&self) -> arc_swap::Guard<Arc<FlagTable>> {
+        self.table.load()
+    }
+
+    /// Puts another table in force, with the kills of the one before it, and tells the event
+    /// streams. Whether its id is higher is the caller's to know.
+    pub fn publish(&self, mut table: FlagTable) {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.table.load();
+        table.merge_kills(&before.kills);
+        self.swap(&before, table);
+        drop(changing);
+    }
+
+    /// Takes over whatever `kills` knows later. No evaluation that begins after this
+    /// returns sees anything older.
+    pub fn merge_kills(&self, kills: &Kills) {
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.table.load();
+        let mut table = FlagTable::clone(&before);
+        table.merge_kills(kills);
+        self.swap(&before, table);
+        drop(changing);
+    }
+
+    fn swap(&self, before: &FlagTable, mut table: FlagTable) {
+        table.state.since = match before.ready && before.state.tag == table.state.tag {
+            true => before.state.since,
+            false => unix_second(),
+        };
+        self.table.store(Arc::new(table));
+        self.hub.changed();
+    }
+
+    /// The event streams.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// How flags stand here. `killed_here` is what its keeper has journalled.
+    #[must_use]
+    pub fn status(&self, killed_here: Vec<FlagKill>) -> FlagStatus {
+        let table = self.table.load();
+        FlagStatus {
+            id: table.id,
+            revision: table.revision,
+            kills: table.kills.clone(),
+            killed_here,
+            streams: self.hub.streams(),
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_second() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,389 @@
+//! Everything that requests are answered from, made of one document.
+
+use crate::guards::Guard;
+use crate::ticket::{Signer, window};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use esclusa_flags::{Kills, Problem, ProblemCode, Snapshot, check_guards};
+use esclusa_model::{Digest, GenerationId, Timestamp};
+use esclusa_wire::{FlagDocument, FlagToken, FlagTokenKind};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// A flag document, checked and compiled, with the kills that hold.
+#[derive(Debug, Clone)]
+pub struct FlagTable {
+    pub(crate) id: GenerationId,
+    pub(crate) revision: u64,
+    /// Whether there was a document at all.
+    pub(crate) ready: bool,
+    pub(crate) kills: Kills,
+    /// The set and the rollouts, whatever is killed.
+    content: u64,
+    /// What clients can notice a difference by.
+    pub(crate) state: State,
+    environments: BTreeMap<String, Arc<Snapshot>>,
+    tokens: HashMap<[u8; 16], Arc<Access>>,
+    /// Who asks without a token, by environment.
+    neighbours: BTreeMap<String, Arc<Access>>,
+    guards: BTreeMap<String, Arc<Guard>>,
+    /// The guards of each service, in the order of their names.
+    services: BTreeMap<String, Vec<Arc<Guard>>>,
+    pub(crate) signer: Option<Signer>,
+}
+
+/// One state of everything that answers depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct State {
+    /// Two states with one tag answer alike.
+    pub(crate) tag: u64,
+    pub(crate) revision: u64,
+    pub(crate) kill_epoch: u64,
+    /// Since when, in seconds since 1970.
+    pub(crate) since: u64,
+}
+
+/// Whose answers these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) environment: String,
+    pub(crate) subject: Subject,
+    /// Only flags that browsers may read.
+    pub(crate) browsers_only: bool,
+    /// Only flags of this project.
+    pub(crate) project: Option<String>,
+    /// Leaves out the value of a flag that is not in use.
+    pub(crate) strict: bool,
+    /// For people.
+    pub(crate) name: String,
+}
+
+/// By what somebody was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    /// The first bytes of a token's hash.
+    Token([u8; 16]),
+    /// Being on this machine, where no token is asked for.
+    Neighbour,
+}
+
+/// Somebody who may ask, with what is the same in all of their answers.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) scope: Scope,
+    /// The whole hash of the token; none for a neighbour.
+    hash: Option<Digest>,
+    pub(crate) server: bool,
+    expires: Option<Timestamp>,
+    /// A hash of the scope.
+    pub(crate) mark: u64,
+    signer: Option<Signer>,
+    streams: ArcSwap<Streams>,
+}
+
+/// The address of event streams, as answers carry it, and the window that it is for.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    window: u64,
+    /// `,"eventStreams":[...]`, or nothing without a key.
+    pub(crate) json: Bytes,
+}
+
+impl Access {
+    fn new(scope: Scope, token: Option<&FlagToken>, signer: Option<&Signer>) -> Arc<Self> {
+        let mut hasher = Xxh3::new();
+        let marks = [scope.browsers_only, scope.strict];
+        hasher.update(&marks.map(u8::from));
+        if let Subject::Token(id) = &scope.subject {
+            hasher.update(id);
+        }
+        for text in [Some(&scope.environment), scope.project.as_ref()] {
+            hasher.update(text.map_or(&[0xff], |text| text.as_bytes()));
+            hasher.update(&[0]);
+        }
+        Arc::new(Self {
+            mark: hasher.digest(),
+            scope,
+            hash: token.map(|token| token.hash),
+            server: token.is_none_or(|token| token.kind == FlagTokenKind::Server),
+            expires: token.and_then(|token| token.expires),
+            signer: signer.cloned(),
+            streams: ArcSwap::from_pointee(Streams {
+                window: u64::MAX,
+                json: Bytes::new(),
+            }),
+        })
+    }
+
+    pub(crate) fn kind(&self) -> FlagTokenKind {
+        match self.server {
+            true => FlagTokenKind::Server,
+            false => FlagTokenKind::Client,
+        }
+    }
+
+    pub(crate) fn has_expired(&self, unix_second: u64) -> bool {
+        self.expires
+            .is_some_and(|at| at.unix_second() <= i64::try_from(unix_second).unwrap_or(i64::MAX))
+    }
+
+    /// What answers say about event streams, signed once a window.
+    pub(crate) fn streams(&self, unix_second: u64) -> Arc<Streams> {
+        let now = window(unix_second);
+        let held = self.streams.load();
+        if held.window == now {
+            return arc_swap::Guard::into_inner(held);
+        }
+        let json = match &self.signer {
+            Some(signer) => Bytes::from(format!(
+                ",\"eventStreams\":[{{\"type\":\"sse\",\"endpoint\":{{\"requestUri\":\"{}\"}},\"inactivityDelaySec\":120}}]",
+                signer.address(&self.scope, now)
+            )),
+            None => Bytes::new(),
+        };
+        let made = Arc::new(Streams { window: now, json });
+        self.streams.store(Arc::clone(&made));
+        made
+    }
+}
+
+impl FlagTable {
+    /// A table before the first document: it answers nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            id: GenerationId::default(),
+            revision: 0,
+            ready: false,
+            kills: Kills::default(),
+            content: 0,
+            state: State::default(),
+            environments: BTreeMap::new(),
+            tokens: HashMap::new(),
+            neighbours: BTreeMap::new(),
+            guards: BTreeMap::new(),
+            services: BTreeMap::new(),
+            signer: None,
+        }
+    }
+
+    /// Checks a document and compiles all of its environments with the kills that hold.
+    /// Reads the files that guards verify claims with; what cannot be read verifies
+    /// nothing, and is logged.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the set while its rollouts run, with the places.
+    pub fn compile(document: &FlagDocument) -> Result<Self, Vec<Problem>> {
+        let set = document.set.while_running(&document.rollouts);
+        let mut problems = Vec::new();
+        let mut environments = BTreeMap::new();
+        // Without environments there is one without a name.
+        let unnamed = [String::new()];
+        let mut names: Vec<&String> = set.environments.iter().collect();
+        if names.is_empty() {
+            names.extend(&unnamed);
+        }
+        for name in names {
+            match Snapshot::compile_with(&set, name, &document.kills) {
+                Ok(snapshot) => {
+                    environments.insert(name.clone(), Arc::new(snapshot));
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.extend(check_guards(&set));
+        let mut guards = BTreeMap::new();
+        let mut services: BTreeMap<String, Vec<Arc<Guard>>> = BTreeMap::new();
+        for (name, definition) in &set.guards {
+            match Guard::compile(name, definition) {
+                Ok(guard) => {
+                    let guard = Arc::new(guard);
+                    if let Some(service) = guard.service() {
+                        let list = services.entry(service.to_owned()).or_default();
+                        list.push(Arc::clone(&guard));
+                    }
+                    guards.insert(name.clone(), guard);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        let signer = Signer::new(&document.key);
+        if signer.is_none() {
+            problems.push(Problem {
+                path: "/key".into(),
+                code: ProblemCode::BadValue,
+                message: "the key is not 32 bytes, written as 64 hex digits".into(),
+                hint: None,
+            });
+        }
+        if !problems.is_empty() {
+            problems.sort();
+            problems.dedup();
+            return Err(problems);
+        }
+        let scopes = document.tokens.iter().map(|token| {
+            let id = short(&token.hash);
+            let access = Access::new(scope_of(token, id), Some(token), signer.as_ref());
+            (id, access)
+        });
+        let neighbours = match document.tokens.is_empty() {
+            true => environments.keys().map(|name| neighbour(name)).collect(),
+            false => Vec::new(),
+        };
+        let mut table = Self {
+            id: document.id,
+            revision: set.revision,
+            ready: true,
+            kills: document.kills.clone(),
+            content: hash_of(&(&document.set, &document.rollouts)),
+            state: State::default(),
+            tokens: scopes.collect(),
+            neighbours: neighbours
+                .into_iter()
+                .map(|scope| {
+                    let name = scope.environment.clone();
+                    (name, Access::new(scope, None, signer.as_ref()))
+                })
+                .collect(),
+            environments,
+            guards,
+            services,
+            signer,
+        };
+        table.mark();
+        Ok(table)
+    }
+
+    /// One environment, ready to be asked.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&Snapshot> {
+        self.environments.get(name).map(Arc::as_ref)
+    }
+
+    /// The document's name; `0.0` before the first.
+    #[must_use]
+    pub fn id(&self) -> GenerationId {
+        self.id
+    }
+
+    /// The revision of its set.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The kills that hold.
+    #[must_use]
+    pub fn kills(&self) -> &Kills {
+        &self.kills
+    }
+
+    /// A guard by its name.
+    #[must_use]
+    pub fn guard(&self, name: &str) -> Option<&Arc<Guard>> {
+        self.guards.get(name)
+    }
+
+    /// The guards before a service's requests, in the order in which they are asked.
+    #[must_use]
+    pub fn guards_of(&self, service: &str) -> &[Arc<Guard>] {
+        self.services.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// All guards, by name.
+    pub fn guards(&self) -> impl Iterator<Item = (&str, &Arc<Guard>)> {
+        self.guards
+            .iter()
+            .map(|(name, guard)| (name.as_str(), guard))
+    }
+
+    /// Takes over whatever `kills` knows later; nothing is compiled again.
+    pub fn merge_kills(&mut self, kills: &Kills) {
+        self.kills.merge(kills);
+        for snapshot in self.environments.values_mut() {
+            Arc::make_mut(snapshot).merge_kills(kills);
+        }
+        self.mark();
+    }
+
+    fn mark(&mut self) {
+        let kills = hash_of(&self.kills);
+        self.state = State {
+            tag: hash_of(&(self.content, kills)),
+            revision: self.revision,
+            kill_epoch: self.kills.epoch(),
+            since: self.state.since,
+        };
+    }
+
+    pub(crate) fn environment_names(&self) -> impl Iterator<Item = &str> {
+        self.environments.keys().map(String::as_str)
+    }
+
+    /// Whether nobody needs a token, and only this machine may ask.
+    pub(crate) fn is_open(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    pub(crate) fn by_secret(&self, secret: &[u8]) -> Option<&Arc<Access>> {
+        let hash = Digest::of(secret);
+        let access = self.tokens.get(&short(&hash))?;
+        (access.hash == Some(hash)).then_some(access)
+    }
+
+    pub(crate) fn by_id(&self, id: &[u8; 16]) -> Option<&Arc<Access>> {
+        self.tokens.get(id)
+    }
+
+    pub(crate) fn neighbour(&self, environment: &str) -> Option<&Arc<Access>> {
+        self.neighbours.get(environment)
+    }
+}
+
+fn scope_of(token: &FlagToken, id: [u8; 16]) -> Scope {
+    Scope {
+        environment: token.environment.clone(),
+        subject: Subject::Token(id),
+        browsers_only: token.kind == FlagTokenKind::Client,
+        project: token.project.clone(),
+        strict: token.strict,
+        name: token.name.clone(),
+    }
+}
+
+fn neighbour(environment: &str) -> Scope {
+    Scope {
+        environment: environment.to_owned(),
+        subject: Subject::Neighbour,
+        browsers_only: false,
+        project: None,
+        strict: false,
+        name: "this machine".to_owned(),
+    }
+}
+
+fn short(hash: &Digest) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // Cannot fail: a digest has 64 hex digits, and these are its first 32.
+    let _ = hex::decode_to_slice(&hash.hex()[..32], &mut bytes);
+    bytes
+}
+
+/// A hash of what is written as JSON, without writing it anywhere.
+pub(crate) fn hash_of(value: &impl serde::Serialize) -> u64 {
+    struct Into(Xxh3);
+    impl std::io::Write for Into {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut into = Into(Xxh3::new());
+    // Cannot fail: the writer takes everything and all keys are text.
+    let _ = serde_json::to_writer(&mut into, value);
+    into.0.digest()
+}

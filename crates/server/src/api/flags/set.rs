@@ -1,0 +1,336 @@
+//! The set of flags as a whole: read, change, compare, take back.
+
+use super::environment;
+use super::views::{
+    AppliedView, ApplyFlags, ChangeFlags, ChangedView, FlagEntryView, ImportEnv, ImportedView,
+    RevertFlags, WhoWouldChange, WouldChangeView,
+};
+use crate::api::ApiState;
+use crate::api::answer::{Body, Params, bad_input};
+use crate::api::commands::check_words;
+use crate::auth::Caller;
+use crate::error::{ApiError, ErrorKind};
+use crate::flags::{Entry, FlagEvent, Flags, Made, refused};
+use axum::extract::State;
+use axum::{Extension, Json};
+use esclusa_flags::{FlagSet, Patch, Unknown, import_env as import, who_would_change as compare};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::IntoParams;
+
+/// Most answers that are listed one by one.
+const LISTED: usize = 1_000;
+/// Most entries of a history.
+const MOST: usize = 1_000;
+
+/// How much of a history.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct HistoryQuery {
+    /// How many entries, 1 to 1,000; 50 when absent.
+    limit: Option<usize>,
+}
+
+impl HistoryQuery {
+    pub(super) fn limit(&self) -> Result<usize, ApiError> {
+        match self.limit.unwrap_or(50) {
+            limit if (1..=MOST).contains(&limit) => Ok(limit),
+            _ => Err(bad_input("ESC-0408", "limit is 1 to 1,000")),
+        }
+    }
+}
+
+pub(super) fn entries(found: Vec<Entry>) -> Vec<FlagEntryView> {
+    found.into_iter().map(entry).collect()
+}
+
+fn entry(found: Entry) -> FlagEntryView {
+    let mut view = FlagEntryView {
+        position: found.position,
+        at_us: found.at.0,
+        decided_at_us: None,
+        actor: found.actor.to_string(),
+        kind: "changed".into(),
+        reason: String::new(),
+        revision: None,
+        changes: Vec::new(),
+        flags: None,
+    };
+    match found.event {
+        FlagEvent::Changed(changed) => {
+            view.reason = changed.reason;
+            view.revision = Some(changed.revision);
+            view.changes = changed.changes;
+        }
+        FlagEvent::Killed(kill) => {
+            view.kind = if kill.killed { "killed" } else { "lifted" }.into();
+            view.reason = kill.reason;
+            view.flags = kill.flags;
+            view.decided_at_us = Some(kill.at.0);
+        }
+    }
+    view
+}
+
+/// The whole set, to be kept or put elsewhere
+#[utoipa::path(
+    get, path = "/api/v1/flag-set", tag = "flags", operation_id = "export_flags",
+    responses((status = 200, body = Object, description = "The set; it can be applied"))
+)]
+pub(crate) async fn export(State(state): State<ApiState>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(state.app.shared.flags.set()?.to_json()))
+}
+
+/// Changes fields of the set: all of them, or none
+#[utoipa::path(
+    patch, path = "/api/v1/flag-set", tag = "flags", operation_id = "change_flags",
+    request_body = ChangeFlags,
+    responses(
+        (status = 200, body = ChangedView),
+        (status = 400, description = "The set would not be valid", body = ApiError),
+        (status = 409, description = "A field is not what was read", body = ApiError),
+    )
+)]
+pub(crate) async fn change(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Body(asked): Body<ChangeFlags>,
+) -> Result<Json<ChangedView>, ApiError> {
+    check_words(&asked.reason)?;
+    let flags = &state.app.shared.flags;
+    let patch = Patch {
+        revision: asked.revision,
+        changes: asked.changes,
+    };
+    let made = flags.change(patch, &asked.reason, &caller.actor).await?;
+    Ok(Json(changed(flags, made).await))
+}
+
+/// What was made, in force.
+async fn changed(flags: &Flags, made: Made) -> ChangedView {
+    let published = flags.publish().await;
+    ChangedView {
+        revision: made.revision,
+        changes: made.changes,
+        in_force: published.is_ok(),
+        note: published.err().map(|error| error.0),
+    }
+}
+
+/// Makes the set, or the part of it that is given, what is wanted
+#[utoipa::path(
+    put, path = "/api/v1/flag-set", tag = "flags", operation_id = "apply_flags",
+    request_body = ApplyFlags,
+    responses(
+        (status = 200, body = AppliedView),
+        (status = 400, description = "The set would not be valid", body = ApiError),
+        (status = 409, description = "It has another revision", body = ApiError),
+    )
+)]
+pub(crate) async fn apply(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Body(asked): Body<ApplyFlags>,
+) -> Result<Json<AppliedView>, ApiError> {
+    check_words(&asked.reason)?;
+    let flags = &state.app.shared.flags;
+    let set = flags.set()?;
+    if let Some(expected) = asked.revision
+        && expected != set.revision
+    {
+        return Err(ApiError::new(
+            ErrorKind::Conflict,
+            "ESC-0701",
+            format!(
+                "the flags are at revision {}, and this was made for revision {expected}",
+                set.revision
+            ),
+            "nothing was changed; read the flags again and decide anew",
+        ));
+    }
+    let given = FlagSet::from_json(asked.set).map_err(|problem| refused(&[problem]))?;
+    let wanted = match asked.replace {
+        true => given,
+        false => merged(&set, given),
+    };
+    let applied = put(flags, &set, &wanted, asked.dry_run, &asked.reason, &caller).await;
+    applied.map(Json)
+}
+
+/// A set with everything in `given` in place of what has its name.
+fn merged(set: &FlagSet, given: FlagSet) -> FlagSet {
+    let mut merged = set.clone();
+    merged.attributes.extend(given.attributes);
+    merged.environments.extend(given.environments);
+    merged.segments.extend(given.segments);
+    merged.tenants.extend(given.tenants);
+    merged.flags.extend(given.flags);
+    merged.guards.extend(given.guards);
+    merged
+}
+
+async fn put(
+    flags: &Flags,
+    set: &FlagSet,
+    wanted: &FlagSet,
+    dry_run: bool,
+    reason: &str,
+    caller: &Caller,
+) -> Result<AppliedView, ApiError> {
+    let patch = set.patch_to(wanted);
+    if dry_run || patch.changes.is_empty() {
+        set.patched(&patch).map_err(|problems| refused(&problems))?;
+        return Ok(AppliedView {
+            applied: false,
+            revision: set.revision,
+            changes: patch.changes,
+            in_force: flags.contact().current,
+            note: None,
+        });
+    }
+    let made = flags.change(patch, reason, &caller.actor).await?;
+    let done = changed(flags, made).await;
+    Ok(AppliedView {
+        applied: true,
+        revision: done.revision,
+        changes: done.changes,
+        in_force: done.in_force,
+        note: done.note,
+    })
+}
+
+/// What became of all flags, newest first
+#[utoipa::path(
+    get, path = "/api/v1/flag-set/history", tag = "flags", operation_id = "flags_history",
+    params(HistoryQuery),
+    responses((status = 200, body = Vec<FlagEntryView>))
+)]
+pub(crate) async fn history(
+    State(state): State<ApiState>,
+    Params(query): Params<HistoryQuery>,
+) -> Result<Json<Vec<FlagEntryView>>, ApiError> {
+    let flags = &state.app.shared.flags;
+    Ok(Json(entries(flags.history(None, query.limit()?).await?)))
+}
+
+/// Takes a change back, or goes back to a revision
+#[utoipa::path(
+    post, path = "/api/v1/flag-set/revert", tag = "flags", operation_id = "revert_flags",
+    request_body = RevertFlags,
+    responses(
+        (status = 200, body = ChangedView),
+        (status = 404, description = "No such revision", body = ApiError),
+        (status = 409, description = "A field was changed since", body = ApiError),
+    )
+)]
+pub(crate) async fn revert(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Body(asked): Body<RevertFlags>,
+) -> Result<Json<ChangedView>, ApiError> {
+    check_words(&asked.reason)?;
+    let flags = &state.app.shared.flags;
+    let patch = match asked.everything {
+        true => flags.set()?.patch_to(&flags.set_at(asked.revision).await?),
+        false => flags.undo(asked.revision).await?,
+    };
+    let reason = match (asked.reason.as_str(), asked.everything) {
+        ("", true) => format!("back to revision {}", asked.revision),
+        ("", false) => format!("takes back revision {}", asked.revision),
+        (said, _) => said.to_owned(),
+    };
+    let made = flags.change(patch, &reason, &caller.actor).await?;
+    Ok(Json(changed(flags, made).await))
+}
+
+/// Takes environment variables over as the defaults of an environment
+#[utoipa::path(
+    post, path = "/api/v1/flag-set/import-env", tag = "flags", operation_id = "import_env",
+    request_body = ImportEnv,
+    responses(
+        (status = 200, body = ImportedView),
+        (status = 400, description = "An unknown name, or a value that is no boolean", body = ApiError),
+    )
+)]
+pub(crate) async fn import_env(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Body(asked): Body<ImportEnv>,
+) -> Result<Json<ImportedView>, ApiError> {
+    check_words(&asked.reason)?;
+    let flags = &state.app.shared.flags;
+    let set = flags.set()?;
+    let environment = environment(&set, asked.environment.as_deref())?;
+    let unknown = match asked.create {
+        true => Unknown::Create,
+        false => Unknown::Refuse,
+    };
+    let variables = asked.variables.iter();
+    let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+    let found = import(&set, &environment, variables, unknown);
+    let found = found.map_err(|problems| refused(&problems))?;
+    let applied = put(
+        flags,
+        &set,
+        &found.set,
+        asked.dry_run,
+        &asked.reason,
+        &caller,
+    )
+    .await?;
+    Ok(Json(ImportedView {
+        created: found.created,
+        applied,
+    }))
+}
+
+/// Whose answers a change would change, before it is made
+#[utoipa::path(
+    post, path = "/api/v1/flag-set/who-would-change", tag = "flags",
+    operation_id = "who_would_change", request_body = WhoWouldChange,
+    responses(
+        (status = 200, body = WouldChangeView),
+        (status = 400, description = "The set would not be valid", body = ApiError),
+    )
+)]
+pub(crate) async fn who_would_change(
+    State(state): State<ApiState>,
+    Body(asked): Body<WhoWouldChange>,
+) -> Result<Json<WouldChangeView>, ApiError> {
+    let flags = &state.app.shared.flags;
+    let set = flags.set()?;
+    let environment = environment(&set, asked.environment.as_deref())?;
+    let patch = Patch {
+        revision: set.revision,
+        changes: asked.changes,
+    };
+    let wanted = set.patched(&patch).map_err(|problems| refused(&problems))?;
+    let (old, new) = (
+        flags.snapshot(&set, &environment)?,
+        flags.snapshot(&wanted, &environment)?,
+    );
+    let contexts = asked.contexts.unwrap_or_else(|| tenants(&wanted));
+    let changed = compare(&old, &new, &contexts);
+    let mut places: Vec<usize> = changed.iter().map(|changed| changed.context).collect();
+    places.dedup();
+    let listed = changed.iter().take(LISTED);
+    Ok(Json(WouldChangeView {
+        asked: contexts.len(),
+        contexts: places.len(),
+        changed: listed
+            .map(|changed| {
+                let mut view = serde_json::to_value(changed).unwrap_or_default();
+                view["who"] = json!(contexts.get(changed.context));
+                view
+            })
+            .collect(),
+    }))
+}
+
+/// Each tenant of the directory.
+fn tenants(set: &FlagSet) -> Vec<Map<String, Value>> {
+    let ids = set.tenants.keys();
+    ids.map(|id| Map::from_iter([("tenant".to_owned(), json!(id))]))
+        .collect()
+}

@@ -1,0 +1,38 @@
+//! Flags as releases turn them.
+
+use super::Flags;
+use crate::rollouts::{FlagPlane, Turned, Waiting};
+use esclusa_flags::{FlagSet, Patch, Rollout};
+use esclusa_model::{Actor, ServiceName};
+use std::sync::Arc;
+
+impl FlagPlane for Flags {
+    fn set(&self) -> Result<Arc<FlagSet>, String> {
+        let ledger = self.ledger().map_err(|error| error.to_string())?;
+        Ok(Arc::clone(&ledger.set))
+    }
+
+    fn running(&self) -> Vec<Rollout> {
+        self.live().rollouts()
+    }
+
+    fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {
+        self.live().turn(service, turned);
+        Box::pin(async move { self.publish().await.map_err(|error| error.0) })
+    }
+
+    fn change(&self, patch: Patch, reason: String, by: Actor) -> Waiting<'_, Result<(), String>> {
+        Box::pin(async move {
+            let made = Flags::change(self, patch, &reason, &by).await;
+            made.map_err(|error| error.to_string())?;
+            // Recorded: what the proxy cannot take now it is sent again.
+            if let Err(error) = self.publish().await {
+                tracing::warn!(
+                    error = error.0,
+                    "Flags that a release changed are not in force yet"
+                );
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! Flags: one set a server, recorded as events, published to the data planes.
+//!
+//! Order: what turns something on is recorded first and published then. A kill is the
+//! other way round: it acts at the data planes at once, whatever the store does, and is
+//! recorded as soon as that can be. One task ([`writer`]) changes the record; one lock
+//! orders what is published ([`plane`]); kills wait for neither.
+
+mod for_releases;
+mod history;
+mod kill;
+mod ledger;
+mod live;
+mod offline;
+mod plane;
+mod standing;
+mod startup;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub(crate) use history::Entry;
+pub(crate) use ledger::{FlagEvent, Ledger};
+pub use offline::{FlagsKilledAt, at_proxy, mark_at_proxy};
+pub(crate) use plane::FlagContact;
+pub use standing::StandingView;
+pub(crate) use startup::StartVariables;
+pub(crate) use writer::Made;
+
+use crate::clock;
+use crate::dataplane::DataPlane;
+use crate::error::{ApiError, ErrorKind};
+use esclusa_flags::{FlagSet, Patch, Problem, ProblemCode};
+use esclusa_model::{Actor, ServiceName};
+use esclusa_store::Store;
+use esclusa_wire::FlagToken;
+use live::Live;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use writer::{Order, Writer};
+
+/// Orders that wait for the store.
+const WAITING: usize = 256;
+/// The setting that holds the key of addresses of event streams.
+const KEY: &str = "flags-key";
+/// The setting that holds the token for development.
+const DEVELOPMENT: &str = "flags-development-token";
+
+/// The flags of this server.
+pub(crate) struct Flags {
+    store: Store,
+    dataplane: Arc<DataPlane>,
+    orders: mpsc::Sender<Order>,
+    /// As recorded.
+    ledger: watch::Sender<Arc<Ledger>>,
+    /// Why the record cannot be read, if it cannot. Nothing is published then: data planes
+    /// go on with what they have.
+    damaged: Option<ApiError>,
+    live: Mutex<Live>,
+    pushed: tokio::sync::Mutex<plane::Pushed>,
+    contact: watch::Sender<FlagContact>,
+    standing: watch::Receiver<Vec<StandingView>>,
+    /// Something is to be published.
+    wake: Notify,
+    key: String,
+}
+
+impl Flags {
+    /// Takes up what is recorded, and stays in touch with the data planes.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A record that is damaged is no error: see above.
+    pub(crate) async fn start(
+        store: Store,
+        dataplane: Arc<DataPlane>,
+        services: Vec<ServiceName>,
+    ) -> Result<Arc<Self>, ApiError> {
+        let (ledger, damaged) = match writer::read(&store).await {
+            Ok(ledger) => (ledger, None),
+            Err(error) if error.code == "ESC-0901" => {
+                tracing::error!(%error, "Flags cannot be taken up: proxies keep what they have");
+                (Ledger::default(), Some(error))
+            }
+            Err(error) => return Err(error),
+        };
+        let key = kept_secret(&store, KEY).await?;
+        let mut live = Live::new(ledger.kills.clone(), tokens(&store).await?);
+        live.wait_for(services);
+        let (orders, asked) = mpsc::channel(WAITING);
+        let (views, standing) = watch::channel(Vec::new());
+        let flags = Arc::new(Self {
+            store: store.clone(),
+            dataplane,
+            orders,
+            ledger: watch::channel(Arc::new(ledger.shown())).0,
+            damaged,
+            live: Mutex::new(live),
+            pushed: tokio::sync::Mutex::default(),
+            contact: watch::channel(FlagContact::default()).0,
+            standing,
+            wake: Notify::new(),
+            key,
+        });
+        tokio::spawn(Writer::new(store, ledger, Arc::clone(&flags)).run(asked));
+        tokio::spawn(plane::keep(Arc::clone(&flags)));
+        tokio::spawn(standing::keep(Arc::clone(&flags), views));
+        Ok(flags)
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As recorded.
+    ///
+    /// # Errors
+    /// When the record is damaged.
+    pub(crate) fn ledger(&self) -> Result<Arc<Ledger>, ApiError> {
+        match &self.damaged {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.ledger.borrow().clone()),
+        }
+    }
+
+    /// How the standing rules stand.
+    pub(crate) fn standing(&self) -> Vec<StandingView> {
+        self.standing.borrow().clone()
+    }
+
+    /// What is killed right now, recorded or not.
+    pub(crate) fn kills(&self) -> esclusa_flags::Kills {
+        self.live().kills.clone()
+    }
+
+    /// Changes fields of the set: all, or none.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, by field; or when it cannot be recorded.
+    pub(crate) async fn change(
+        &self,
+        patch: Patch,
+        reason: &str,
+        by: &Actor,
+    ) -> Result<Made, ApiError> {
+        let reason = reason.to_owned();
+        let by = by.clone();
+        self.order(|reply| Order::Change {
+            patch,
+            reason,
+            by,
+            reply,
+        })
+        .await
+    }
+
+    async fn order<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, ApiError>>) -> Order,
+    ) -> Result<T, ApiError> {
+        self.ledger()?;
+        let (reply, answer) = oneshot::channel();
+        let sent = self.orders.send(order(reply)).await;
+        sent.map_err(|_| crate::app::gone())?;
+        crate::app::in_time(answer).await
+    }
+
+    /// Reads the tokens anew, and has them published.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn tokens_changed(&self) -> Result<(), ApiError> {
+        let tokens = tokens(&self.store).await?;
+        let mut live = self.live();
+        if live.tokens != tokens {
+            live.tokens = tokens;
+            live.version += 1;
+        }
+        Ok(())
+    }
+
+    /// Opens flags to whoever knows a token that is shown at each start; gives it.
+    ///
+    /// # Errors
+    /// When the store cannot keep it.
+    pub(crate) async fn open_for_development(&self) -> Result<String, ApiError> {
+        let secret = kept_secret(&self.store, DEVELOPMENT).await?;
+        let text = format!("esclusa_development_{secret}");
+        {
+            let mut live = self.live();
+            live.development = Some(FlagToken {
+                name: "development".into(),
+                hash: esclusa_model::Digest::of(text.as_bytes()),
+                kind: esclusa_wire::FlagTokenKind::Server,
+                environment: String::new(),
+                project: None,
+                strict: false,
+                expires: None,
+            });
+            live.version += 1;
+        }
+        self.wake.notify_one();
+        Ok(text)
+    }
+
+    /// The set of this moment.
+    pub(crate) fn set(&self) -> Result<Arc<FlagSet>, ApiError> {
+        Ok(Arc::clone(&self.ledger()?.set))
+    }
+}
+
+/// A secret by name, made at the first call.
+async fn kept_secret(store: &Store, name: &str) -> Result<String, ApiError> {
+    if let Some(secret) = store.setting(name).await? {
+        return Ok(secret);
+    }
+    let secret = clock::new_secret();
+    store.put_setting(name, &secret, clock::now()).await?;
+    Ok(secret)
+}
+
+/// The tokens of flags that are not revoked.
+async fn tokens(store: &Store) -> Result<Vec<FlagToken>, ApiError> {
+    let live = store.tokens().await?.into_iter();
+    let live = live.filter(|token| token.revoked.is_none());
+    let tokens = live.filter_map(|token| {
+        let grant = token.flags?;
+        Some(FlagToken {
+            name: token.name.to_string(),
+            hash: token.hash,
+            kind: match grant.client {
+                true => esclusa_wire::FlagTokenKind::Client,
+                false => esclusa_wire::FlagTokenKind::Server,
+            },
+            environment: grant.environment,
+            project: grant.project,
+            strict: grant.strict,
+            expires: token.expires,
+        })
+    });
+    Ok(tokens.collect())
+}
+
+/// What is wrong with a change, field by field.
+pub(crate) fn refused(problems: &[Problem]) -> ApiError {
+    let conflict = problems.iter().any(|p| p.code == ProblemCode::Conflict);
+    let first = problems.first().map(ToString::to_string);
+    let first = first.unwrap_or_default();
+    let more = match problems.len() {
+        0 | 1 => String::new(),
+        n => format!(", and {} more", n - 1),
+    };
+    let mut error = match conflict {
+        true => ApiError::new(
+            ErrorKind::Conflict,
+            "ESC-0701",
+            format!("somebody else changed this first: {first}{more}"),
+            "nothing was changed; read the flags again and decide anew",
+        ),
+        false => ApiError::new(
+            ErrorKind::BadInput,
+            "ESC-0700",
+            format!("the flags would not be valid: {first}{more}"),
+            "nothing was changed; each detail names its field as a JSON pointer",
+        ),
+    };
+    error.details = problems
+        .iter()
+        .map(|problem| serde_json::to_value(problem).unwrap_or_default())
+        .collect();
+    error
+}

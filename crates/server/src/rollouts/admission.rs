@@ -1,0 +1,143 @@
+//! Whether flags can be turned as a plan asks: found out before anything begins.
+
+use crate::error::{ApiError, ErrorKind};
+use esclusa_flags::{FlagSet, Rollout};
+use esclusa_model::ReleaseId;
+use esclusa_plan::{Audience, FlagTurns, Plan, Stage};
+
+/// Values that every context may name without their being declared.
+const UNITS: [&str; 3] = ["targetingKey", "tenant", "user"];
+
+/// Refuses a plan whose flags, variants, segments, environment or unit are unknown, whose
+/// flags another release turns, and whose flags are on for somebody already.
+///
+/// # Errors
+/// Everything that stands against it at once, as details.
+pub(crate) fn admit(
+    plan: &Plan,
+    own: Option<&ReleaseId>,
+    set: &FlagSet,
+    running: &[Rollout],
+) -> Result<(), ApiError> {
+    let Some(flags) = &plan.flags else {
+        return Ok(());
+    };
+    refuse(unknown(plan, flags, set), |all| {
+        ApiError::new(
+            ErrorKind::BadInput,
+            "ESC-0782",
+            format!("the flag set does not have what the plan turns: {all}"),
+            "nothing was begun; `esclusa flag list` shows what there is",
+        )
+    })?;
+    refuse(turned_by_another(flags, own, running), |all| {
+        ApiError::new(
+            ErrorKind::Conflict,
+            "ESC-0783",
+            format!("another release turns the same: {all}"),
+            "wait for its end, or take it back; two dials of one flag would hide each other",
+        )
+    })?;
+    if flags.allow_on {
+        return Ok(());
+    }
+    refuse(on_already(flags, set), |all| {
+        ApiError::new(
+            ErrorKind::Conflict,
+            "ESC-0784",
+            format!("a flag of the release is on already: {all}"),
+            "turn it off for them first, or accept it with `flags: { allow-on: true }`",
+        )
+    })
+}
+
+fn refuse(found: Vec<String>, error: impl FnOnce(String) -> ApiError) -> Result<(), ApiError> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut refused = error(found.join("; "));
+    refused.details = found.into_iter().map(Into::into).collect();
+    Err(refused)
+}
+
+fn unknown(plan: &Plan, flags: &FlagTurns, set: &FlagSet) -> Vec<String> {
+    let mut found = Vec::new();
+    let environment = &flags.environment;
+    if !set.environments.contains(environment) {
+        let names = listed(set.environments.iter().map(String::as_str));
+        found.push(format!("environment {environment} ({names})"));
+    }
+    for turn in &flags.set {
+        let Some(flag) = set.flags.get(&turn.flag) else {
+            found.push(format!("flag {}", turn.flag));
+            continue;
+        };
+        let variants = flag.effective_variants();
+        if !variants.contains_key(&turn.variant) {
+            let names = listed(variants.keys().map(String::as_str));
+            let (key, variant) = (&turn.flag, &turn.variant);
+            found.push(format!("variant {variant} of {key} ({names})"));
+        }
+    }
+    if let Some(of) = &flags.of
+        && !UNITS.contains(&of.as_str())
+        && !set.attributes.contains_key(of)
+    {
+        let names = set.attributes.keys().map(String::as_str);
+        found.push(format!(
+            "attribute {of} ({})",
+            listed(UNITS.into_iter().chain(names))
+        ));
+    }
+    for stage in &plan.stages {
+        if let Stage::Expose(expose) = stage
+            && let Audience::Segment(name) = &expose.to
+            && !set.segments.contains_key(name)
+            && !plan.segments.contains_key(name)
+        {
+            let names = set.segments.keys().map(String::as_str);
+            found.push(format!("segment {name} ({})", listed(names)));
+        }
+    }
+    found
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.take(20).collect();
+    match names.is_empty() {
+        true => "there are none".to_owned(),
+        false => format!("there are {}", names.join(", ")),
+    }
+}
+
+fn turned_by_another(
+    flags: &FlagTurns,
+    own: Option<&ReleaseId>,
+    running: &[Rollout],
+) -> Vec<String> {
+    let others = running
+        .iter()
+        .filter(|other| Some(&other.release) != own && other.environment == flags.environment);
+    let mut found = Vec::new();
+    for other in others {
+        let same = flags
+            .set
+            .iter()
+            .filter(|t| other.flags.contains_key(&t.flag));
+        found.extend(same.map(|turn| format!("{} by release {}", turn.flag, other.release)));
+    }
+    found
+}
+
+fn on_already(flags: &FlagTurns, set: &FlagSet) -> Vec<String> {
+    let mut found = Vec::new();
+    for turn in &flags.set {
+        let whom = set.on_for(&turn.flag, &turn.variant, &flags.environment);
+        if !whom.is_empty() {
+            let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
+            let (flag, variant) = (&turn.flag, &turn.variant);
+            found.push(format!("{flag} {variant} for {}", whom.join(", ")));
+        }
+    }
+    found
+}

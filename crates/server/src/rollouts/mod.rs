@@ -1,0 +1,14 @@
+//! Flags as dials: what a release turns, derived from its state each time anew, and the
+//! one place where it meets the server's flags ([`FlagPlane`]).
+
+mod admission;
+mod by_hand;
+mod plane;
+mod turned;
+
+pub(crate) use admission::admit;
+pub use by_hand::{LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
+#[cfg(test)]
+pub(crate) use plane::MemoryFlags;
+pub(crate) use plane::{FlagPlane, Waiting};
+pub(crate) use turned::{Turned, end_of, reached, side, turned, unknown_segments, version_of};

@@ -1,0 +1,2 @@
+-- What a token of flags may ask for, as JSON; null for a token of the interface.
+alter table tokens add column flags text;
