@@ -2,7 +2,8 @@
 //! with `PROPTEST_CASES=1000000`.
 
 use crate::flag_world::shop;
-use esclusa_flags::{FlagSet, Kills, Snapshot, import_env, parse_assignments, validate};
+use esclusa_flags::{FlagSet, Kills, Rollout, Snapshot, import_env, parse_assignments, validate};
+use esclusa_model::{BasisPoints, ReleaseId};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -110,6 +111,28 @@ fn answers(json: Value, context: &Map<String, Value>) -> Result<(), TestCaseErro
     Ok(())
 }
 
+/// A release that turns some flags of a set, each to some variant that it has.
+fn rollout(set: &FlagSet, picks: &[prop::sample::Index; 4], share: u16, of: bool) -> Rollout {
+    let turned = |(key, flag): (&String, &esclusa_flags::FlagDefinition)| {
+        let variants: Vec<String> = flag.effective_variants().into_keys().collect();
+        (!variants.is_empty()).then(|| (key.clone(), picks[0].get(&variants).clone()))
+    };
+    let segments: Vec<&String> = set.segments.keys().collect();
+    let some = match segments.is_empty() {
+        true => 0,
+        false => picks[1].index(segments.len() + 1),
+    };
+    Rollout {
+        release: ReleaseId::new("r-1").expect("valid"),
+        environment: "production".into(),
+        flags: set.flags.iter().filter_map(turned).collect(),
+        segments: segments[..some].iter().map(|s| (*s).clone()).collect(),
+        share: BasisPoints::new(share).expect("in range"),
+        of: of.then(|| "tenant".to_owned()),
+        salt: ["r-1", "exec-reports", "page-size/variants"][picks[2].index(3)].to_owned(),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1500), ..ProptestConfig::default() })]
 
@@ -148,5 +171,32 @@ proptest! {
         if let Ok(import) = import {
             prop_assert_eq!(validate(&import.set), []);
         }
+    }
+
+    // ROL-01: whatever a set says that is in order, it is in order while releases run.
+    #[test]
+    fn no_running_release_breaks_a_good_set(
+        at in any::<prop::sample::Index>(), with in any_json(), context in contexts(),
+        picks in any::<[prop::sample::Index; 4]>(), again in any::<[prop::sample::Index; 4]>(),
+        shares in (0u16..=10_000, 0u16..=10_000), of in any::<bool>(),
+    ) {
+        let mut json = shop();
+        let mut found = Vec::new();
+        places(&json, "", &mut found);
+        let path: &String = at.get(&found);
+        if let Some(target) = json.pointer_mut(path) {
+            *target = with;
+        }
+        let set = FlagSet::from_json(json);
+        let good = |set: &FlagSet| validate(set).is_empty();
+        let set = set.ok().filter(good).unwrap_or_else(|| crate::flag_world::set(shop()));
+        let one = rollout(&set, &picks, shares.0, of);
+        let two = rollout(&set, &again, shares.1, !of);
+        for running in [vec![one.clone()], vec![one, two]] {
+            let during = set.while_running(&running);
+            prop_assert_eq!(validate(&during), []);
+            answers(during.to_json(), &context)?;
+        }
+        prop_assert_eq!(set.while_running(&[]), set);
     }
 }
