@@ -1,14 +1,16 @@
 // Sends requests of many tenants: node load.js http://127.0.0.1:8080 [RATE] [SECONDS]
 //
 // Three of four run a module, the others read reports or make a master report. Each tenant
-// comes as often as each other. At the end, or at SIGTERM, it prints what was answered.
+// comes as often as each other; one request of twenty is one of the team's. At the end, or at SIGTERM, it prints what was answered.
 
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 
 const [base = 'http://127.0.0.1:8080', rate = '100', seconds = 'Infinity'] = process.argv.slice(2);
 const file = new URL('flags.json', import.meta.url);
-const tenants = Object.keys(JSON.parse(readFileSync(file, 'utf8')).tenants);
+const flags = JSON.parse(readFileSync(file, 'utf8'));
+const tenants = Object.keys(flags.tenants);
+const team = flags.segments.team.keys;
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 const counts = new Map();
 const until = Date.now() + Number(seconds) * 1000;
@@ -30,6 +32,8 @@ function send() {
     : ['POST', `/modules/${kind}/execute`];
   const body = method === 'POST' ? '{"configurationId":"main","input":"one two three two"}' : '';
   const headers = { 'x-tenant-id': tenant, 'content-length': body.length };
+  // The team uses its product too.
+  if (sent % 20 === 0) headers['x-user-id'] = team[(sent / 20) % team.length];
   open += 1;
   let answered = false;
   const asked = request(new URL(path, base), { method, agent, headers, timeout: 10_000 }, (answer) => {

@@ -305,6 +305,7 @@ impl World {
             next_share: basis_points(*next),
             min_watch_s: 60,
             comparable: self.comparable,
+            chosen: false,
         })
     }
 

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// The word for every service and feature.
 const ALL: &str = "all";
+/// How it is asked.
+const USAGE: &str = "usage: esclusa kill <FEATURE|SERVICE|all> [--reason WORDS]";
 /// Longest wait for the server, which gives itself less: people wait for this.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a proxy is asked whose earlier process has not confirmed yet.
@@ -66,6 +68,14 @@ impl Meant<'_> {
 
 pub(crate) async fn run(asked: &Kill, global: &Global, output: &Output) -> Result<Exit, Failure> {
     let name = (asked.name != ALL).then_some(asked.name.as_str());
+    // Neither a flag nor a service: a proxy that knows no names would take it all the same.
+    if let Some(name) = name.filter(|name| name.is_empty() || name.contains(char::is_whitespace)) {
+        return Err(Failure::input(
+            "ESC-0510",
+            format!("{name:?} is not the name of a feature or a service"),
+            USAGE,
+        ));
+    }
     let meant = Meant {
         name,
         service: name.and_then(|name| ServiceName::new(name).ok()),
@@ -136,7 +146,7 @@ fn unknown(meant: &Meant<'_>, known: &[String]) -> Failure {
     Failure::input(
         "ESC-0510",
         format!("no flag, alias or service has the name {name}"),
-        format!("{known}; usage: esclusa kill <FEATURE|SERVICE|all> [--reason WORDS]"),
+        format!("{known}; {USAGE}"),
     )
 }
 

@@ -278,7 +278,7 @@ mod tests {
             prop_assert_eq!(answers(&kept), answers(&set().while_running(&[low])));
             let high = rollout(high, segments, of);
             let more = kept.recording(&high);
-            prop_assert_eq!(answers(&more), answers(&kept.while_running(&[high.clone()])));
+            prop_assert_eq!(answers(&more), answers(&kept.while_running(std::slice::from_ref(&high))));
             for (before, after) in answers(&kept).into_iter().zip(answers(&more)) {
                 prop_assert!(!before || after);
             }
@@ -302,8 +302,8 @@ mod tests {
         let quarter = all.lowered_to(&rollout(2_500, &[], None));
         assert_eq!(quarter.kept_share("api", "on", "production").get(), 2_500);
         let tenth = quarter.lowered_to(&rollout(1_000, &[], None));
-        let both = answers(&tenth).into_iter().zip(answers(&quarter));
-        assert!(both.clone().all(|(low, high)| !low || high) && both.clone().any(|(l, h)| l != h));
+        let mut both = answers(&tenth).into_iter().zip(answers(&quarter));
+        assert!(both.clone().all(|(low, high)| !low || high) && both.any(|(l, h)| l != h));
         let off = tenth.lowered_to(&rollout(0, &[], None));
         assert!(answers(&off).into_iter().all(|on| !on));
         assert_eq!(off.kept_share("api", "on", "production"), BasisPoints::ZERO);

@@ -183,7 +183,7 @@ mod tests {
     use crate::{FlagSet, ProblemCode, validate};
     use serde_json::{Value, json};
 
-    fn with(rule: Value) -> Vec<(String, ProblemCode)> {
+    fn with(rule: &Value) -> Vec<(String, ProblemCode)> {
         let set = FlagSet::from_json(json!({
             "environments": ["production"],
             "flags": { "reports": { "type": "boolean" } },
@@ -204,7 +204,7 @@ mod tests {
             json!({ "service": "shop", "when": { "p95": { "above-ms": 15000 } }, "kill": { "flags": ["reports"] }, "routes": ["POST /x"] }),
             json!({ "service": "shop", "when": { "unhealthy": { "url": "http://127.0.0.1/health" } }, "kill": "all", "lift-after-s": 600 }),
         ] {
-            assert_eq!(with(rule.clone()), [], "{rule}");
+            assert_eq!(with(&rule), [], "{rule}");
         }
         let good = json!({ "service": "shop", "when": { "error-rate": { "above": 1000 } }, "kill": { "flags": ["reports"] } });
         for (field, wrong, path, code) in [
@@ -258,7 +258,7 @@ mod tests {
             let mut rule = good.clone();
             rule[field] = wrong;
             let path = format!("/standing-rules/r/{path}");
-            assert_eq!(with(rule.clone()), [(path, code)], "{rule}");
+            assert_eq!(with(&rule), [(path, code)], "{rule}");
         }
     }
 }

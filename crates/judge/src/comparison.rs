@@ -52,6 +52,8 @@ const ALONE_REQUESTS: u64 = 20;
 const ALMOST: f64 = 0.95;
 /// The bet on requests without counterpart: far inside the margin.
 const WELL_INSIDE: f64 = 0.15;
+/// From this margin of failures on, a tenth of a point, rates are weighed by themselves too.
+const WIDE_MARGIN: f64 = 0.001;
 /// Nats kept beyond what one alternative alone needs for a proof.
 const PROOF_RESERVE: f64 = 2.0;
 /// Part of the later faults for which the prior keeps a very heavy tail.
@@ -126,7 +128,7 @@ impl Comparison {
             entry,
             cap_nats: *cap_nats,
             mode: evidence.mode,
-            harm: HarmProcess::new(prior, HARM_FACTORS.len()),
+            harm: HarmProcess::new(prior, alternatives(&entry, config)),
             routes: BTreeMap::new(),
             ledger: Ledger::default(),
             harmless: HarmlessProcess::new(ceiling),
@@ -183,7 +185,7 @@ impl Comparison {
             .map(|(route, process)| (*route, process.log_evidence()))
             .collect();
         for (route, part) in self.by_route(open) {
-            let fresh = HarmProcess::new(self.harm.prior(), HARM_FACTORS.len());
+            let fresh = HarmProcess::new(self.harm.prior(), self.harm.alternatives());
             let process = self.routes.get(&route).unwrap_or(&fresh);
             let nats = self.harm_nats_of(&part, open);
             routes.insert(route, process.log_evidence_with(&nats));
@@ -260,7 +262,7 @@ impl Comparison {
                 .collect();
             self.harm.absorb(&nats);
             for (route, nats) in by_route {
-                let fresh = HarmProcess::new(self.harm.prior(), HARM_FACTORS.len());
+                let fresh = HarmProcess::new(self.harm.prior(), self.harm.alternatives());
                 self.routes.entry(route).or_insert(fresh).absorb(&nats);
             }
             self.episode = self.episode.after(block.speaks(), &nats);
@@ -328,7 +330,7 @@ impl Comparison {
     /// Nats of a part of a block, tempered as the whole block is.
     fn harm_nats_of(&self, part: &Block, whole: &Block) -> Vec<f64> {
         if self.mode == BurstMode::Strict {
-            return strict::nats(&part.strata, HARM_FACTORS.len());
+            return strict::nats(&part.strata, self.harm.alternatives());
         }
         let temper = self.temper(whole);
         let sum = |factor: &f64| {
@@ -344,10 +346,20 @@ impl Comparison {
                 .sum();
             split + alone
         };
+        let absolute = |factor: &f64| {
+            let strata = part.strata.iter().filter(|w| w.limit_harm < 1.0);
+            let ratios = strata.map(|w| log_ratio_absolute(&w.tally.harm, w.limit_harm, *factor));
+            let alone = part.alone.iter();
+            let alone = alone.map(|a| log_ratio_absolute(&a.counts, part.alone_limit, *factor));
+            ratios.sum::<f64>() + alone.sum::<f64>()
+        };
         let most = if whole.few_hosts { 0.0 } else { f64::INFINITY };
-        HARM_FACTORS
-            .iter()
-            .map(|factor| temper.apply(sum(factor)).min(most))
+        let by_part = HARM_FACTORS.iter().map(sum);
+        let by_rate = HARM_FACTORS.iter().map(absolute);
+        by_part
+            .chain(by_rate)
+            .take(self.harm.alternatives())
+            .map(|nats| temper.apply(nats).min(most))
             .collect()
     }
 
@@ -504,6 +516,14 @@ impl Block {
             .sum();
         split + alone > 0.0
     }
+}
+
+/// How many alternatives harm is weighed by: rates that the canary's part of the bad events
+/// shows, and beside a wide margin in points rates that show by themselves. Where stable
+/// hardly ever fails, such a margin allows the canary all bad events there are.
+fn alternatives(entry: &Entry, config: &JudgeConfig) -> usize {
+    let wide = entry.metric == Metric::Errors && config.errors.delta.get() >= WIDE_MARGIN;
+    HARM_FACTORS.len() * if wide { 2 } else { 1 }
 }
 
 /// Blocks that the longest known bursts of a service last, where they are long.

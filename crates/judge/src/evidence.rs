@@ -181,6 +181,11 @@ impl HarmProcess {
         self.blocks += 1;
     }
 
+    /// How many alternatives it weighs.
+    pub(crate) fn alternatives(&self) -> usize {
+        self.sums.len()
+    }
+
     /// When faults are expected to begin.
     pub(crate) const fn prior(&self) -> ChangePoint {
         self.prior
@@ -192,11 +197,11 @@ impl HarmProcess {
     }
 
     fn total(&self, sums: &[f64], waiting: f64) -> f64 {
-        let mean = if sums.len() == HARM_PRIOR.len() {
-            sums.iter()
-                .zip(HARM_PRIOR)
-                .map(|(sum, part)| sum * part)
-                .sum()
+        let kinds = sums.len() / HARM_PRIOR.len();
+        let mean = if kinds > 0 && sums.len().is_multiple_of(HARM_PRIOR.len()) {
+            let parts = HARM_PRIOR.iter().cycle();
+            let weighed: f64 = sums.iter().zip(parts).map(|(sum, part)| sum * part).sum();
+            weighed / kinds as f64
         } else {
             sums.iter().sum::<f64>() / sums.len() as f64
         };

@@ -77,6 +77,7 @@ impl Judge {
         }
         if let Some(stage) = &self.stage
             && stage.info.comparable == Comparable::Random
+            && !stage.info.chosen
         {
             let Counts {
                 canary, baseline, ..

@@ -96,6 +96,9 @@ impl Recorder {
         if info.comparable == Comparable::NotRandom {
             line["comparable"] = json!(info.comparable);
         }
+        if info.chosen {
+            line["chosen"] = json!(true);
+        }
         line.to_string()
     }
 
@@ -273,6 +276,7 @@ mod tests {
             next_share: share(5_000),
             min_watch_s: 30,
             comparable: Comparable::NotRandom,
+            chosen: false,
         };
         let second = StageInfo {
             entered_at_s: 1_102,
@@ -280,6 +284,7 @@ mod tests {
             next_share: BasisPoints::FULL,
             min_watch_s: 12,
             comparable: Comparable::Random,
+            chosen: true,
         };
         // The same share again is a stage of its own.
         let third = StageInfo {

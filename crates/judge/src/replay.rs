@@ -109,6 +109,8 @@ struct Line {
     next_weight: Option<f64>,
     min_watch_s: Option<u32>,
     comparable: Option<Comparable>,
+    #[serde(default)]
+    chosen: bool,
     // route
     route: Option<String>,
     // tick
@@ -163,6 +165,8 @@ struct StageLine {
     min_watch_s: Option<u32>,
     #[serde(default)]
     comparable: Option<Comparable>,
+    #[serde(default)]
+    chosen: bool,
 }
 
 /// What the first line said.
@@ -445,6 +449,7 @@ impl Replay {
             next_weight,
             min_watch_s: line.min_watch_s,
             comparable: line.comparable,
+            chosen: line.chosen,
         };
         if let Some(recording) = &mut self.recording {
             recording.stage = stage;
@@ -461,6 +466,7 @@ impl Replay {
             next_share: self.share(stage.next_weight)?,
             min_watch_s: stage.min_watch_s.unwrap_or(self.config.bake.min_s),
             comparable: stage.comparable.unwrap_or(Comparable::Random),
+            chosen: stage.chosen,
         };
         match &mut self.kept {
             Some(kept) => kept.push(Told::Stage(info)),

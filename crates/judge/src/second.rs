@@ -51,4 +51,7 @@ pub struct StageInfo {
     pub min_watch_s: u32,
     /// Whether its audience is comparable.
     pub comparable: Comparable,
+    /// Whether chosen people are exposed beside the share, as those of an earlier segment:
+    /// the canary then serves more than its share by design.
+    pub chosen: bool,
 }

@@ -201,6 +201,7 @@ pub fn run(config: &JudgeConfig, past: &Past, trial: &Trial) -> Ended {
         next_share: trial.next_share,
         min_watch_s: u32::try_from(stage_s).unwrap_or(u32::MAX),
         comparable: Comparable::Random,
+        chosen: false,
     };
     for step in 0..before + stage_s {
         let at = first + step;

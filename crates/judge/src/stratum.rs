@@ -119,6 +119,8 @@ pub(crate) struct Weighed {
     pub equal: f64,
     /// Absolute rate that proves harmlessness by itself.
     pub limit: Option<f64>,
+    /// Absolute rate from which the canary's is harm, whatever its part of the bad events.
+    pub limit_harm: f64,
     /// The baseline's rate before the open block.
     pub rate: f64,
 }
@@ -342,6 +344,15 @@ impl Stratum {
                 1.0 / rho_harmless
             },
             rate,
+            limit_harm: {
+                // What hits both now is no harm of the canary's.
+                let now = tally.harm.baseline_bad as f64;
+                let most = match tally.harm.baseline_bad {
+                    0 => 0.0,
+                    _ => (now + CERTAIN * libm::sqrt(now)) / tally.harm.baseline as f64,
+                };
+                margins.ratio * rate.max(most) + margins.delta_harm
+            },
             limit: proves_alone.then(|| {
                 // What the baseline has for certain is no harm either.
                 let certain = (bad - CERTAIN * libm::sqrt(bad)).max(0.0) / all.max(1.0);

@@ -53,6 +53,7 @@ mod tests {
             rho_harm: 1.0,
             rho_harmless: 1.0,
             equal: 0.5,
+            limit_harm: 1.0,
             limit: None,
             rate: 0.0,
         }]

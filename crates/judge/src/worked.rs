@@ -114,6 +114,7 @@ fn tolerated(next: u16) -> f64 {
         next_share: BasisPoints::new(next).expect("a share"),
         min_watch_s: 60,
         comparable: Comparable::Random,
+        chosen: false,
     });
     judge.error_margins().delta_harmless
 }

@@ -290,6 +290,12 @@ fn stage_info(
             Audience::Share(_) => Comparable::Random,
             Audience::Segment(_) => Comparable::NotRandom,
         },
+        chosen: plan.stages.iter().take(index).any(|stage| {
+            let Stage::Expose(expose) = stage else {
+                return false;
+            };
+            matches!(expose.to, Audience::Segment(_))
+        }),
     }
 }
 

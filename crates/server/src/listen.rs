@@ -162,13 +162,7 @@ async fn greet(
         }
     }
     if let Some(flags) = config.flags {
-        match config.dev {
-            true => {
-                let token = state.app.shared.flags.open_for_development().await?;
-                println!("flags http://{flags} token {token}");
-            }
-            false => println!("flags http://{flags}"),
-        }
+        println!("flags http://{flags}");
     }
     println!("ready http://{address} unix:{}", socket.display());
     crate::service_manager::notify("READY=1");

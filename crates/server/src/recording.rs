@@ -101,6 +101,7 @@ impl Recording {
                 next_share: BasisPoints::FULL,
                 min_watch_s: 0,
                 comparable: Comparable::Random,
+                chosen: false,
             },
             from,
             to,

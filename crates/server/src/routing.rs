@@ -293,9 +293,9 @@ stages:
         service
     }
 
-    fn apply(release: &mut Release, event: Event) {
+    fn apply(release: &mut Release, event: &Event) {
         let by = Actor::new("engine").expect("a name");
-        release.apply(&event, &by, Timestamp(1)).expect("follows");
+        release.apply(event, &by, Timestamp(1)).expect("follows");
     }
 
     fn release() -> Release {
@@ -317,7 +317,7 @@ stages:
         let mut release = Release::begin(requested, by, Timestamp(0));
         apply(
             &mut release,
-            Event::Prepared {
+            &Event::Prepared {
                 version: prepared,
                 components: BTreeMap::new(),
             },
@@ -337,7 +337,7 @@ stages:
     fn advance(release: &mut Release, to: Phase) {
         apply(
             release,
-            Event::Advanced {
+            &Event::Advanced {
                 to,
                 why: String::new(),
                 evidence: None,
@@ -387,14 +387,14 @@ stages:
         assert!(route(&release).split.is_some());
         apply(
             &mut release,
-            Event::TaskStarted {
+            &Event::TaskStarted {
                 task: Task::RecordFlags,
                 attempt: 1,
             },
         );
         apply(
             &mut release,
-            Event::TaskEnded {
+            &Event::TaskEnded {
                 task: Task::RecordFlags,
                 attempt: 1,
                 end: TaskEnd::Done {

@@ -10,6 +10,9 @@ use esclusa_server::body::{AppliedView, ApplyFlags};
 use serde_json::Value;
 use std::io::{BufRead as _, IsTerminal as _};
 
+/// Most lines of a difference; nobody reads a thousand tenants.
+const MAX_LINES: usize = 50;
+
 pub(super) async fn apply(
     client: &Client,
     asked: &Apply,
@@ -48,12 +51,16 @@ pub(super) async fn apply(
 }
 
 pub(super) fn show(view: &AppliedView, output: &Output) {
-    for line in view
-        .changes
-        .iter()
+    let changes = view.changes.iter();
+    let lines: Vec<String> = changes
         .flat_map(|change| change_lines(change, output))
-    {
-        output.line(&line);
+        .collect();
+    for line in lines.iter().take(MAX_LINES) {
+        output.line(line);
+    }
+    if lines.len() > MAX_LINES {
+        let more = lines.len() - MAX_LINES;
+        output.say(&format!("and {more} more: `--dry-run --json` shows all"));
     }
     if view.changes.is_empty() {
         output.say("nothing is different from what is stored");

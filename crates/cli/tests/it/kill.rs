@@ -62,7 +62,7 @@ async fn what_is_under_way_is_aborted_and_all_are_back_when_it_answers() {
         "{view:#}"
     );
     let (code, _, talk) = kill(&plane, "shoo");
-    assert!(code == 2 && talk.contains("ESC-0405"), "{code} {talk}");
+    assert!(code == 2 && talk.contains("ESC-0510"), "{code} {talk}");
 }
 
 // EMG-04, RBK-14

@@ -15,7 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Ports that the texts name; a run takes free ones in their place.
-const PORTS: [u16; 3] = [7300, 8080, 9000];
+const PORTS: [u16; 4] = [SERVER, FLAGS, 8080, 9000];
+/// Where a server listens.
+const SERVER: u16 = 7300;
+/// Where its proxy answers flags.
+const FLAGS: u16 = 8016;
 /// What a release says on its way, if one looks at the right moment.
 const PASSING: [&str; 15] = [
     ": preparing",
@@ -133,6 +137,11 @@ impl Desk {
         })
     }
 
+    fn free_for(&self, port: u16) -> u16 {
+        let found = self.free.iter().find(|(shown, _)| *shown == port);
+        found.expect("a port of the texts").1
+    }
+
     /// What was printed here as the file shows it.
     fn shown(&self, text: &str) -> String {
         let home = self.home.path().display().to_string();
@@ -179,7 +188,11 @@ impl Desk {
         let serves = typed.contains(" serve ");
         let typed = typed.replace(
             "esclusa serve",
-            &format!("esclusa serve --listen 127.0.0.1:{}", self.free[0].1),
+            &format!(
+                "esclusa serve --listen 127.0.0.1:{} --flags-listen 127.0.0.1:{}",
+                self.free_for(SERVER),
+                self.free_for(FLAGS)
+            ),
         );
         let mut child = self
             .shell(&format!("exec {typed}"), folder)
@@ -190,14 +203,14 @@ impl Desk {
         let stdout = child.stdout.take().expect("piped");
         self.background.push(child);
         let mut lines = BufReader::new(stdout);
-        let mut line = String::new();
-        if serves {
-            lines.read_line(&mut line).expect("a line");
-            assert!(line.starts_with("ready "), "serve said {line:?}");
+        let mut said = String::new();
+        while serves && !said.lines().any(|line| line.starts_with("ready ")) {
+            let read = lines.read_line(&mut said).expect("a line");
+            assert!(read > 0, "serve said {said:?}");
         }
         // Somebody must read on, or what is started stands still one day.
         std::thread::spawn(move || std::io::copy(&mut lines.take(u64::MAX), &mut std::io::sink()));
-        self.shown(&line)
+        self.shown(&said)
     }
 }
 

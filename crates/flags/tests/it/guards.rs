@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-fn set_with(guard: Value) -> FlagSet {
+fn set_with(guard: &Value) -> FlagSet {
     FlagSet::from_json(json!({
         "environments": ["production"],
         "flags": {
@@ -66,7 +66,7 @@ impl GuardRequest for Request {
 fn problems(change: impl FnOnce(&mut Value)) -> Vec<(String, ProblemCode)> {
     let mut guard = guard();
     change(&mut guard);
-    let found = validate(&set_with(guard));
+    let found = validate(&set_with(&guard));
     let short = |path: String| path.replace("/guards/reports", "");
     found.into_iter().map(|p| (short(p.path), p.code)).collect()
 }
@@ -81,44 +81,44 @@ fn everything_wrong_with_a_guard_is_told_with_its_place() {
     use ProblemCode::{BadName, BadValue, Order, UnknownEnvironment, UnknownFlag, UnknownVariant};
     assert_eq!(problems(|_| {}), []);
     wrong("/environment", UnknownEnvironment, |g| {
-        g["environment"] = json!("prod")
+        g["environment"] = json!("prod");
     });
     wrong("/service", BadName, |g| g["service"] = json!("a shop"));
     wrong("/routes", BadValue, |g| g["routes"] = json!([]));
     wrong("/routes/0/flag", UnknownFlag, |g| {
-        g["routes"][0]["flag"] = json!("exec")
+        g["routes"][0]["flag"] = json!("exec");
     });
     wrong("/routes/2/variant", UnknownVariant, |g| {
-        g["routes"][2]["variant"] = json!("x")
+        g["routes"][2]["variant"] = json!("x");
     });
     wrong("/routes/0/path", BadValue, |g| {
-        g["routes"][0]["path"] = json!("/a/*/b")
+        g["routes"][0]["path"] = json!("/a/*/b");
     });
     wrong("/routes/0/method", BadValue, |g| {
-        g["routes"][0]["method"] = json!("post")
+        g["routes"][0]["method"] = json!("post");
     });
     wrong("/routes/0/status", BadValue, |g| {
-        g["routes"][0]["status"] = json!(200)
+        g["routes"][0]["status"] = json!(200);
     });
     wrong("/tenant/0", BadValue, |g| {
-        g["tenant"][0] = json!({ "header": "x tenant" })
+        g["tenant"][0] = json!({ "header": "x tenant" });
     });
     wrong("/tenant/1", BadValue, |g| {
-        g["tenant"][1] = json!({ "host": "shop.example" })
+        g["tenant"][1] = json!({ "host": "shop.example" });
     });
     wrong("/tenant/1", BadValue, |g| {
-        g["tenant"][1] = json!({ "path": "/{}/{}" })
+        g["tenant"][1] = json!({ "path": "/{}/{}" });
     });
     wrong("/claims", BadValue, |g| g["claims"] = Value::Null);
     wrong("/claims", BadValue, |g| {
-        g["claims"]["jwks-file"] = json!("/keys.json")
+        g["claims"]["jwks-file"] = json!("/keys.json");
     });
     wrong("/claims", BadValue, |g| {
-        g["claims"] = json!({ "issuer": "x" })
+        g["claims"] = json!({ "issuer": "x" });
     });
     wrong("/claims", BadValue, |g| g["user"] = json!([]));
     wrong("/claims/secret", BadValue, |g| {
-        g["claims"]["secret"] = json!("hunter2")
+        g["claims"]["secret"] = json!("hunter2");
     });
     wrong("/routes/1", Order, |g| {
         g["routes"][0] = json!({ "path": "/*", "method": "GET", "flag": "exec-reports" });
@@ -128,7 +128,7 @@ fn everything_wrong_with_a_guard_is_told_with_its_place() {
 
 #[test]
 fn a_route_behind_another_guards_of_its_service_is_found_too() {
-    let mut set = set_with(guard());
+    let mut set = set_with(&guard());
     let mut second = set.guards["reports"].clone();
     second.routes.truncate(1);
     second.routes[0].method = None;
@@ -150,7 +150,7 @@ struct Asked {
 
 impl Asked {
     fn new() -> Self {
-        let set = set_with(guard());
+        let set = set_with(&guard());
         Self {
             guard: Guard::compile("reports", &set.guards["reports"]).expect("a guard"),
             flags: Snapshot::compile(&set, "production").expect("a set"),
@@ -270,7 +270,7 @@ fn coverage_names_what_is_open_and_what_stands_idle() {
         endpoint("GET", "/layout"),
         endpoint("GET", "/{page}"),
     ];
-    let found = coverage(&set_with(guard()), Some("shop"), &endpoints).expect("guards");
+    let found = coverage(&set_with(&guard()), Some("shop"), &endpoints).expect("guards");
     let guarded: Vec<_> = found
         .guarded
         .iter()
@@ -290,7 +290,7 @@ fn coverage_names_what_is_open_and_what_stands_idle() {
     );
     let idle: Vec<_> = found.idle.iter().map(|i| (i.route, &*i.path)).collect();
     assert_eq!(idle, [(3, "/any-layout"), (4, "/safe")]);
-    let other = coverage(&set_with(guard()), Some("other"), &endpoints).expect("guards");
+    let other = coverage(&set_with(&guard()), Some("other"), &endpoints).expect("guards");
     assert_eq!(
         (other.guarded.len(), other.unguarded.len(), other.idle.len()),
         (0, 5, 0)
@@ -302,7 +302,7 @@ fn respelled() -> impl Strategy<Value = String> {
     let slash = prop::sample::select(vec!["/", "//", "/./", "/x/../", "\\", "%2f", "%2F"]);
     let letter = (any::<bool>(), any::<bool>());
     let literal = |text: &'static str| {
-        prop::collection::vec(letter.clone(), text.len()).prop_map(move |how| {
+        prop::collection::vec(letter, text.len()).prop_map(move |how| {
             let spelled = text.chars().zip(how).map(|(c, (upper, encoded))| {
                 let c = if upper { c.to_ascii_uppercase() } else { c };
                 if encoded {

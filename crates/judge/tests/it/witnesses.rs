@@ -5,7 +5,7 @@ use esclusa_judge::{
     Cell, Comparable, Decision, EventClass, Histogram, Judge, JudgeConfig, Label, ProxyCell,
     Second, StageInfo, Verdict,
 };
-use esclusa_model::{BasisPoints, Digest, InstanceId, ProxyId};
+use esclusa_model::{BasisPoints, Digest, Fraction, InstanceId, ProxyId};
 use std::collections::BTreeMap;
 
 /// One cell: requests, of these failed, of the rest slow.
@@ -63,7 +63,33 @@ fn judged(
     before: impl Fn(i64) -> Counted,
     stage: impl Fn(i64) -> Vec<Counted>,
 ) -> Vec<Verdict> {
-    let mut judge = Judge::new(JudgeConfig::default(), stable(), canary());
+    judged_with(Beside::Nobody, seconds, before, stage)
+}
+
+/// Whether chosen people are exposed beside the share.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    Nobody,
+    TheTeam,
+}
+
+fn judged_with(
+    beside: Beside,
+    seconds: i64,
+    before: impl Fn(i64) -> Counted,
+    stage: impl Fn(i64) -> Vec<Counted>,
+) -> Vec<Verdict> {
+    judged_by(JudgeConfig::default(), beside, seconds, before, stage)
+}
+
+fn judged_by(
+    config: JudgeConfig,
+    beside: Beside,
+    seconds: i64,
+    before: impl Fn(i64) -> Counted,
+    stage: impl Fn(i64) -> Vec<Counted>,
+) -> Vec<Verdict> {
+    let mut judge = Judge::new(config, stable(), canary());
     (-120..0).for_each(|t| judge.tick(&second(t, &[before(t)])));
     judge.enter_stage(StageInfo {
         entered_at_s: 0,
@@ -71,6 +97,7 @@ fn judged(
         next_share: BasisPoints::new(2_500).expect("a share"),
         min_watch_s: 60,
         comparable: Comparable::Random,
+        chosen: beside == Beside::TheTeam,
     });
     (0..seconds)
         .map(|t| {
@@ -161,4 +188,57 @@ fn harm_beside_a_stable_that_never_failed_did_not_come_over() {
         |_| vec![of(stable(), 940, 0), of(canary(), 60, 1)],
     );
     assert!(back(&verdicts).is_some(), "{}", verdicts[119].summary);
+}
+
+// ROL-08, CAN-04: a team that is exposed beside the share is no traffic that came over, and
+// excuses nothing.
+#[test]
+fn a_team_beside_the_share_is_no_surplus() {
+    let run = |beside| {
+        judged_with(
+            beside,
+            200,
+            |t| of(stable(), 1_000, u64::from(t % 4 == 0)),
+            |t| vec![of(stable(), 880, 0), of(canary(), 120, u64::from(t % 2 == 0))],
+        )
+    };
+    let with_team = run(Beside::TheTeam);
+    assert!(back(&with_team).is_some(), "{}", with_team[199].summary);
+    assert!(!says(&with_team, Label::TrafficReassigned));
+    // Without a team the same surplus is traffic that was elsewhere before.
+    assert!(says(&run(Beside::Nobody), Label::TrafficReassigned));
+}
+
+// CAN-08: a margin in points, beside a stable version that never fails. The canary then has
+// every bad event there is, within the margin and beyond it; its rate tells.
+#[test]
+fn a_margin_in_points_is_kept_beside_a_clean_stable() {
+    let run = |failed: fn(i64) -> u64, both: fn(i64) -> u64| {
+        let mut config = JudgeConfig::default();
+        config.errors.delta = Fraction::from_per_100k(500);
+        judged_by(
+            config,
+            Beside::Nobody,
+            300,
+            |_| of(stable(), 1_000, 0),
+            move |t| {
+                let stable = of(stable(), 950, 19 * both(t));
+                vec![stable, of(canary(), 50, failed(t) + both(t))]
+            },
+        )
+    };
+    let harmful = run(|_| 2, |_| 0);
+    let back = |verdicts: &[Verdict]| back(verdicts).map(|v| v.reason.code());
+    assert_eq!(
+        back(&harmful).as_deref(),
+        Some("harm:err"),
+        "{}",
+        harmful[299].summary
+    );
+    // 0.4 points more are within the margin.
+    let within = run(|t| u64::from(t % 5 == 0), |_| 0);
+    assert_eq!(back(&within), None, "{}", within[299].summary);
+    // So is what hits both alike.
+    let shared = run(|_| 0, |t| u64::from((100..200).contains(&t)));
+    assert_eq!(back(&shared), None, "{}", shared[299].summary);
 }

@@ -220,6 +220,7 @@ impl World {
             next_share: share(self.next_share),
             min_watch_s: 60,
             comparable: self.comparable,
+            chosen: false,
         }
     }
 

@@ -36,9 +36,13 @@ pub fn format(source: &SourceFile, catalog: &Catalog) -> Result<String, Vec<Diag
     let (Some(before), true) = (node, readable) else {
         return Err(found);
     };
-    let out = tree::read(text).map(|file| lay_out(file, &shape));
+    let file = tree::read(text);
+    let comments = file.as_ref().map(|file| file.comments);
+    let out = file.map(|file| lay_out(file, &shape));
+    // A comment that finds no place in the usual layout is not given up.
+    let kept = |out: &str| tree::read(out).map(|again| again.comments) == comments;
     match out {
-        Some(out) if says_the_same(&before, &out, &shape) => Ok(out),
+        Some(out) if says_the_same(&before, &out, &shape) && kept(&out) => Ok(out),
         _ => {
             found.push(error(
                 text,

@@ -76,6 +76,8 @@ pub(super) struct File {
     /// Comments after everything, or all of them when the root is a single value.
     pub(super) tail: Vec<Remark>,
     pub(super) anchored: bool,
+    /// How many comments it has.
+    pub(super) comments: usize,
 }
 
 /// Reads a text that is known to be well-formed; nothing when it is not after all.
@@ -101,6 +103,7 @@ pub(super) fn read(text: &str) -> Option<File> {
     let anchored = !builder.names.is_empty();
     builder.comments.make_contiguous().sort_by_key(|c| c.start);
     let mut root = builder.root?;
+    let count = builder.comments.len();
     let mut comments = Comments {
         text,
         loose: builder.comments,
@@ -114,6 +117,7 @@ pub(super) fn read(text: &str) -> Option<File> {
         root,
         tail,
         anchored,
+        comments: count,
     })
 }
 

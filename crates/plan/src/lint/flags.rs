@@ -30,7 +30,7 @@ pub(super) fn check(plan: &Plan, sink: &mut Sink<'_>) {
     let Some(flags) = &plan.flags else { return };
     if let Some(of) = &flags.of
         && !UNITS.contains(&of.as_str())
-        && let Some(meant) = nearest(of, UNITS.into_iter())
+        && let Some(meant) = nearest(of, UNITS)
     {
         warning(
             sink,

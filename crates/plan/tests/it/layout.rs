@@ -105,6 +105,16 @@ fn what_is_no_yaml_is_refused_with_its_place() {
     assert_eq!(found.first().map(|d| d.code), Some("ESC-0104"));
 }
 
+// A comment that has no place in the usual layout keeps the file as it is.
+#[test]
+fn no_comment_is_given_up() {
+    let marked = text("&m # remark\na: 1\n");
+    let found = format(&marked, &catalog::sample()).expect_err("refused");
+    assert_eq!(found.len(), 1);
+    let plain = text("# remark\na: 1\n");
+    assert!(format(&plain, &catalog::sample()).is_ok());
+}
+
 /// The same findings, whatever their places.
 fn verdict(source: &SourceFile) -> Result<esclusa_plan::Plan, Vec<(&'static str, String)>> {
     parse(source, &catalog::sample())

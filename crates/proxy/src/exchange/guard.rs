@@ -7,11 +7,20 @@ use esclusa_flags::{Units, Verdict};
 use esclusa_ofrep::{FlagTable, Guard};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::{Response, StatusCode};
 
 /// Says `off` to an application that runs the path without the feature.
 const FLAG_HEADER: HeaderName = HeaderName::from_static("x-esclusa-flag");
 /// Names that flag.
 const FLAG_KEY_HEADER: HeaderName = HeaderName::from_static("x-esclusa-flag-key");
+
+/// Whether an answer says that its application has a feature off, as guards in
+/// applications do. A status of 503 alone says nothing of the kind.
+pub(super) fn says_feature_is_off<B>(response: &Response<B>) -> bool {
+    let marked = response.headers().get(FLAG_HEADER);
+    response.status() == StatusCode::SERVICE_UNAVAILABLE
+        && marked.is_some_and(|value| value.as_bytes() == b"off")
+}
 
 /// How a request goes on.
 pub(super) struct Passage {

@@ -229,7 +229,11 @@ async fn exchange(
     } else {
         None
     };
-    ticket.answered(version.key, response.status(), ended);
+    if guard::says_feature_is_off(&response) {
+        ticket.feature_is_off(version.key);
+    } else {
+        ticket.answered(version.key, response.status(), ended);
+    }
     if let Some(seconds) = headers::keep_alive_seconds(response.headers()) {
         lease.server_keeps_for(seconds);
     }

@@ -111,6 +111,12 @@ impl Ticket {
         self.decide(class);
     }
 
+    /// The version itself says that a feature is off: no failure of anybody.
+    pub(crate) fn feature_is_off(&mut self, served: Key) {
+        self.key.served = Some(served);
+        self.decide(Some(EventClass::FeatureDisabled));
+    }
+
     /// The version's trailers say how a call ended.
     pub(crate) fn grpc_ended(&mut self, ok: bool) {
         if !ok && self.class.is_none() {

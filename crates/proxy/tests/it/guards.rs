@@ -2,15 +2,20 @@
 
 use crate::flags::{document, kill, killed};
 use crate::hand_over::take_over;
-use crate::support::{Client, World, digest, eventually, get, total, upstream};
+use crate::support::{
+    Client, World, digest, events, eventually, get, raw_backend, read_head, total, upstream,
+};
 use bytes::Bytes;
 use esclusa_flags::{AttributeValue, FlagSide, Rollout, Snapshot};
+use esclusa_judge::{Cell, EventClass};
 use esclusa_model::{BasisPoints, Epoch, ReleaseId};
 use esclusa_wire::{FlagDocument, LostControlThen, ServiceRoute};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
-fn set(guard: Value) -> Value {
+fn set(guard: &Value) -> Value {
     json!({
         "revision": 1,
         "environments": ["production"],
@@ -40,7 +45,10 @@ fn guard() -> Value {
 async fn guarded() -> World {
     let mut world = World::new().await;
     world.share(0).await;
-    let taken = world.control.put_flags(&document(1, 1, set(guard()))).await;
+    let taken = world
+        .control
+        .put_flags(&document(1, 1, set(&guard())))
+        .await;
     taken.expect("taken");
     world
 }
@@ -149,7 +157,7 @@ async fn without_a_tenant_the_safe_value_decides_and_is_counted() {
     let metrics = world.control.metrics().await.expect("metrics");
     let line = "esclusa_guard_without_tenant_total{service=\"shop\",flag=\"exec-reports\"} 2";
     assert!(metrics.contains(line), "{metrics}");
-    let mut open = set(guard());
+    let mut open = set(&guard());
     open["flags"]["exec-reports"]["safe"] = json!("on");
     world
         .control
@@ -183,7 +191,7 @@ async fn a_kill_is_in_force_for_everybody_before_it_is_answered() {
     // A document of a controller that does not know of it changes nothing.
     world
         .control
-        .put_flags(&document(1, 2, set(guard())))
+        .put_flags(&document(1, 2, set(&guard())))
         .await
         .expect("taken");
     assert_eq!(send(&mut kept).await, 503);
@@ -227,7 +235,7 @@ async fn a_tenant_is_read_from_a_verified_token_alone() {
     by_claim["claims"] = json!({ "jwks-file": path, "issuer": "https://id.example" });
     world
         .control
-        .put_flags(&document(1, 1, set(by_claim)))
+        .put_flags(&document(1, 1, set(&by_claim)))
         .await
         .expect("taken");
     let text = |name: &str| format!("Bearer {}", signed[name].as_str().expect("text"));
@@ -254,7 +262,7 @@ async fn guards_that_cannot_work_are_refused() {
     let world = guarded().await;
     let mut wrong = guard();
     wrong["routes"][0]["flag"] = json!("exec");
-    let refused = world.control.put_flags(&document(1, 2, set(wrong))).await;
+    let refused = world.control.put_flags(&document(1, 2, set(&wrong))).await;
     let told = refused.expect_err("wrong").to_string();
     assert!(told.contains("/guards/reports/routes/0/flag"), "{told}");
     let got = post(&world, EXECUTE, &[("x-tenant", "umbrella")]).await;
@@ -264,7 +272,7 @@ async fn guards_that_cannot_work_are_refused() {
 /// Flags with a rollout of `share`, and the service with the canary that is its side.
 fn by_flag(world: &World, number: u64, share: u16) -> (FlagDocument, ServiceRoute) {
     let share = BasisPoints::new(share).expect("share");
-    let mut flags = document(1, number, set(guard()));
+    let mut flags = document(1, number, set(&guard()));
     flags.rollouts = vec![Rollout {
         release: ReleaseId::new("r1").expect("id"),
         environment: "production".into(),
@@ -391,4 +399,35 @@ async fn without_control_a_split_by_flag_is_taken_back_with_its_flags() {
         shown += usize::from(client.get("/master", &[("x-tenant", &tenant)]).await.status == 200);
     }
     assert!(shown > 0);
+}
+
+// Trap 11: an application's own guard says which of its 503s are no failures.
+#[tokio::test]
+async fn an_application_with_a_feature_off_has_not_failed() {
+    let mut world = World::new().await;
+    let address = raw_backend(|mut stream: TcpStream| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            let marked = if head.starts_with("GET /off ") {
+                "X-Esclusa-Flag: off\r\n"
+            } else {
+                ""
+            };
+            let answer =
+                format!("HTTP/1.1 503 Service Unavailable\r\n{marked}Content-Length: 0\r\n\r\n");
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let mut service = world.service(0);
+    service.upstreams[0] = upstream("stable", &[address]);
+    world.publish(vec![service]).await;
+    for path in ["/off", "/off", "/broken"] {
+        assert_eq!(get(world.listen, path, &[]).await.status, 503);
+    }
+    let cells = world.cells(3).await;
+    assert_eq!(events(&cells, EventClass::FeatureDisabled), 2);
+    assert_eq!(events(&cells, EventClass::ServerError), 1);
+    assert_eq!(cells.iter().map(Cell::failures).sum::<u64>(), 1);
 }

@@ -26,8 +26,6 @@ pub(crate) struct Live {
     awaited: BTreeSet<ServiceName>,
     /// Tokens that are live.
     pub tokens: Vec<FlagToken>,
-    /// The token that is open for development.
-    pub development: Option<FlagToken>,
     /// Counts what is to be published anew.
     pub version: u64,
 }
@@ -179,29 +177,17 @@ impl Live {
 
     /// Everything that a data plane is to know; its name and key are the caller's.
     pub(crate) fn document(&self, set: &FlagSet) -> FlagDocument {
-        let mut tokens = self.tokens.clone();
-        tokens.extend(self.development.clone().map(|token| FlagToken {
-            environment: open_environment(set),
-            ..token
-        }));
         FlagDocument {
             v: esclusa_wire::WIRE_VERSION,
             id: esclusa_model::GenerationId::default(),
             set: self.without_withdrawn(set),
             kills: self.kills.clone(),
             rollouts: self.rollouts(),
-            tokens,
+            tokens: self.tokens.clone(),
             key: String::new(),
             journal: self.unrecorded.clone(),
         }
     }
-}
-
-/// The environment of somebody who tries things out: `development`, else the first.
-pub(crate) fn open_environment(set: &FlagSet) -> String {
-    let named = &set.environments;
-    let found = named.get("development").or_else(|| named.first());
-    found.cloned().unwrap_or_default()
 }
 
 /// Who decided what nobody else is known for.

@@ -42,8 +42,6 @@ use writer::{Order, Writer};
 const WAITING: usize = 256;
 /// The setting that holds the key of addresses of event streams.
 const KEY: &str = "flags-key";
-/// The setting that holds the token for development.
-const DEVELOPMENT: &str = "flags-development-token";
 
 /// The flags of this server.
 pub(crate) struct Flags {
@@ -175,30 +173,6 @@ impl Flags {
             live.version += 1;
         }
         Ok(())
-    }
-
-    /// Opens flags to whoever knows a token that is shown at each start; gives it.
-    ///
-    /// # Errors
-    /// When the store cannot keep it.
-    pub(crate) async fn open_for_development(&self) -> Result<String, ApiError> {
-        let secret = kept_secret(&self.store, DEVELOPMENT).await?;
-        let text = format!("esclusa_development_{secret}");
-        {
-            let mut live = self.live();
-            live.development = Some(FlagToken {
-                name: "development".into(),
-                hash: esclusa_model::Digest::of(text.as_bytes()),
-                kind: esclusa_wire::FlagTokenKind::Server,
-                environment: String::new(),
-                project: None,
-                strict: false,
-                expires: None,
-            });
-            live.version += 1;
-        }
-        self.wake.notify_one();
-        Ok(text)
     }
 
     /// The set of this moment.

@@ -244,7 +244,7 @@ async fn carry_out(
             let killed = flags.kill(targets, &reason, &actor()).await;
             match killed.in_force {
                 Ok(()) => {
-                    tracing::warn!(rule = name, because, "A standing rule turned features off")
+                    tracing::warn!(rule = name, because, "A standing rule turned features off");
                 }
                 Err(error) => {
                     tracing::error!(
@@ -261,7 +261,7 @@ async fn carry_out(
             match flags.lift(targets, &reason, &actor()).await {
                 Ok(_) => tracing::info!(rule = name, because, "A standing rule lifted its kill"),
                 Err(error) => {
-                    tracing::warn!(rule = name, %error, "A standing rule cannot lift its kill")
+                    tracing::warn!(rule = name, %error, "A standing rule cannot lift its kill");
                 }
             }
         }

@@ -51,8 +51,7 @@ impl Flags {
             (None, _) => {
                 return Err(wrong(
                     "it is not said of which environment the variables FEATURE_* and \
-                     ESCLUSA_FLAGS speak"
-                        .into(),
+                     ESCLUSA_FLAGS speak",
                 ));
             }
         };
@@ -61,7 +60,7 @@ impl Flags {
         let import = import_env(&set, &environment, variables, Unknown::Refuse);
         let import = import.map_err(|problems| {
             let mut error = super::refused(&problems);
-            error.message = wrong(error.message).message;
+            error.message = wrong(&error.message).message;
             error.code = WRONG.into();
             error.help = HELP.into();
             error
@@ -74,7 +73,7 @@ impl Flags {
                 changes: open,
             };
             patch.changes.sort_by(|a, b| a.path.cmp(&b.path));
-            let by = Actor::new("environment").map_err(|error| wrong(error.to_string()))?;
+            let by = Actor::new("environment").map_err(|error| wrong(&error.to_string()))?;
             self.change(patch, "from the server's environment variables", &by)
                 .await?;
         }
@@ -86,7 +85,7 @@ const WRONG: &str = "ESC-0706";
 const HELP: &str = "mend or unset the variable, define its flag with `esclusa flag apply` first, \
                     or name the environment with --flags-environment";
 
-fn wrong(message: String) -> ApiError {
+fn wrong(message: &str) -> ApiError {
     let message = format!("variables of flags are not usable: {message}");
     ApiError::new(ErrorKind::BadInput, WRONG, message, HELP)
 }
