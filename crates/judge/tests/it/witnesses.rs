@@ -199,7 +199,12 @@ fn a_team_beside_the_share_is_no_surplus() {
             beside,
             200,
             |t| of(stable(), 1_000, u64::from(t % 4 == 0)),
-            |t| vec![of(stable(), 880, 0), of(canary(), 120, u64::from(t % 2 == 0))],
+            |t| {
+                vec![
+                    of(stable(), 880, 0),
+                    of(canary(), 120, u64::from(t % 2 == 0)),
+                ]
+            },
         )
     };
     let with_team = run(Beside::TheTeam);
