@@ -16,6 +16,9 @@ use esclusa_server::report::rfc3339;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// Most lines of one change; nobody reads a thousand tenants.
+const MOST_LINES: usize = 20;
+
 pub(super) async fn list(
     client: &Client,
     project: Option<&str>,
@@ -203,12 +206,16 @@ pub(super) async fn history(
         let at = rfc3339(Timestamp(entry.decided_at_us.unwrap_or(entry.at_us)));
         let what = output.colour.paint(Tone::Strong, &what);
         output.line(&format!("{at} {} {what}{reason}", entry.actor));
-        for line in entry
-            .changes
-            .iter()
+        let changes = entry.changes.iter();
+        let lines: Vec<String> = changes
             .flat_map(|change| change_lines(change, output))
-        {
+            .collect();
+        for line in lines.iter().take(MOST_LINES) {
             output.line(&format!("  {line}"));
+        }
+        if lines.len() > MOST_LINES {
+            let more = lines.len() - MOST_LINES;
+            output.line(&format!("  and {more} more: `--json` shows all"));
         }
     }
     Ok(Exit::Done)

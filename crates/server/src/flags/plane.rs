@@ -137,9 +137,12 @@ impl Flags {
         let Some(document) = found else {
             return Ok(());
         };
+        // The document's kills say nothing of who decided them: its journal and the proxy do.
+        let status = limited(self.dataplane.client()?.flag_status()).await?;
+        let decided = [document.journal, status.killed_here].concat();
         let news = {
             let mut live = self.live();
-            let news = live.adopt(&document.journal, &document.kills, clock::now());
+            let news = live.adopt(&decided, &document.kills, clock::now());
             if !pushed.inherited {
                 live.inherit(document.rollouts);
             }

@@ -160,13 +160,25 @@ pub(crate) async fn apply(
 
 /// A set with everything in `given` in place of what has its name.
 fn merged(set: &FlagSet, given: FlagSet) -> FlagSet {
+    // Each field is named, so that one that comes later is not forgotten here.
+    let FlagSet {
+        revision: _,
+        attributes,
+        environments,
+        segments,
+        tenants,
+        flags,
+        guards,
+        standing_rules,
+    } = given;
     let mut merged = set.clone();
-    merged.attributes.extend(given.attributes);
-    merged.environments.extend(given.environments);
-    merged.segments.extend(given.segments);
-    merged.tenants.extend(given.tenants);
-    merged.flags.extend(given.flags);
-    merged.guards.extend(given.guards);
+    merged.attributes.extend(attributes);
+    merged.environments.extend(environments);
+    merged.segments.extend(segments);
+    merged.tenants.extend(tenants);
+    merged.flags.extend(flags);
+    merged.guards.extend(guards);
+    merged.standing_rules.extend(standing_rules);
     merged
 }
 
