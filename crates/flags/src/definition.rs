@@ -242,6 +242,15 @@ pub struct FlagSettings {
     pub rules: Vec<RuleDefinition>,
 }
 
+impl FlagSettings {
+    /// How many rules name people, by a condition or a segment: they stand before the
+    /// shares.
+    pub(crate) fn choosing_rules(&self) -> usize {
+        let names = |rule: &&RuleDefinition| rule.when.is_some() || rule.segment.is_some();
+        self.rules.iter().take_while(names).count()
+    }
+}
+
 /// Whether a flag is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

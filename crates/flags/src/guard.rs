@@ -6,8 +6,11 @@ mod coverage;
 mod pattern;
 
 pub use check::MAX_GUARDED_ROUTES;
-pub use compiled::{Guard, GuardRequest, Guarded, Units, Verdict};
+pub use compiled::{
+    Guard, GuardRequest, Guarded, Units, Verdict, closed_body, default_message, takes_method,
+};
 pub use coverage::{Coverage, Endpoint, GuardedEndpoint, IdleRoute, coverage};
+pub use pattern::{PathPattern, RequestPath};
 
 pub use check::check_guards;
 

@@ -59,8 +59,8 @@ pub use explain::{Explanation, Stage, Step};
 pub use graph::{Dependent, SegmentUse, dependents, segment_use};
 pub use guard::{
     ClaimCheck, Coverage, Endpoint, Guard, GuardDefinition, GuardMode, GuardRequest, Guarded,
-    GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, UnitSource, Units, Verdict,
-    check_guards, coverage,
+    GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, PathPattern, RequestPath,
+    UnitSource, Units, Verdict, check_guards, closed_body, coverage, default_message, takes_method,
 };
 pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
 pub use kill::{KillMark, Kills};

@@ -114,9 +114,7 @@ impl FlagSet {
                 .environments
                 .entry(rollout.environment.clone())
                 .or_default();
-            let chosen = |rule: &RuleDefinition| rule.when.is_some() || rule.segment.is_some();
-            let own = settings.rules.iter().take_while(|r| chosen(r)).count();
-            settings.rules.truncate(own);
+            settings.rules.truncate(settings.choosing_rules());
             settings.default = Some(variant.clone());
         }
         set

@@ -79,12 +79,7 @@ impl FlagSet {
                     .entry(rollout.environment.clone())
                     .or_default();
                 let (segments, share) = rollout.rules(variant);
-                let chosen = |rule: &RuleDefinition| rule.when.is_some() || rule.segment.is_some();
-                let own = settings
-                    .rules
-                    .iter()
-                    .take_while(|rule| chosen(rule))
-                    .count();
+                let own = settings.choosing_rules();
                 settings.rules.splice(own..own, share);
                 settings.rules.splice(0..0, segments);
             }

@@ -1,6 +1,5 @@
 //! A guard before the routes of a tower service: a flag opens and closes each.
 
-mod path;
 mod route;
 mod service;
 
@@ -8,6 +7,7 @@ pub use route::{Route, RouteError};
 pub use service::{GuardLayer, GuardService};
 
 use crate::{Client, Context};
+use esclusa_flags::RequestPath;
 use http::request::Parts;
 use http::{HeaderName, Method, Uri};
 use std::fmt;
@@ -131,10 +131,10 @@ impl Guard {
     }
 
     fn stands_before(&self, method: &Method, uri: &Uri) -> Option<usize> {
-        let readings = path::readings(uri.path());
+        let path = RequestPath::new(uri.path());
         self.routes
             .iter()
-            .position(|route| route.matches(method.as_str(), &readings))
+            .position(|route| route.matches(method.as_str(), &path))
     }
 
     /// Whether the route is open to whom the request is from.

@@ -1,7 +1,8 @@
 //! A route and its flag.
 
-use super::path::Pattern;
-use esclusa_flags::{GuardMode, GuardedRoute};
+use esclusa_flags::{
+    GuardMode, GuardedRoute, PathPattern, RequestPath, closed_body, default_message, takes_method,
+};
 use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ const RETRY_AFTER: u32 = 60;
 #[derive(Debug, Clone)]
 pub struct Route {
     method: Option<String>,
-    path: Pattern,
+    path: PathPattern,
     pub(super) flag: Arc<str>,
     pub(super) variant: Option<String>,
     pub(super) safe: bool,
@@ -25,8 +26,8 @@ pub struct Route {
 /// What is wrong with a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// The path is none.
-    #[error("{0:?} is no pattern of a path: write it as /reports/:id or /reports/*")]
+    /// The path is none; in words why.
+    #[error("{0}: write it as /reports/:id or /reports/*")]
     Path(String),
     /// The method is none.
     #[error("{0:?} is no method in upper case")]
@@ -64,7 +65,7 @@ impl Route {
         if !method.bytes().all(|b| b.is_ascii_uppercase()) {
             return Err(RouteError::Method(method.to_owned()));
         }
-        let pattern = Pattern::parse(path).ok_or_else(|| RouteError::Path(path.to_owned()))?;
+        let pattern = PathPattern::parse(path).map_err(RouteError::Path)?;
         Ok(Self {
             method: (!method.is_empty()).then(|| method.to_owned()),
             path: pattern,
@@ -124,18 +125,14 @@ impl Route {
         self
     }
 
-    pub(super) fn matches(&self, method: &str, readings: &[Vec<String>]) -> bool {
-        let method = if method == "HEAD" { "GET" } else { method };
-        self.method.as_deref().is_none_or(|own| own == method)
-            && readings.iter().any(|path| self.path.matches(path))
+    pub(super) fn matches(&self, method: &str, path: &RequestPath<'_>) -> bool {
+        takes_method(self.method.as_deref(), method) && self.path.fits(path)
     }
 
     /// The answer of a closed route.
     pub(super) fn closed<B: From<bytes::Bytes>>(&self) -> http::Response<B> {
-        let unnamed = || format!("{} not available", self.flag);
-        let message = self.message.clone().unwrap_or_else(unnamed);
-        let message = serde_json::Value::from(message);
-        let body = format!("{{\"error\":{message},\"code\":\"FEATURE_DISABLED\"}}");
+        let message = self.message.clone();
+        let body = closed_body(&message.unwrap_or_else(|| default_message(&self.flag)));
         let mut answer = http::Response::new(B::from(body.into()));
         *answer.status_mut() = self.status;
         let headers = answer.headers_mut();
@@ -163,6 +160,55 @@ impl TryFrom<&GuardedRoute> for Route {
         match defined.status {
             Some(status) => route.status(status),
             None => Ok(route),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meets(route: &Route, method: &str, path: &str) -> bool {
+        route.matches(method, &RequestPath::new(path))
+    }
+
+    // GRD-04: however a path is written, the guard stands before it.
+    #[test]
+    fn a_path_is_met_however_it_is_written() {
+        let route = Route::block("GET", "/reports/exec/:id", "f").expect("a route");
+        for path in [
+            "/reports/exec/7",
+            "/reports/exec/7/",
+            "//reports///exec/7",
+            "/reports/./exec/7",
+            "/x/../reports/exec/7",
+            "/reports/%65xec/7",
+            "/Reports/EXEC/7",
+            "/reports%2Fexec%2F7",
+            "/reports\\exec\\7",
+            "/reports/exec;v=1/7",
+            "/reports/exec/%F0",
+        ] {
+            assert!(meets(&route, "GET", path), "{path}");
+        }
+        for path in ["/", "/reports/exec", "/reports/exec/7/8", "/report/exec/7"] {
+            assert!(!meets(&route, "GET", path), "{path}");
+        }
+    }
+
+    // GRD-04: what answers GET answers HEAD, and a route of HEAD alone is one too.
+    #[test]
+    fn a_route_takes_its_method() {
+        let of = |method| Route::block(method, "/reports", "f").expect("a route");
+        for (own, method, takes) in [
+            ("GET", "GET", true),
+            ("GET", "HEAD", true),
+            ("HEAD", "HEAD", true),
+            ("HEAD", "GET", false),
+            ("POST", "HEAD", false),
+            ("", "DELETE", true),
+        ] {
+            assert_eq!(meets(&of(own), method, "/reports"), takes, "{own} {method}");
         }
     }
 }

@@ -192,7 +192,7 @@ async fn the_unit_may_come_from_anywhere() {
 #[test]
 fn what_is_no_route_is_refused() {
     let refused = |route: Result<Route, RouteError>| route.expect_err("refused");
-    let path = RouteError::Path("x".to_owned());
+    let path = RouteError::Path("path pattern \"x\" must begin with /".to_owned());
     assert_eq!(refused(Route::block("GET", "x", "a")), path);
     let method = RouteError::Method("get".to_owned());
     assert_eq!(refused(Route::block("get", "/x", "a")), method);

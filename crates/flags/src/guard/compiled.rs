@@ -139,8 +139,9 @@ impl Guard {
     #[must_use]
     pub fn find(&self, method: &str, path: &str) -> Option<Guarded<'_>> {
         let path = RequestPath::new(path);
-        let fits =
-            |route: &&Route| has_method(&route.definition, method) && route.pattern.fits(&path);
+        let fits = |route: &&Route| {
+            takes_method(route.definition.method.as_deref(), method) && route.pattern.fits(&path)
+        };
         let route = &self.routes.iter().find(fits)?.definition;
         Some(Guarded { guard: self, route })
     }
@@ -157,11 +158,12 @@ impl Guard {
     }
 }
 
-/// Whether a route is one of a method. `HEAD` is answered by what answers `GET`; where
-/// nobody names the method it may be any.
-pub(super) fn has_method(route: &GuardedRoute, method: &str) -> bool {
+/// Whether a route of this method, none for any, takes a request's. `HEAD` is answered by
+/// what answers `GET`; where nobody names the request's method it may be any.
+#[must_use]
+pub fn takes_method(route: Option<&str>, method: &str) -> bool {
     let any = method.is_empty();
-    any || route.method.as_deref().is_none_or(|own| {
+    any || route.is_none_or(|own| {
         own.eq_ignore_ascii_case(method) || (own == "GET" && method.eq_ignore_ascii_case("HEAD"))
     })
 }
@@ -198,7 +200,7 @@ impl Guarded<'_> {
             (false, GuardMode::Block) => Verdict::Closed {
                 status: self.route.status.unwrap_or(STATUS),
                 retry_after: self.route.retry_after.unwrap_or(RETRY_AFTER),
-                body: body(&self.message(flags)),
+                body: closed_body(&self.message(flags)),
             },
         }
     }
@@ -222,12 +224,20 @@ impl Guarded<'_> {
         let key = &self.route.flag;
         match flags.and_then(|flags| flags.flag(key)?.message) {
             Some(message) => message.to_owned(),
-            None => format!("{} not available", in_words(key)),
+            None => default_message(key),
         }
     }
 }
 
-fn body(message: &str) -> String {
+/// What a guard says of a flag that has no words of its own.
+#[must_use]
+pub fn default_message(key: &str) -> String {
+    format!("{} not available", in_words(key))
+}
+
+/// What a guard answers, as JSON.
+#[must_use]
+pub fn closed_body(message: &str) -> String {
     #[derive(Serialize)]
     struct FeatureDisabled<'a> {
         error: &'a str,

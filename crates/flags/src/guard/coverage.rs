@@ -1,7 +1,8 @@
 //! Which endpoints of an application its guards cover, and which they leave open.
 
 use super::GuardMode;
-use super::compiled::{Guard, has_method};
+use super::GuardedRoute;
+use super::compiled::{Guard, takes_method};
 use super::pattern::{PathPattern, RequestPath};
 use crate::definition::FlagSet;
 use crate::problem::Problem;
@@ -91,8 +92,8 @@ pub fn coverage(
     let (mut guarded, mut unguarded) = (Vec::new(), Vec::new());
     for endpoint in endpoints {
         let shape = Shape::new(&endpoint.path);
-        let fits = |(_, _, route, pattern): &(_, _, &_, &PathPattern)| {
-            has_method(route, &endpoint.method) && shape.is_within(pattern)
+        let fits = |(_, _, route, pattern): &(_, _, &GuardedRoute, &PathPattern)| {
+            takes_method(route.method.as_deref(), &endpoint.method) && shape.is_within(pattern)
         };
         for (used, route) in used.iter_mut().zip(&routes) {
             *used |= fits(route);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// A path pattern with `:name` segments and a trailing `*`, such as `/orders/:id/items`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PathPattern {
+pub struct PathPattern {
     parts: Vec<Part>,
 }
 
@@ -22,7 +22,11 @@ enum Part {
 }
 
 impl PathPattern {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let Some(inner) = text.strip_prefix('/') else {
             return Err(format!("path pattern {text:?} must begin with /"));
         };
@@ -56,7 +60,9 @@ impl PathPattern {
         Ok(Self { parts })
     }
 
-    pub(crate) fn fits(&self, path: &RequestPath<'_>) -> bool {
+    /// Whether it fits a path in any way in which that can be read.
+    #[must_use]
+    pub fn fits(&self, path: &RequestPath<'_>) -> bool {
         self.fits_segments(&path.plain)
             || path.loose.as_ref().is_some_and(|l| self.fits_segments(l))
     }
@@ -93,7 +99,7 @@ impl PathPattern {
 
 /// A request's path in the ways in which it can be read.
 #[derive(Debug)]
-pub(crate) struct RequestPath<'a> {
+pub struct RequestPath<'a> {
     plain: Vec<Cow<'a, str>>,
     /// With escaped slashes and back slashes as borders and without `;` parameters, where
     /// that makes a difference.
@@ -101,7 +107,9 @@ pub(crate) struct RequestPath<'a> {
 }
 
 impl<'a> RequestPath<'a> {
-    pub(crate) fn new(path: &'a str) -> Self {
+    /// A request's target; query and host are left out.
+    #[must_use]
+    pub fn new(path: &'a str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         // A target with its host, as clients of proxies send it.
         let path = match path.split_once("://") {

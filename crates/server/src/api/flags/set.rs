@@ -346,3 +346,28 @@ fn tenants(set: &FlagSet) -> Vec<Map<String, Value>> {
     ids.map(|id| Map::from_iter([("tenant".to_owned(), json!(id))]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    // FLAG-05, RBK-23: a part of a set is taken over whole, and the rest stays.
+    #[test]
+    fn a_given_part_is_merged_in_all_its_fields() {
+        let given = FlagSet::from_json(json!({
+            "attributes": { "age": { "type": "integer" } },
+            "environments": ["production"],
+            "segments": { "team": { "keys": ["ana"] } },
+            "tenants": { "acme": {} },
+            "flags": { "reports": { "type": "boolean" } },
+            "guards": { "g": { "environment": "production",
+                "routes": [{ "path": "/reports", "flag": "reports" }] } },
+            "standing-rules": { "r": { "service": "shop", "kill": "all",
+                "when": { "error-rate": { "above": 1000 } } } },
+        }))
+        .expect("a set");
+        assert_eq!(merged(&FlagSet::default(), given.clone()), given);
+        assert_eq!(merged(&given, FlagSet::default()), given);
+    }
+}
