@@ -13,7 +13,7 @@ export type InboxView = Schemas['InboxView'];
 export type InstanceView = Schemas['InstanceView'];
 export type Me = Schemas['Me'];
 export type ReleaseView = Schemas['ReleaseView'] &
-  Required<Pick<Schemas['ReleaseView'], 'sign_offs'>> & { flags?: string | null };
+  Required<Pick<Schemas['ReleaseView'], 'sign_offs'>>;
 export type ServiceView = Omit<Schemas['ServiceView'], 'release'> & { release?: ReleaseView | null };
 export type SignOffView = Schemas['SignOffView'];
 export type StageView = Schemas['StageView'];

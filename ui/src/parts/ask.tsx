@@ -1,7 +1,7 @@
 /** Asks before anything is done: what will happen, under which name, and why. */
 
 import { signal } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { type Action, request } from '../core/actions';
 import { shareWords } from '../core/format';
 import { t } from '../i18n/text';
@@ -9,6 +9,7 @@ import { announce } from '../live/announce';
 import { ApiError, UNREACHABLE, send } from '../live/api';
 import { me } from '../live/state';
 import type { ReleaseView, ServiceView } from '../live/types';
+import { useDialog } from './dialog';
 import { Raw } from './states';
 
 interface Asked {
@@ -24,12 +25,8 @@ export function ask(action: Action, release: ReleaseView, service: ServiceView |
 }
 
 export function AskDialog() {
-  const dialog = useRef<HTMLDialogElement>(null);
   const what = asked.value;
-  useEffect(() => {
-    if (what && !dialog.current?.open) dialog.current?.showModal();
-    if (!what && dialog.current?.open) dialog.current.close();
-  }, [what]);
+  const dialog = useDialog(what !== null);
   const close = () => {
     asked.value = null;
   };

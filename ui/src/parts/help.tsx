@@ -1,11 +1,12 @@
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { actionsOf } from '../core/actions';
 import { t } from '../i18n/text';
 import { setShortcuts, setTheme, isDark, shortcuts } from '../live/settings';
 import { me, services } from '../live/state';
 import { go, route } from '../router';
 import { ask } from './ask';
+import { useDialog } from './dialog';
 import fontLicence from '../style/plex-licence.txt?url';
 
 const open = signal(false);
@@ -27,11 +28,8 @@ const KEYS = [
 ] as const;
 
 export function HelpDialog() {
-  const dialog = useRef<HTMLDialogElement>(null);
   const shown = open.value;
-  useEffect(() => {
-    if (shown && !dialog.current?.open) dialog.current?.showModal();
-  }, [shown]);
+  const dialog = useDialog(shown);
   const close = () => {
     open.value = false;
   };

@@ -2,10 +2,11 @@
 
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useState } from 'preact/hooks';
 import { t } from '../../i18n/text';
 import { type ApiError, UNREACHABLE, asApiError } from '../../live/api';
 import { me } from '../../live/state';
+import { useDialog } from '../dialog';
 
 export interface Question {
   title: string;
@@ -26,12 +27,8 @@ export function confirm(question: Question): void {
 }
 
 export function ConfirmDialog() {
-  const dialog = useRef<HTMLDialogElement>(null);
   const question = asked.value;
-  useEffect(() => {
-    if (question && !dialog.current?.open) dialog.current?.showModal();
-    if (!question && dialog.current?.open) dialog.current.close();
-  }, [question]);
+  const dialog = useDialog(question !== null);
   // Nothing that was asked on one page waits on another.
   useEffect(() => close, []);
   return (
