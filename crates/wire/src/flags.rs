@@ -27,8 +27,7 @@ pub struct FlagDocument {
     /// Who may ask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<FlagToken>,
-    /// Key that signs the addresses of event streams and testers' tokens, 32 bytes as
-    /// hex. Redacted in logs.
+    /// Key that signs the addresses of event streams, 32 bytes as hex. Redacted in logs.
     pub key: String,
     /// Kills and liftings in force that the store may not have yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
