@@ -93,7 +93,6 @@ impl Watched {
         if cell.synthetic || !own_route {
             return;
         }
-        let disabled = event(cell, EventClass::FeatureDisabled);
         let (mut slow, mut waiting) = (0, 0);
         if let Symptom::P95 { above_ms } = rule.when {
             let limit_us = above_ms.saturating_mul(1_000);
@@ -101,7 +100,7 @@ impl Watched {
             waiting = cell.pending.at_or_above(limit_us);
         }
         let tally = Tally {
-            requests: cell.requests.saturating_sub(disabled),
+            requests: cell.telling_requests(),
             failures: cell.failures(),
             slow,
             waiting,

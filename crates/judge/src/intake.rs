@@ -133,7 +133,7 @@ impl Judge {
             let sum: &mut (u64, u64) = sums[usize::from(cell.synthetic)]
                 .entry(index as u32)
                 .or_default();
-            sum.0 += cell.requests;
+            sum.0 += cell.telling_requests();
             sum.1 += cell.failures();
         }
         sums

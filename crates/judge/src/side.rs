@@ -18,8 +18,9 @@ pub(crate) struct Side {
 impl Side {
     /// Adds one cell.
     pub(crate) fn add(&mut self, cell: &Cell) {
-        self.requests += cell.requests;
-        self.failures += cell.failures().min(cell.requests);
+        let requests = cell.telling_requests();
+        self.requests += requests;
+        self.failures += cell.failures().min(requests);
         for (class, n) in &cell.events {
             match self.events.iter_mut().find(|(known, _)| known == class) {
                 Some((_, sum)) => *sum += n,

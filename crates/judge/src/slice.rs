@@ -126,6 +126,15 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Finished requests that say something of the version. What answered that a feature is
+    /// off is neither a success nor a failure of anybody (trap 11).
+    #[must_use]
+    pub fn telling_requests(&self) -> u64 {
+        let off = self.events.get(&EventClass::FeatureDisabled);
+        self.requests
+            .saturating_sub(off.copied().unwrap_or_default())
+    }
+
     /// Finished requests that failed by the version's fault.
     #[must_use]
     pub fn failures(&self) -> u64 {

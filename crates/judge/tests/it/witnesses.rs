@@ -247,3 +247,37 @@ fn a_margin_in_points_is_kept_beside_a_clean_stable() {
     let shared = run(|_| 0, |t| u64::from((100..200).contains(&t)));
     assert_eq!(back(&shared), None, "{}", shared[299].summary);
 }
+
+// Trap 11: a canary that answers everybody that its feature is off has proved nothing.
+#[test]
+fn a_feature_that_is_off_proves_nothing() {
+    let run = |off: bool| {
+        let mut config = JudgeConfig::default();
+        // All answers of these seconds take the same time.
+        (config.latency.p50, config.latency.p95, config.latency.p99) = (None, None, None);
+        let mut judge = Judge::new(config, stable(), canary());
+        (-120..0).for_each(|t| judge.tick(&second(t, &[served(t)])));
+        judge.enter_stage(StageInfo {
+            entered_at_s: 0,
+            share: BasisPoints::new(5_000).expect("a share"),
+            next_share: BasisPoints::FULL,
+            min_watch_s: 60,
+            comparable: Comparable::Random,
+            chosen: false,
+        });
+        (0..300).any(|t| {
+            let fails = |at| u64::from(t % 4 == at);
+            let mut now = second(
+                t,
+                &[of(stable(), 475, fails(0)), of(canary(), 475, fails(2))],
+            );
+            if off {
+                now.cells[1].cell.events = BTreeMap::from([(EventClass::FeatureDisabled, 475)]);
+            }
+            judge.tick(&now);
+            judge.verdict().decision == Decision::Proceed
+        })
+    };
+    assert!(run(false), "a healthy canary is proved");
+    assert!(!run(true));
+}
