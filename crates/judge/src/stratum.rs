@@ -593,6 +593,42 @@ mod tests {
         assert_eq!((counts.baseline_bad, steady), (0, 100));
     }
 
+    // CAN-09: what hits both versions at one moment raises the rate from which it is harm.
+    #[test]
+    fn the_absolute_limit_follows_what_stable_fails_now() {
+        let entries = crate::metric::entries(&JudgeConfig::default());
+        let errors = entries
+            .iter()
+            .position(|entry| entry.metric == Metric::Errors)
+            .expect("it is compared");
+        let side = |requests, failed| Side {
+            requests,
+            failures: failed,
+            events: vec![(EventClass::ServerError, failed)],
+            ..Side::default()
+        };
+        let limit = |failed| {
+            let key = StratumKey {
+                route: "GET /".into(),
+                synthetic: false,
+                proxy: ProxyId::new("p1").expect("a name"),
+            };
+            let mut stratum = Stratum::new(key, 0, entries.len());
+            stratum.observe(&entries, &side(10_000, 10), &Side::default(), 0.0);
+            stratum.end_block();
+            stratum.observe(&entries, &side(100, failed), &side(100, failed), 0.0);
+            let margins = ErrorMargins {
+                ratio: 1.0,
+                delta_harm: 0.005,
+                delta_harmless: 0.01,
+            };
+            let weighed = stratum.weighed(errors, &entries[errors], &margins);
+            weighed.expect("both sides served").limit_harm
+        };
+        assert!((0.005..0.007).contains(&limit(0)), "{}", limit(0));
+        assert!(limit(20) > 0.2, "{}", limit(20));
+    }
+
     #[test]
     fn too_few_latencies_give_no_edge() {
         let mut history = Histogram::default();
