@@ -4,6 +4,7 @@
 //! in a hurry is asked which.
 
 mod features;
+mod messages;
 
 use crate::args::{Global, Kill};
 use crate::client::Client;
@@ -17,6 +18,7 @@ use esclusa_proxy::client::{ControlClient, ControlError};
 use esclusa_server::body::{FlagsKilledView, Killed, Reason};
 use esclusa_server::{ApiError, ErrorKind, proxy_socket_path};
 use esclusa_wire::{TakeBack, TakenBack, TookBack};
+use messages::Untold;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -48,6 +50,9 @@ struct Told {
     /// Whether the proxy's disk has it; absent where the server answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_disk: Option<bool>,
+    /// Channels by which people have not been told of it yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    untold: Vec<Untold>,
 }
 
 /// What is meant by the name that was given.
@@ -101,6 +106,7 @@ pub(crate) async fn run(asked: &Kill, global: &Global, output: &Output) -> Resul
     if let Some(features) = &told.features {
         killed_warnings(features, output);
     }
+    messages::warn(&told.untold, output);
     let back = told.services.iter().all(|killed| killed.at_stable);
     let off = told.features.as_ref().is_none_or(|done| done.in_force);
     Ok(if back && off {
@@ -127,6 +133,7 @@ async fn by_server(meant: &Meant<'_>, global: &Global) -> Result<Told, Failure> 
         services: second_try(services, meant.reason, global).await,
         features,
         on_disk: None,
+        untold: messages::untold(global).await,
     })
 }
 
@@ -285,6 +292,7 @@ async fn by_proxy(meant: &Meant<'_>, global: &Global) -> Result<Told, Failure> {
             recorded: true,
             ..done
         }),
+        untold: Vec::new(),
     })
 }
 
@@ -383,7 +391,8 @@ fn say_more(told: &Told, all: bool, output: &Output) {
     let taken = told.services.iter().any(|killed| killed.release.is_some());
     if taken || told.features.is_some() {
         output.say(
-            "the proxy keeps this, also when it is started again, until a server takes it over",
+            "the proxy keeps this, also when it is started again, until a server takes it over; \
+             nobody has been sent a message of it until then",
         );
     }
     if told.on_disk == Some(false) && (taken || told.features.is_some()) {

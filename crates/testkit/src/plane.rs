@@ -23,6 +23,8 @@ pub struct ControlPlane {
     folder: TempDir,
     child: Option<Child>,
     url: String,
+    /// Where its proxy answers flags; nowhere without.
+    flags: Option<u16>,
     client: reqwest::Client,
 }
 
@@ -38,6 +40,7 @@ impl ControlPlane {
             folder: TempDir::new("esclusa").expect("a temporary folder"),
             child: None,
             url: String::new(),
+            flags: None,
             client: http_client(),
         };
         plane.spawn();
@@ -61,6 +64,23 @@ impl ControlPlane {
         Ok((plane, prepared))
     }
 
+    /// Starts one whose proxy answers flags at a local port, on a data folder with these
+    /// files, by name and content.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn with_flags(binary: &Path, port: u16, files: &[(&str, &str)]) -> Self {
+        let mut plane = Self::kept_by_others(binary, 0);
+        plane.flags = Some(port);
+        std::fs::create_dir_all(plane.data()).expect("a data folder");
+        for (name, content) in files {
+            std::fs::write(plane.data().join(name), content).expect("written");
+        }
+        plane.spawn();
+        plane
+    }
+
     /// One that somebody else starts, listening on a local port; its data folder is
     /// ours. Dropping it stops the supervisors that are left there.
     ///
@@ -73,6 +93,7 @@ impl ControlPlane {
             folder: TempDir::new("esclusa").expect("a temporary folder"),
             child: None,
             url: format!("http://127.0.0.1:{port}"),
+            flags: None,
             client: http_client(),
         }
     }
@@ -91,12 +112,15 @@ impl ControlPlane {
     }
 
     fn spawn(&mut self) {
+        let flags = self
+            .flags
+            .map_or_else(|| "off".to_owned(), |port| format!("127.0.0.1:{port}"));
         let mut child = Command::new(&self.binary)
             .args([
                 "serve",
                 "--dev",
                 "--flags-listen",
-                "off",
+                &flags,
                 "--listen",
                 "127.0.0.1:0",
                 "--data",

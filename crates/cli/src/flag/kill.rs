@@ -69,8 +69,12 @@ pub(crate) fn warnings(done: &FlagsKilledView, output: &Output) {
 pub(super) async fn lift(client: &Client, names: Names, output: &Output) -> Result<Exit, Failure> {
     let done: FlagsLiftedView = client.post("/api/v1/flag-set/lift", &asked(names)).await?;
     if !output.json(&done) {
+        let what = match done.in_force {
+            true => "as their rules say again",
+            false => "lifted",
+        };
         output.line(&format!(
-            "{}: as their rules say again, kill epoch {}",
+            "{}: {what}, kill epoch {}",
             words(done.flags.as_ref()),
             done.epoch
         ));

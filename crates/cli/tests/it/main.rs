@@ -21,6 +21,7 @@ mod dials;
 mod exposure;
 mod first;
 mod flag_page;
+mod flags_live;
 mod gates;
 mod going_back;
 mod hitless;

@@ -23,6 +23,9 @@ pub struct NotificationsView {
     pub channels: Vec<ChannelView>,
     /// What was given up, newest first.
     pub dead: Vec<DeadLetterView>,
+    /// Whether all that is recorded until now stands in the channels' lines.
+    #[serde(default)]
+    pub caught_up: bool,
     /// Why the file as it is now is not in force.
     pub trouble: Option<String>,
 }
@@ -96,6 +99,8 @@ pub(super) async fn status(
     State(state): State<ApiState>,
 ) -> Result<Json<NotificationsView>, ApiError> {
     let notifier = &state.app.notifier;
+    // In this order: what is put in line meanwhile is seen to wait.
+    let caught_up = notifier.caught_up().await?;
     let channels = notifier.status().await?;
     let dead = state.app.shared.store.dead_letters(MAX_DEAD).await?;
     Ok(Json(NotificationsView {
@@ -110,6 +115,7 @@ pub(super) async fn status(
                 error: letter.error,
             })
             .collect(),
+        caught_up,
         trouble: notifier.loaded().trouble.clone(),
     }))
 }

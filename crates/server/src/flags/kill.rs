@@ -145,6 +145,9 @@ impl Flags {
         reason: &str,
         by: &Actor,
     ) -> Result<(FlagKill, Result<(), String>), ApiError> {
+        // What was killed at the proxy while nobody was in charge has to be known, or the
+        // lifting would not stand above it. A proxy that does not answer keeps what it has.
+        let _ = self.publish().await;
         let (reason, by) = (reason.to_owned(), by.clone());
         let lifted = self
             .order(|reply| Order::Lift {
@@ -155,7 +158,20 @@ impl Flags {
             })
             .await?;
         let published = self.publish().await.map_err(|error| error.0);
+        let published = published.and_then(|()| match still_killed(&self.live(), &lifted) {
+            false => Ok(()),
+            true => Err("a kill that came between stands: see `esclusa flag history`".to_owned()),
+        });
         Ok((lifted, published))
+    }
+}
+
+/// Whether what was lifted is killed all the same, by its own mark.
+pub(super) fn still_killed(live: &Live, lifted: &FlagKill) -> bool {
+    let mark = |key: &String| live.kills.flags.get(key).is_some_and(|mark| mark.killed);
+    match &lifted.flags {
+        None => live.kills.all.killed,
+        Some(flags) => flags.iter().any(mark),
     }
 }
 

@@ -164,6 +164,26 @@ fn reports() -> Value {
     })
 }
 
+/// A kill by a person on the proxy's machine.
+fn at_night() -> FlagKill {
+    FlagKill {
+        flags: Some(vec!["exec".into()]),
+        killed: true,
+        epoch: 7,
+        by: Actor::new("root").expect("a name"),
+        reason: "at night".into(),
+        at: Timestamp(77),
+    }
+}
+
+/// It holds at a proxy; what an earlier controller published knows nothing of it.
+fn killed_at(proxy: &Proxy, kill: &FlagKill) {
+    let mut now = fake(proxy);
+    now.kills.merge(&super::ledger::marks(kill));
+    now.killed_here.push(kill.clone());
+    now.document = Some(super::live::Live::default().document(&FlagSet::default()));
+}
+
 /// Waits for what comes by itself.
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..1_000 {
@@ -338,21 +358,8 @@ fn stream(who: &str, fetched: Option<(u64, u64)>) -> FlagStream {
 async fn decisions_found_at_the_proxy_are_recorded() {
     let dir = tempfile::tempdir().expect("a folder");
     let proxy = start_proxy(dir.path());
-    let kill = FlagKill {
-        flags: Some(vec!["exec".into()]),
-        killed: true,
-        epoch: 7,
-        by: Actor::new("root").expect("a name"),
-        reason: "at night".into(),
-        at: Timestamp(77),
-    };
-    {
-        let mut now = fake(&proxy);
-        now.kills.merge(&super::ledger::marks(&kill));
-        now.killed_here.push(kill.clone());
-        // What an earlier controller published knows nothing of it.
-        now.document = Some(super::live::Live::default().document(&FlagSet::default()));
-    }
+    let kill = at_night();
+    killed_at(&proxy, &kill);
     let (_store, flags) = flags_in(dir.path()).await;
     flags.publish().await.expect("published");
     assert!(flags.kills().of("exec").is_some());
@@ -370,6 +377,32 @@ async fn decisions_found_at_the_proxy_are_recorded() {
         .expect("recorded");
     assert_eq!((lifted.epoch, published), (8, Ok(())));
     assert_eq!(fake(&proxy).kills.of("exec"), None);
+}
+
+// EMG-04: whoever lifts at once when the server is back lifts what was killed without it.
+#[tokio::test]
+async fn a_lifting_stands_above_what_was_killed_without_a_server() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let proxy = start_proxy(dir.path());
+    let kill = at_night();
+    killed_at(&proxy, &kill);
+    let (_store, flags) = flags_in(dir.path()).await;
+    let lifted = flags.lift(kill.flags, "fixed", &ana()).await;
+    let (lifted, published) = lifted.expect("recorded");
+    assert_eq!((lifted.epoch, published), (8, Ok(())));
+    assert_eq!(fake(&proxy).kills.of("exec"), None);
+    // A kill that comes while it is lifted stands, and that is said.
+    let between = FlagKill {
+        epoch: 100,
+        ..at_night()
+    };
+    killed_at(&proxy, &between);
+    let one = |kill: &FlagKill| {
+        let mut live = super::live::Live::default();
+        live.adopt_one(kill.clone());
+        super::kill::still_killed(&live, &lifted)
+    };
+    assert!(one(&between) && !one(&lifted));
 }
 
 // EMG-04: a store that cannot be written keeps nobody from killing.

@@ -258,6 +258,19 @@ fn step(followed: &mut Followed, envelope: &Envelope) -> Result<Option<News>, St
 }
 
 impl Notifier {
+    /// Whether all that is recorded has been put into the channels' lines.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn caught_up(&self) -> Result<bool, StoreError> {
+        for prefix in [PREFIX, FLAGS] {
+            if !self.store.streams_behind(prefix).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A notice with the channels that it goes to.
     pub(super) fn addressed(&self, (notice, alarm): News) -> NewNotice {
         let (kind, severity) = (notice.kind.as_str(), notice.kind.severity());
