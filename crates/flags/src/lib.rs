@@ -74,4 +74,4 @@ pub use snapshot::{FlagInfo, Snapshot};
 pub use split::{FlagSide, SegmentRule, SplitSpec};
 pub use standing::{KillTargets, MAX_STANDING_RULES, MAX_STANDING_WINDOW_S, StandingRule, Symptom};
 pub use value::{FlagType, FlagValue};
-pub use who::{Changed, Outcome, tenants_by_variant, who_would_change};
+pub use who::{Changed, Outcome, named_people_with, tenants_by_variant, who_would_change};

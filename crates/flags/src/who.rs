@@ -1,7 +1,8 @@
 //! Who would get another answer, before a change is made.
 
 use crate::answer::FlagReason;
-use crate::context::ContextBuffer;
+use crate::context::{AttributeValue, ContextBuffer};
+use crate::definition::FlagSet;
 use crate::snapshot::Snapshot;
 use crate::value::FlagValue;
 use serde::Serialize;
@@ -74,6 +75,30 @@ fn outcome(answer: &crate::answer::Answer<'_>) -> Option<Outcome> {
     })
 }
 
+/// How many of the people whom a set names have a flag's variant: members of segments by name,
+/// and those with a setting of their own. Whom nobody named is not counted.
+#[must_use]
+pub fn named_people_with(set: &FlagSet, snapshot: &Snapshot, flag: &str, variant: &str) -> usize {
+    let of_segments = set.segments.values().filter(|segment| {
+        let of = segment.of.as_deref();
+        of.is_none_or(|of| of == "user")
+    });
+    let members = of_segments.flat_map(|segment| &segment.keys);
+    let own = set.flags.get(flag).into_iter();
+    let own = own.flat_map(|flag| flag.environments.values().flat_map(|one| one.users.keys()));
+    let people: BTreeSet<&String> = members.chain(own).collect();
+    let mut buffer = ContextBuffer::default();
+    let mut found = 0;
+    for person in people {
+        let mut context = snapshot.context_in(buffer);
+        context.set("targetingKey", AttributeValue::Text(person));
+        context.set("user", AttributeValue::Text(person));
+        found += usize::from(context.evaluate(flag).variant == Some(variant));
+        buffer = context.into_buffer();
+    }
+    found
+}
+
 /// Which tenants of the directory a flag gives which variant, by variant: the real
 /// count behind a percentage.
 #[must_use]
@@ -82,7 +107,7 @@ pub fn tenants_by_variant(snapshot: &Snapshot, flag: &str) -> Vec<(String, Vec<S
     let mut buffer = ContextBuffer::default();
     for id in snapshot.directory.ids.iter() {
         let mut context = snapshot.context_in(buffer);
-        context.set("tenant", crate::context::AttributeValue::Text(id));
+        context.set("tenant", AttributeValue::Text(id));
         if let Some(variant) = context.evaluate(flag).variant {
             match found.iter_mut().find(|(name, _)| name == variant) {
                 Some((_, ids)) => ids.push(id.to_owned()),
@@ -93,4 +118,32 @@ pub fn tenants_by_variant(snapshot: &Snapshot, flag: &str) -> Vec<(String, Vec<S
     }
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    // ROL-01, ROL-07: people who are named are counted, whatever names them.
+    #[test]
+    fn people_are_counted_whom_the_set_names() {
+        let set = FlagSet::from_json(json!({
+            "environments": ["production"],
+            "segments": {
+                "team": { "keys": ["ana", "luis"] },
+                "staff": { "keys": ["eva"], "segments": ["team"] },
+                "tenants": { "keys": ["acme"], "of": "tenant" },
+            },
+            "flags": { "exec": { "type": "boolean", "environments": { "production": {
+                "users": { "joe": "on", "luis": "off" },
+                "rules": [{ "segment": "staff", "variant": "on" }],
+            } } } },
+        }))
+        .expect("a set");
+        let snapshot = Snapshot::compile(&set, "production").expect("valid");
+        let with = |variant| named_people_with(&set, &snapshot, "exec", variant);
+        assert_eq!((with("on"), with("off")), (3, 1));
+        assert_eq!(named_people_with(&set, &snapshot, "none", "on"), 0);
+    }
 }

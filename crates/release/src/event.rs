@@ -209,7 +209,8 @@ pub struct DialEvidence {
     pub reached: Option<Reached>,
 }
 
-/// The known tenants to whom a release's flags are turned: what is behind a percentage.
+/// The known tenants and people to whom a release's flags are turned: what is behind a
+/// percentage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reached {
@@ -220,18 +221,44 @@ pub struct Reached {
     /// Who they are; the first [`Reached::NAMED`] by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// How many people whom the flag set names.
+    #[serde(default, skip_serializing_if = "Reached::is_nobody")]
+    pub people: u64,
 }
 
 impl Reached {
     /// How many are kept by name.
     pub const NAMED: usize = 100;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_nobody(people: &u64) -> bool {
+        *people == 0
+    }
+
+    /// Such as `2 of 40 tenants, 3 named people`.
+    #[must_use]
+    pub fn in_words(tenants: u64, of: u64, people: u64) -> String {
+        let of_tenants = match of {
+            0 => None,
+            1 => Some(format!("{tenants} of 1 tenant")),
+            _ => Some(format!("{tenants} of {of} tenants")),
+        };
+        let named = match people {
+            0 => None,
+            1 => Some("1 named person".to_owned()),
+            _ => Some(format!("{people} named people")),
+        };
+        let parts: Vec<String> = of_tenants.into_iter().chain(named).collect();
+        match parts.is_empty() {
+            true => "nobody who is known".to_owned(),
+            false => parts.join(", "),
+        }
+    }
 }
 
 impl std::fmt::Display for Reached {
-    /// Such as `2 of 40 tenants`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let s = if self.of == 1 { "" } else { "s" };
-        write!(f, "{} of {} tenant{s}", self.tenants, self.of)
+        f.write_str(&Self::in_words(self.tenants, self.of, self.people))
     }
 }
 

@@ -7,7 +7,7 @@ use esclusa_model::{
     Actor, BasisPoints, Millis, Outcome, ReleaseId, ServiceName, Timestamp, VersionRef,
 };
 use esclusa_plan::{Audience, HoldThen, Plan, Stage};
-use esclusa_release::{HoldState, Phase, Release, Service, SignOff, StageRecord};
+use esclusa_release::{HoldState, Phase, Reached, Release, Service, SignOff, StageRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -219,7 +219,7 @@ pub struct StageView {
     pub reached: Option<ReachedView>,
 }
 
-/// Known tenants to whom flags are turned: what is behind a percentage.
+/// Known tenants and people to whom flags are turned: what is behind a percentage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReachedView {
     /// How many they are.
@@ -228,13 +228,15 @@ pub struct ReachedView {
     pub of: u64,
     /// Who they are; the first hundred by name.
     pub names: Vec<String>,
+    /// How many people whom the flag set names.
+    #[serde(default)]
+    pub people: u64,
 }
 
 impl std::fmt::Display for ReachedView {
-    /// Such as `2 of 40 tenants`.
+    /// Such as `2 of 40 tenants, 3 named people`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let s = if self.of == 1 { "" } else { "s" };
-        write!(f, "{} of {} tenant{s}", self.tenants, self.of)
+        f.write_str(&Reached::in_words(self.tenants, self.of, self.people))
     }
 }
 
@@ -458,6 +460,7 @@ fn stages(plan: &Plan, records: &[StageRecord]) -> Vec<StageView> {
                         tenants: reached.tenants,
                         of: reached.of,
                         names: reached.names.clone(),
+                        people: reached.people,
                     }),
             }
         })

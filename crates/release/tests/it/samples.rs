@@ -239,6 +239,7 @@ pub(crate) fn events() -> Vec<Event> {
             reached: Some(Reached {
                 tenants: 1,
                 of: 12,
+                people: 0,
                 names: vec!["acme".into()],
             }),
         }),

@@ -1,6 +1,8 @@
 //! From a release's state to what flags serve. Pure.
 
-use esclusa_flags::{FlagSet, FlagSide, Patch, Rollout, Snapshot, tenants_by_variant};
+use esclusa_flags::{
+    FlagSet, FlagSide, Patch, Rollout, Snapshot, named_people_with, tenants_by_variant,
+};
 use esclusa_model::{Digest, VersionRef};
 use esclusa_plan::FlagTurns;
 use esclusa_release::{Exposure, Reached, Release, Requested};
@@ -120,12 +122,9 @@ pub(crate) fn version_of(requested: &Requested, flags: &FlagTurns) -> VersionRef
     }
 }
 
-/// The known tenants to whom a release's first flag serves its variant: what is behind a
-/// percentage. Nothing where no tenant is known.
+/// The known tenants and people to whom a release's first flag serves its variant: what is
+/// behind a percentage. Nothing where nobody is known.
 pub(crate) fn reached(flags: &FlagTurns, set: &FlagSet, turned: &Turned) -> Option<Reached> {
-    if set.tenants.is_empty() {
-        return None;
-    }
     let side = side(flags)?;
     let served = turned
         .without_withdrawn(set.clone())
@@ -137,7 +136,12 @@ pub(crate) fn reached(flags: &FlagTurns, set: &FlagSet, turned: &Turned) -> Opti
         .find(|(variant, _)| *variant == side.variant)
         .map(|(_, ids)| ids)
         .unwrap_or_default();
+    let people = named_people_with(set, &snapshot, &side.flag, &side.variant);
+    if set.tenants.is_empty() && people == 0 {
+        return None;
+    }
     Some(Reached {
+        people: count(people),
         tenants: count(theirs.len()),
         of: count(set.tenants.len()),
         names: theirs.into_iter().take(Reached::NAMED).collect(),

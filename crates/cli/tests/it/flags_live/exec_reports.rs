@@ -133,6 +133,12 @@ async fn a_flag_that_fails_is_given_back_at_a_small_ring() {
     let because = release["reason"].as_str().expect("a reason");
     assert!(because.contains("the error rate is worse"), "{because}");
     let stages = release["stages"].as_array().expect("stages");
+    // Two people of the team, and no tenant, had it before.
+    let team = (
+        &stages[0]["reached"]["tenants"],
+        &stages[0]["reached"]["people"],
+    );
+    assert_eq!(team, (&json!(0), &json!(2)), "{stages:#?}");
     let left = |stage: &&Value| stage["left_because"] == because;
     let stage = stages.iter().find(left).expect("it was left for that");
     assert!(stage["to"] == "5%" || stage["to"] == "25%", "{stage:#}");
