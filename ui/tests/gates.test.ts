@@ -42,6 +42,14 @@ describe('gates', () => {
     expect(gates(sign, NOW)[0]?.waits).toEqual([{ key: 'wait.sign', values: { roles: 'dba' } }]);
   });
 
+  it('say whom they let through, as far as anybody is known', () => {
+    const told = (reached: { tenants: number; of: number; people: number; names: string[] }) =>
+      gates(release({ stages: [stage('5%', { reached })] }), NOW)[1]?.times.map((one) => one.key);
+    expect(told({ tenants: 50, of: 1000, people: 2, names: [] })).toEqual(['gate.tenants', 'gate.people', 'gate.watch']);
+    expect(told({ tenants: 0, of: 0, people: 2, names: [] })).toEqual(['gate.people', 'gate.watch']);
+    expect(told({ tenants: 0, of: 9, people: 0, names: [] })).toEqual(['gate.tenants', 'gate.watch']);
+  });
+
   it('stand in deeper water with every stage', () => {
     const stages = ['warm-up', 'segment team', '5%', '50%', '100%'].map((to) => stage(to));
     const levels = gates(release({ stages }), NOW).map((gate) => gate.level);

@@ -26,6 +26,7 @@ mod hub;
 mod io;
 mod limits;
 mod rate;
+mod recent;
 mod reply;
 mod route;
 mod server;

@@ -109,7 +109,7 @@ async fn evaluation(connection: &Connection, parts: &Parts, body: Incoming) -> R
             Err(refusal) => return refusal.reply(),
         },
     };
-    match key {
+    let reply = match key {
         Some(key) => single::evaluate(&newer, &access, key, &body, second),
         None => {
             let reply = bulk::evaluate(&newer, &access, &parts.headers, &body, second);
@@ -121,7 +121,12 @@ async fn evaluation(connection: &Connection, parts: &Parts, body: Incoming) -> R
             }
             reply
         }
+    };
+    if reply.status().is_success() {
+        let environment = &access.scope.environment;
+        shared.recent.note(environment, &body, second);
     }
+    reply
 }
 
 /// Reads a body, within its limits.

@@ -1,10 +1,12 @@
 //! What all threads of a flag server share, and whoever changes it.
 
 use crate::hub::Hub;
+use crate::recent::Recent;
 use crate::table::FlagTable;
 use arc_swap::ArcSwap;
 use esclusa_flags::Kills;
 use esclusa_wire::{FlagKill, FlagStatus};
+use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +17,7 @@ pub struct Shared {
     pub(crate) hub: Hub,
     /// One change after the other, so that no kill is lost between two.
     changing: Mutex<()>,
+    pub(crate) recent: Recent,
 }
 
 impl Default for Shared {
@@ -32,6 +35,7 @@ impl Shared {
             table: ArcSwap::from_pointee(table),
             hub: Hub::default(),
             changing: Mutex::new(()),
+            recent: Recent::default(),
         }
     }
 
@@ -75,6 +79,13 @@ impl Shared {
         };
         self.table.store(Arc::new(table));
         self.hub.changed();
+    }
+
+    /// Contexts that applications asked with lately in an environment, newest first, each
+    /// once: a few of every second's. They name people, and are in memory alone.
+    #[must_use]
+    pub fn recent_contexts(&self, environment: &str) -> Vec<Map<String, Value>> {
+        self.recent.contexts(environment)
     }
 
     /// The event streams.

@@ -5,8 +5,9 @@
 use bytes::Bytes;
 use esclusa_model::Epoch;
 use esclusa_wire::{
-    FlagDocument, FlagKill, FlagStatus, FlagsKilled, FlagsTaken, Generation, Heartbeat, Hello,
-    ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack, TookBack, WIRE_VERSION,
+    AskContexts, FlagDocument, FlagKill, FlagStatus, FlagsKilled, FlagsTaken, Generation,
+    Heartbeat, Hello, ProxyStatus, Published, Refusal, SliceAck, SliceBatch, TakeBack, TookBack,
+    WIRE_VERSION,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,6 +15,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -142,6 +144,22 @@ impl ControlClient {
     /// [`ControlError`].
     pub async fn flag_status(&self) -> Result<FlagStatus, ControlError> {
         self.call(Method::GET, "/v1/flags/status", None::<&()>, PATIENCE)
+            .await
+    }
+
+    /// Contexts that applications asked with lately in an environment, newest first, each
+    /// once.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn recent_contexts(
+        &self,
+        environment: &str,
+    ) -> Result<Vec<Map<String, Value>>, ControlError> {
+        let asked = AskContexts {
+            environment: environment.to_owned(),
+        };
+        self.call(Method::POST, "/v1/flags/contexts", Some(&asked), PATIENCE)
             .await
     }
 

@@ -103,6 +103,14 @@ pub struct FlagKill {
     pub at: Timestamp,
 }
 
+/// Asks for the contexts that applications asked with lately, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskContexts {
+    /// Of this environment.
+    pub environment: String,
+}
+
 /// What became of a [`FlagKill`]: no evaluation that begins later sees anything older.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

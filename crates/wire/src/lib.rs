@@ -36,8 +36,8 @@ mod take_back;
 
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
 pub use flags::{
-    FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind, FlagsKilled,
-    FlagsTaken,
+    AskContexts, FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind,
+    FlagsKilled, FlagsTaken,
 };
 pub use flags_file::FlagsFile;
 pub use generation::{

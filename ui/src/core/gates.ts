@@ -88,6 +88,7 @@ function stageGate(release: ReleaseView, stage: StageView, index: number, state:
     times: [],
     overBudget: stage.over_budget ?? false,
   };
+  gate.times.push(...whom(stage));
   const watchS = stage.for_ms / 1000;
   if (watchS > 0 && state !== 'passed') gate.times.push({ key: 'gate.watch', values: { time: span(watchS) } });
   if (stage.budget_ms != null) {
@@ -105,6 +106,18 @@ function stageGate(release: ReleaseView, stage: StageView, index: number, state:
     gate.waits = turnedWhy(release, state);
   }
   return gate;
+}
+
+/** Whom of those who are known the stage exposes. */
+function whom(stage: StageView): Said[] {
+  const reached = stage.reached;
+  if (!reached) return [];
+  const said: Said[] = [];
+  if (reached.of > 0) {
+    said.push({ key: 'gate.tenants', values: { n: String(reached.tenants), of: String(reached.of) } });
+  }
+  if (reached.people) said.push({ key: 'gate.people', values: { n: String(reached.people) } });
+  return said;
 }
 
 function here(release: ReleaseView, stage: StageView, gate: Gate, nowMs: number): Said[] {

@@ -10,7 +10,8 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use esclusa_model::Epoch;
 use esclusa_wire::{
-    FlagDocument, FlagKill, Generation, Heartbeat, SliceAck, SliceBatch, TakeBack, WIRE_VERSION,
+    AskContexts, FlagDocument, FlagKill, Generation, Heartbeat, SliceAck, SliceBatch, TakeBack,
+    WIRE_VERSION,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) fn router(control: Arc<Control>) -> Router {
         .route("/v1/flags", put(put_flags).get(flags))
         .route("/v1/flags/status", get(flag_status))
         .route("/v1/flags/kill", post(kill_flags))
+        .route("/v1/flags/contexts", post(recent_contexts))
         .merge(metrics_route())
         .layer(DefaultBodyLimit::max(MAX_CALL_BYTES))
         .layer(from_fn_with_state(Arc::clone(&control), unless_away))
@@ -141,6 +143,13 @@ async fn flags(State(control): State<Arc<Control>>) -> Response {
 
 async fn flag_status(State(control): State<Arc<Control>>) -> Response {
     Json(control.flag_status().await).into_response()
+}
+
+async fn recent_contexts(
+    State(control): State<Arc<Control>>,
+    Json(asked): Json<AskContexts>,
+) -> Response {
+    Json(control.recent_contexts(&asked.environment)).into_response()
 }
 
 async fn kill_flags(State(control): State<Arc<Control>>, Json(asked): Json<FlagKill>) -> Response {

@@ -13,6 +13,7 @@ use esclusa_ofrep::FlagTable;
 use esclusa_wire::{
     FlagDocument, FlagKill, FlagStatus, FlagsFile, FlagsKilled, FlagsTaken, Refusal, WIRE_VERSION,
 };
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -231,6 +232,11 @@ impl Control {
     pub(crate) async fn flag_status(&self) -> FlagStatus {
         let killed_here = self.inner.lock().await.flags.killed_here.clone();
         self.shared.flags.status(killed_here)
+    }
+
+    /// Contexts that applications asked with lately.
+    pub(crate) fn recent_contexts(&self, environment: &str) -> Vec<Map<String, Value>> {
+        self.shared.flags.recent_contexts(environment)
     }
 
     /// Answers from the newest of `files` that can be compiled, without asking anybody.

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 
 const VIEW: Scope = Scope::Needs(Access::Viewer);
 const DECIDE: Scope = Scope::Needs(Access::Approver);
-const OPERATE: Scope = Scope::Needs(Access::Operator);
+pub(super) const OPERATE: Scope = Scope::Needs(Access::Operator);
 const ADMIN: Scope = Scope::Needs(Access::Admin);
 
 /// Method, path and scope of every endpoint.

@@ -82,6 +82,16 @@ impl Flags {
         Ok(status)
     }
 
+    /// Contexts that applications asked with lately, or why they are not known.
+    pub(crate) async fn recent_contexts(
+        &self,
+        environment: &str,
+    ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, String> {
+        let client = self.dataplane.client().map_err(|error| error.0)?;
+        let recent = limited(client.recent_contexts(environment)).await;
+        recent.map_err(|error| error.0)
+    }
+
     async fn bring_up_to_date(&self, ask: bool) -> Result<(), PublishError> {
         let mut pushed = self.pushed.lock().await;
         let done = self.reconcile(&mut pushed, ask).await;

@@ -28,6 +28,8 @@ interface Looked {
   affected: number;
   groups: Affected[];
   cut: boolean;
+  recent: number;
+  unknown: string | null;
 }
 
 export function Editor({
@@ -82,19 +84,21 @@ export function Editor({
     setProblems(wrong);
     if (wrong.length > 0) return announce('say.wrong', { n: String(wrong.length) });
     const changes = changesTo(key, flag, environment, settings);
-    const empty = { draft, contexts, changes, asked: 0, affected: 0, groups: [], cut: false };
+    const empty = { draft, contexts, changes, asked: 0, affected: 0, groups: [], cut: false, recent: 0, unknown: null };
     if (changes.length === 0) return setLooked(empty);
     setBusy(true);
     try {
       const body = { environment: environment || null, changes };
-      const asked = [compare(body)];
+      const asked = [compare(body), compare({ ...body, recent: true })];
       if (given.contexts.length > 0) asked.push(compare({ ...body, contexts: given.contexts }));
       const answers = await Promise.all(asked);
+      const recent = answers[1]?.asked ?? 0;
+      const unknown = answers[1]?.unknown ?? null;
       const all = answers.flatMap((one) => one.changed);
       const sum = (of: (one: WouldChangeView) => number) => answers.reduce((n, one) => n + of(one), 0);
       const affected = sum((one) => one.contexts);
       const cut = answers.some((one) => isCut(one.changed));
-      setLooked({ ...empty, asked: sum((one) => one.asked), affected, groups: grouped(all, key), cut });
+      setLooked({ ...empty, asked: sum((one) => one.asked), affected, groups: grouped(all, key), cut, recent, unknown });
       announce('say.wouldChange', { n: String(affected) });
     } catch (failure) {
       refused(asApiError(failure));

@@ -13,6 +13,8 @@ export function WouldChangePanel({
   affected,
   groups,
   cut,
+  recent,
+  unknown,
 }: {
   flag: string;
   changes: readonly Change[];
@@ -20,15 +22,24 @@ export function WouldChangePanel({
   affected: number;
   groups: readonly Affected[];
   cut: boolean;
+  /** How many of those that were asked about asked themselves lately. */
+  recent: number;
+  /** Why that is not known. */
+  unknown: string | null;
 }) {
   return (
-    <div class="would-change" data-test="would-change" data-affected={affected} data-asked={asked}>
+    <div class="would-change" data-test="would-change" data-affected={affected} data-asked={asked} data-recent={recent}>
       <h3>{t('would.title')}</h3>
       <p>
         <strong>
           {asked === 0 ? t('would.nobodyAsked') : t('would.count', { n: affected, all: asked })}
         </strong>
       </p>
+      {unknown !== null ? (
+        <p class="notice">{t('would.unknown', { why: unknown })}</p>
+      ) : (
+        recent > 0 && <p class="soft">{t('would.recent', { n: recent })}</p>
+      )}
       <ul class="groups">
         {groups.map((group) => (
           <li key={JSON.stringify([group.flag, group.before, group.after])} data-flag={group.flag}>

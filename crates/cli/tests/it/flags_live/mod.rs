@@ -4,6 +4,7 @@
 mod clients;
 mod exec_reports;
 mod killed;
+mod looked;
 
 use super::told;
 use super::world::esclusa;

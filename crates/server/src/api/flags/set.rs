@@ -8,6 +8,7 @@ use super::views::{
 use crate::api::ApiState;
 use crate::api::answer::{Body, Params, bad_input};
 use crate::api::commands::check_words;
+use crate::api::scopes;
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorKind};
 use crate::flags::{Entry, FlagEvent, Flags, Made, refused};
@@ -308,6 +309,7 @@ pub(crate) async fn import_env(
 )]
 pub(crate) async fn who_would_change(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Body(asked): Body<WhoWouldChange>,
 ) -> Result<Json<WouldChangeView>, ApiError> {
     let flags = &state.app.shared.flags;
@@ -322,7 +324,18 @@ pub(crate) async fn who_would_change(
         flags.snapshot(&set, &environment)?,
         flags.snapshot(&wanted, &environment)?,
     );
-    let contexts = asked.contexts.unwrap_or_else(|| tenants(&wanted));
+    let (contexts, unknown) = match (asked.contexts, asked.recent) {
+        (Some(_), true) => return Err(either()),
+        (Some(contexts), false) => (contexts, None),
+        (None, false) => (tenants(&wanted), None),
+        (None, true) => {
+            caller.may(scopes::OPERATE)?;
+            match flags.recent_contexts(&environment).await {
+                Ok(contexts) => (contexts, None),
+                Err(why) => (Vec::new(), Some(why)),
+            }
+        }
+    };
     let changed = compare(&old, &new, &contexts);
     let mut places: Vec<usize> = changed.iter().map(|changed| changed.context).collect();
     places.dedup();
@@ -337,7 +350,17 @@ pub(crate) async fn who_would_change(
                 view
             })
             .collect(),
+        unknown,
     }))
+}
+
+fn either() -> ApiError {
+    ApiError::new(
+        ErrorKind::BadInput,
+        "ESC-0700",
+        "`contexts` and `recent` are asked for at once",
+        "ask about the contexts that are given, or about recent ones",
+    )
 }
 
 /// Each tenant of the directory.

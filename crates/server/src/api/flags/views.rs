@@ -243,6 +243,10 @@ pub struct WhoWouldChange {
     /// The fields that would change.
     #[schema(value_type = Vec<Object>)]
     pub changes: Vec<Change>,
+    /// Ask about the contexts that applications asked with lately, as the proxy knows them.
+    /// For operators: they name people.
+    #[serde(default)]
+    pub recent: bool,
     /// The contexts to ask about; each tenant of the directory when absent.
     #[serde(default)]
     #[schema(value_type = Option<Vec<Object>>)]
@@ -259,6 +263,9 @@ pub struct WouldChangeView {
     /// Each answer that would change, with the context's place in the list; at most 1,000.
     #[schema(value_type = Vec<Object>)]
     pub changed: Vec<Value>,
+    /// Why it is not known who asked lately.
+    #[serde(default)]
+    pub unknown: Option<String>,
 }
 
 /// An entry of the record.
