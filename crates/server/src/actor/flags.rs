@@ -18,9 +18,9 @@ impl ServiceActor {
     /// Flags, variants and segments are known, off for everybody, and somebody can judge
     /// them: told before anything begins.
     pub(super) fn may_turn_its_flags(&self, plan: &Plan) -> Result<(), ApiError> {
-        if plan.flags.is_none() {
+        let Some(turns) = &plan.flags else {
             return Ok(());
-        }
+        };
         let plane = &self.shared.flag_plane;
         let set = plane.set().map_err(|why| {
             let help = "run `esclusa audit verify`, then restore the state from a backup";
@@ -29,6 +29,15 @@ impl ServiceActor {
         // What it takes the place of turns them no more.
         let active = self.service.active.as_ref();
         crate::rollouts::admit(plan, active, &set, &plane.running())?;
+        if let Some(kill) = plane.killed(&turns.set) {
+            let which = kill.flags.map_or("every flag".to_owned(), |f| f.join(", "));
+            return Err(ApiError::new(
+                ErrorKind::Conflict,
+                "ESC-0789",
+                format!("{which} is killed, by {}: {}", kill.by, kill.reason),
+                "nothing was begun; `esclusa flag lift` opens it again",
+            ));
+        }
         let seen = self.shared.observes_release(plan, &self.service);
         if plan.flags_alone().is_some() && !seen && plan.judge.blind.then == BlindThen::Rollback {
             let service = &self.service.name;

@@ -290,6 +290,43 @@ async fn what_cannot_be_turned_is_refused_before_anything_begins() {
     assert!(refused.message.contains(id.as_str()), "{refused}");
 }
 
+// EMG-01, RBK-02: a rollout whose flag is killed is over; lifting the kill exposes nobody.
+#[tokio::test]
+async fn a_kill_ends_the_rollout_of_its_flag() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let flags = MemoryFlags::new(set());
+    let app = app(dir.path(), &flags).await;
+    let id = start(&app, PLAN).await.expect("begins");
+    until(&app, &id, |v| v.phase == "stage 1" && v.share_confirmed).await;
+    let kill = esclusa_wire::FlagKill {
+        flags: Some(vec!["reports".into()]),
+        killed: true,
+        epoch: 1,
+        by: Actor::new("eva").expect("a name"),
+        reason: "errors at acme".into(),
+        at: clock::now(),
+    };
+    flags.with(|memory| memory.killed = Some(kill));
+    let over = until(&app, &id, |v| v.outcome.is_some()).await;
+    assert_eq!(over.outcome.as_deref(), Some("aborted"));
+    let reason = over.reason.expect("a reason");
+    assert!(
+        reason.contains("reports was killed: errors at acme"),
+        "{reason}"
+    );
+    assert!(on(&flags, "reports").is_empty());
+    // As long as it is killed nothing of it begins.
+    let refused = start(&app, PLAN).await.expect_err("it is killed");
+    assert_eq!(refused.code, "ESC-0789");
+    assert!(
+        refused.message.contains("by eva: errors at acme"),
+        "{refused}"
+    );
+    flags.with(|memory| memory.killed = None);
+    assert!(on(&flags, "reports").is_empty());
+    start(&app, PLAN).await.expect("it begins");
+}
+
 // Trap 27: a set that cannot be changed is tried again, and nobody loses the flag meanwhile.
 #[tokio::test]
 async fn a_record_that_fails_is_tried_again() {

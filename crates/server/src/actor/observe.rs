@@ -17,6 +17,7 @@ impl ServiceActor {
     /// Asks the engine until it has nothing to add.
     pub(super) async fn decide(&mut self) {
         self.heed_proxy();
+        self.heed_kills();
         let recorded = self.record().await;
         if let Err(error) = recorded {
             return self.not_stored(&error);

@@ -39,6 +39,7 @@ impl ServiceActor {
                 () = tokio::time::sleep_until(look_at) => {
                     look_at = Instant::now() + TICK;
                     self.heed_proxy();
+                    self.heed_kills();
                     self.lower_if_due();
                     self.reconcile();
                     self.tend();

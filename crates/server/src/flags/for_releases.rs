@@ -4,6 +4,8 @@ use super::Flags;
 use crate::rollouts::{FlagPlane, Turned, Waiting};
 use esclusa_flags::{FlagSet, Patch, Rollout};
 use esclusa_model::{Actor, ServiceName};
+use esclusa_plan::FlagTurn;
+use esclusa_wire::FlagKill;
 use std::sync::Arc;
 
 impl FlagPlane for Flags {
@@ -14,6 +16,11 @@ impl FlagPlane for Flags {
 
     fn running(&self) -> Vec<Rollout> {
         self.live().rollouts()
+    }
+
+    fn killed(&self, flags: &[FlagTurn]) -> Option<FlagKill> {
+        let live = self.live();
+        flags.iter().find_map(|turn| live.killed_by(&turn.flag))
     }
 
     fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {

@@ -8,7 +8,10 @@ use crate::rollouts::Turned;
 use esclusa_flags::{FlagSet, KillMark, Kills, Rollout};
 use esclusa_model::{Actor, ServiceName, Timestamp};
 use esclusa_wire::{FlagDocument, FlagKill, FlagToken};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Kills that are remembered with who decided them.
+const DECIDED: usize = 100;
 
 /// What is published beside the set.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ pub(crate) struct Live {
     pub kills: Kills,
     /// Kills and liftings that the store does not have yet, oldest first.
     pub unrecorded: Vec<FlagKill>,
+    /// The latest kills since this program began, for whoever asks why.
+    decided: VecDeque<FlagKill>,
     /// What running releases turn, by service.
     turned: BTreeMap<ServiceName, Turned>,
     /// What an earlier controller's releases turned.
@@ -67,9 +72,33 @@ impl Live {
             return false;
         }
         self.kills = after;
+        if self.decided.len() >= DECIDED {
+            self.decided.pop_front();
+        }
+        self.decided.push_back(kill.clone());
         self.unrecorded.push(kill);
         self.version += 1;
         true
+    }
+
+    /// The decision by which a flag is killed, if it is. Of one from before this program
+    /// began it is known that it holds.
+    pub(crate) fn killed_by(&self, flag: &str) -> Option<FlagKill> {
+        let epoch = self.kills.of(flag)?;
+        let is_it = |kill: &&FlagKill| {
+            let flags = kill.flags.as_deref();
+            let of = flags.is_none_or(|flags| flags.iter().any(|key| key == flag));
+            kill.killed && kill.epoch == epoch && of
+        };
+        let known = self.decided.iter().rev().find(is_it);
+        Some(known.cloned().unwrap_or_else(|| FlagKill {
+            flags: Some(vec![flag.to_owned()]),
+            killed: true,
+            epoch,
+            by: actor("flags"),
+            reason: "see `esclusa flag history`".to_owned(),
+            at: Timestamp::default(),
+        }))
     }
 
     /// Takes over what a data plane knows: first decisions with their author, then marks of
@@ -86,7 +115,7 @@ impl Live {
                 flags,
                 killed: mark.killed,
                 epoch: mark.epoch,
-                by: proxy(),
+                by: actor("proxy"),
                 reason: "found at the proxy, which does not know who decided it".into(),
                 at: now,
             });
@@ -190,10 +219,10 @@ impl Live {
     }
 }
 
-/// Who decided what nobody else is known for.
-fn proxy() -> Actor {
+/// Who is named where nobody is known.
+fn actor(name: &'static str) -> Actor {
     #[expect(clippy::expect_used, reason = "five letters are a valid name")]
-    Actor::new("proxy").expect("a valid name")
+    Actor::new(name).expect("a valid name")
 }
 
 #[cfg(test)]
@@ -234,6 +263,22 @@ mod tests {
         assert!(!later.adopt(&proxy.unrecorded, &proxy.kills, Timestamp(9)));
         assert_eq!(later.kills.of("c"), None);
         assert!(later.kills.of("b").is_some());
+    }
+
+    #[test]
+    fn who_killed_a_flag_is_known_for_as_long_as_it_is_killed() {
+        let mut live = Live::default();
+        assert_eq!(live.killed_by("a"), None);
+        let all = kill(&mut live, None, true);
+        let own = kill(&mut live, Some("a"), true);
+        assert_eq!(live.killed_by("b").as_ref(), Some(&all));
+        kill(&mut live, None, false);
+        assert_eq!(live.killed_by("b"), None);
+        assert_eq!(live.killed_by("a").as_ref(), Some(&own));
+        // One that was decided before this program began.
+        let later = Live::new(live.kills, Vec::new());
+        let known = later.killed_by("a").expect("it is killed");
+        assert_eq!((known.epoch, known.by.as_str()), (own.epoch, "flags"));
     }
 
     #[test]

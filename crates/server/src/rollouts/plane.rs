@@ -3,6 +3,8 @@
 use super::Turned;
 use esclusa_flags::{FlagSet, Patch, Rollout};
 use esclusa_model::{Actor, ServiceName};
+use esclusa_plan::FlagTurn;
+use esclusa_wire::FlagKill;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +22,9 @@ pub(crate) trait FlagPlane: Send + Sync {
 
     /// What running releases turn, of all services.
     fn running(&self) -> Vec<Rollout>;
+
+    /// The decision by which one of these flags is killed right now, if one is.
+    fn killed(&self, flags: &[FlagTurn]) -> Option<FlagKill>;
 
     /// What a service's release turns from now on. Done once no evaluation that begins
     /// later sees anything older, and only then; saying the same again reads it back.
@@ -44,6 +49,8 @@ pub(crate) struct Memory {
     pub turned: std::collections::BTreeMap<ServiceName, Turned>,
     /// Everything that was turned, in its order.
     pub log: Vec<Turned>,
+    /// The kill in force.
+    pub killed: Option<FlagKill>,
     /// Why nothing is taken, if nothing is.
     pub down: Option<String>,
 }
@@ -87,6 +94,10 @@ impl FlagPlane for MemoryFlags {
             let all = memory.turned.values();
             all.flat_map(|turned| turned.rollouts.clone()).collect()
         })
+    }
+
+    fn killed(&self, _: &[FlagTurn]) -> Option<FlagKill> {
+        self.with(|memory| memory.killed.clone())
     }
 
     fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {
