@@ -22,8 +22,10 @@ pub const MAX_FLAGS: usize = 20_000;
 pub const MAX_FLAG_SEGMENTS: usize = 10_000;
 /// Most declared attributes.
 pub const MAX_ATTRIBUTES: usize = 500;
-/// Most rules of one flag in one environment.
+/// Most rules of one flag in one environment, as they are stored.
 pub const MAX_RULES: usize = 500;
+/// Rules that running releases may put before them.
+const ROLLOUT_RULES: usize = 100;
 /// How many prerequisites, or segments, may stand under one another.
 pub const MAX_NESTING: usize = 32;
 
@@ -45,7 +47,17 @@ impl Snapshot {
         environment: &str,
         kills: &Kills,
     ) -> Result<Self, Vec<Problem>> {
+        Self::compile_within(set, environment, kills, MAX_RULES + ROLLOUT_RULES)
+    }
+
+    fn compile_within(
+        set: &FlagSet,
+        environment: &str,
+        kills: &Kills,
+        max_rules: usize,
+    ) -> Result<Self, Vec<Problem>> {
         let mut compiler = Compiler::new(set, environment);
+        compiler.max_rules = max_rules;
         compiler.limits();
         compiler.attributes();
         compiler.directory();
@@ -71,7 +83,9 @@ pub fn validate(set: &FlagSet) -> Vec<Problem> {
         true => vec![""],
         false => set.environments.iter().map(String::as_str).collect(),
     };
-    let compiled = names.into_iter().map(|name| Snapshot::compile(set, name));
+    let none = Kills::default();
+    let compile = |name| Snapshot::compile_within(set, name, &none, MAX_RULES);
+    let compiled = names.into_iter().map(compile);
     let mut problems: Vec<Problem> = compiled.filter_map(Result::err).flatten().collect();
     problems.extend(check_guards(set));
     problems.sort();
@@ -82,6 +96,7 @@ pub fn validate(set: &FlagSet) -> Vec<Problem> {
 struct Compiler<'a> {
     set: &'a FlagSet,
     environment: &'a str,
+    max_rules: usize,
     problems: Problems,
     schema: Schema,
     slots: BTreeMap<&'a str, (u16, AttributeType)>,
@@ -97,6 +112,7 @@ impl<'a> Compiler<'a> {
         Self {
             set,
             environment,
+            max_rules: MAX_RULES,
             problems: Problems::default(),
             schema: Schema::new(),
             slots: BTreeMap::new(),

@@ -92,6 +92,7 @@ impl FlagSet {
 mod tests {
     use super::*;
     use crate::{AttributeValue, Snapshot};
+    use crate::{MAX_RULES, validate};
     use serde_json::json;
 
     fn set() -> FlagSet {
@@ -139,5 +140,22 @@ mod tests {
         assert!(!is_on(&all, "rex") && !is_on(&all, "eve"));
         assert_eq!(stored.while_running(&[rollout(0, &[])]), stored);
         assert_eq!(stored.while_running(&[]), stored);
+    }
+
+    // ROL-06: a flag that has all the rules it may have can be rolled out too.
+    #[test]
+    fn a_rollout_has_room_for_its_rules() {
+        let mut full = set();
+        let flag = full.flags.get_mut("reports").expect("there");
+        let settings = flag.environments.get_mut("production").expect("there");
+        let named = settings.rules[0].clone();
+        settings.rules = vec![named.clone(); MAX_RULES];
+        assert_eq!(validate(&full), []);
+        let running = full.while_running(&[rollout(500, &["team"])]);
+        assert!(is_on(&running, "ana"));
+        let flag = full.flags.get_mut("reports").expect("there");
+        let settings = flag.environments.get_mut("production").expect("there");
+        settings.rules.push(named);
+        assert_eq!(validate(&full).len(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Rules: what they ask, and what they serve.
 
+use super::Compiler;
 use super::flags::Variants;
-use super::{Compiler, MAX_RULES};
 use crate::definition::{DistributionDefinition, FlagDefinition, RuleDefinition, ShareDefinition};
 use crate::population::floor_of_one;
 use crate::problem::{Place, ProblemCode};
@@ -21,8 +21,9 @@ impl<'a> Compiler<'a> {
     ) -> Range<u32> {
         let start = self.built.rules.len() as u32; // all stand in a definition
         let list = place.key("rules");
-        if rules.len() > MAX_RULES {
-            let message = format!("there are {} rules, {MAX_RULES} are allowed", rules.len());
+        if rules.len() > self.max_rules {
+            let allowed = self.max_rules;
+            let message = format!("there are {} rules, {allowed} are allowed", rules.len());
             self.problems.add(&list, ProblemCode::TooMany, message);
         }
         let (mut share_before, mut everybody_before) = (None, None);
