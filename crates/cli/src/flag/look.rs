@@ -145,7 +145,11 @@ pub(super) async fn explain(
     if !output.json(&found.explanation) {
         output.line(&found.text);
     }
-    Ok(Exit::Done)
+    // A misspelt key is no answer that a script should go on with.
+    Ok(match found.explanation["error"] == "FLAG_NOT_FOUND" {
+        true => Exit::BadInput,
+        false => Exit::Done,
+    })
 }
 
 pub(super) async fn who(

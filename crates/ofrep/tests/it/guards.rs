@@ -155,6 +155,59 @@ async fn claims_count_when_they_are_verified() {
     assert_eq!(ask(&world, &jwt(&good, "s3cret")).await, 503);
 }
 
+/// What another implementation signs.
+fn signed_elsewhere(claims: &serde_json::Value) -> serde_json::Value {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/jwt.mjs");
+    let run = std::process::Command::new("node")
+        .args([script, &claims.to_string()])
+        .output()
+        .expect("node runs");
+    assert!(run.status.success(), "{run:?}");
+    serde_json::from_slice(&run.stdout).expect("JSON")
+}
+
+// GRD-03: tokens of an issuer count by its public keys, of every kind that issuers use; one
+// that is signed with a public key as a secret, or by anybody else, is nobody's.
+#[test]
+fn tokens_of_an_issuer_are_verified_by_its_public_keys() {
+    use esclusa_ofrep::Guard;
+    let claims = json!({ "org": "acme", "iss": "login", "exp": 4_000_000_000u64 });
+    let made = signed_elsewhere(&claims);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys.json");
+    std::fs::write(&file, made["jwks"].to_string()).expect("written");
+    let definition = json!({
+        "environment": "production",
+        "tenant": [{ "claim": "org" }],
+        "claims": { "jwks-file": file.display().to_string(), "issuer": "login" },
+        "routes": [],
+    });
+    let definition = serde_json::from_value(definition).expect("a guard");
+    let guard = Guard::compile("shop", &definition).expect("compiles");
+    let tenant = |token: &str| {
+        let mut headers = http::HeaderMap::new();
+        let line = format!("Bearer {token}").parse().expect("a header");
+        headers.insert("authorization", line);
+        let units = guard.units(&headers, "", "/");
+        units.tenant.map(std::borrow::Cow::into_owned)
+    };
+    let tokens = made["tokens"].as_object().expect("tokens");
+    assert_eq!(tokens.len(), 7);
+    for (name, token) in tokens {
+        let token = token.as_str().expect("text");
+        let good = !["forged", "stranger"].contains(&name.as_str());
+        assert_eq!(tenant(token).is_some(), good, "{name}");
+        // One letter of the signature is another.
+        let (text, signature) = token.rsplit_once('.').expect("three parts");
+        let first = if signature.starts_with('A') { 'B' } else { 'A' };
+        assert_eq!(
+            tenant(&format!("{text}.{first}{}", &signature[1..])),
+            None,
+            "{name}"
+        );
+    }
+}
+
 // GRD-03: a key can be changed while the guard stands.
 #[test]
 fn keys_are_read_again() {

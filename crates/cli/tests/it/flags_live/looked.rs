@@ -80,6 +80,12 @@ async fn a_change_is_tried_on_those_who_asked_lately() {
     let both = json!({ "recent": true, "contexts": [] });
     assert_eq!(would_change(&scene, both).await.0, 400);
 
+    // A misspelt name is no answer.
+    let (code, said, _) = scene.run(&["flag", "explain", "exec"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said, _) = scene.run(&["flag", "explain", "exce"]);
+    assert_eq!(code, 2, "{said}");
+
     // Nobody knows is not nobody asked.
     esclusa_testkit::plane::stop_shims(&scene.plane.data().join("instances"));
     let (status, unknown) = would_change(&scene, recent).await;
