@@ -24,8 +24,10 @@ test: setup ## the gate: everything that must hold before a change goes in
 fmt: toolchain ## formats all Rust files
 	@cargo fmt --all
 
-bench: toolchain ## runs the benchmarks
-	@cargo bench --locked --workspace --benches
+bench: toolchain ## what flags, their server and the judge cost, beside peers in the same run
+	@cargo run --locked --quiet --release --package esclusa-flags-bench
+	@cargo run --locked --quiet --release --package esclusa-ofrep-bench
+	@cargo run --locked --quiet --release --package esclusa-judge-bench -- cost
 
 torture: toolchain ## 200 releases while everything is killed; TORTURE="--releases 20" for fewer
 	@$(XTASK) torture $(TORTURE)

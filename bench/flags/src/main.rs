@@ -6,6 +6,7 @@
 //! reached. `RUNS` in the environment says how many batches, 9 by default.
 
 mod cases;
+mod guards;
 mod instructions;
 mod measure;
 
@@ -61,6 +62,19 @@ fn main() -> ExitCode {
             "{:32} {:>10} {:>12}",
             case.name, ours.allocations, peer.allocations
         );
+    }
+    println!("\na guard of 20 routes, for one request: time, allocations");
+    match guards::measured(runs) {
+        Ok(costs) => {
+            for (name, cost) in costs {
+                let (time, allocations) = (cost.nanoseconds, cost.allocations);
+                println!("{name:32} {time:>7.1} ns {allocations:>4}");
+            }
+        }
+        Err(error) => {
+            eprintln!("the guard cannot be measured: {error}");
+            return ExitCode::from(1);
+        }
     }
     println!();
     instructions::print();

@@ -33,6 +33,16 @@ pub(crate) fn both(
     (cost(best[0], ours), cost(best[1], peer))
 }
 
+/// What one of a side without a peer costs.
+pub(crate) fn alone(runs: usize, scale: u32, side: &mut Side<'_>) -> Cost {
+    let times = (BATCH / scale).max(100);
+    let best = (0..runs).map(|_| batch(times, side));
+    Cost {
+        nanoseconds: best.fold(f64::INFINITY, f64::min),
+        allocations: allocation_counter::measure(|| side(1)).count_total,
+    }
+}
+
 /// Nanoseconds of this thread for one of `times` evaluations.
 fn batch(times: u32, side: &mut Side<'_>) -> f64 {
     side(times / 10); // warm

@@ -73,7 +73,7 @@ impl PathPattern {
             match part {
                 Part::Rest => return true,
                 Part::One if given.next().is_some() => {}
-                Part::Word(word) if given.next().is_some_and(|g| g.to_lowercase() == *word) => {}
+                Part::Word(word) if given.next().is_some_and(|given| given == word) => {}
                 Part::One | Part::Word(_) => return false,
             }
         }
@@ -97,7 +97,7 @@ impl PathPattern {
     }
 }
 
-/// A request's path in the ways in which it can be read.
+/// A request's path in the ways in which it can be read, in lower case.
 #[derive(Debug)]
 pub struct RequestPath<'a> {
     plain: Vec<Cow<'a, str>>,
@@ -140,10 +140,19 @@ fn resolved<'a>(segments: impl Iterator<Item = Cow<'a, str>>) -> Vec<Cow<'a, str
             ".." => {
                 list.pop();
             }
-            _ => list.push(segment),
+            _ => list.push(lower(segment)),
         }
     }
     list
+}
+
+/// In lower case, as words of patterns are. Most segments are already.
+fn lower(segment: Cow<'_, str>) -> Cow<'_, str> {
+    let is_lower = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    match segment.bytes().all(is_lower) {
+        true => segment,
+        false => Cow::Owned(segment.to_lowercase()),
+    }
 }
 
 /// With its escapes replaced; bytes that are no text stay escaped as U+FFFD.
@@ -305,6 +314,7 @@ mod tests {
             "/reports/exec/1/",
             "//reports///exec/1",
             "/REPORTS/Exec/1",
+            "/REPORT%53/%45xec/1",
             "/%72eports/exec/1",
             "/reports%2Fexec/1",
             "/reports/./exec/1",
