@@ -52,7 +52,8 @@ pub(crate) fn evaluate(
         body.push(b'}');
     }
     body.extend_from_slice(b"],\"metadata\":{\"revision\":");
-    body.extend_from_slice(table.revision.to_string().as_bytes());
+    let kills = table.state.kill_epoch;
+    body.extend_from_slice(format!("{},\"kills\":{kills}", table.revision).as_bytes());
     body.push(b'}');
     body.extend_from_slice(&streams.json);
     body.push(b'}');

@@ -23,6 +23,7 @@ pub struct ControlPlane {
     folder: TempDir,
     child: Option<Child>,
     url: String,
+    more: Vec<String>,
     client: reqwest::Client,
 }
 
@@ -33,11 +34,21 @@ impl ControlPlane {
     /// When it does not become ready: there is nothing to test then.
     #[must_use]
     pub fn start(binary: &Path) -> Self {
+        Self::start_with(binary, &["--flags-listen", "off"])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_with(binary: &Path, more: &[&str]) -> Self {
         let mut plane = Self {
             binary: binary.to_owned(),
             folder: TempDir::new("esclusa").expect("a temporary folder"),
             child: None,
             url: String::new(),
+            more: more.iter().map(|&word| word.to_owned()).collect(),
             client: http_client(),
         };
         plane.spawn();
@@ -73,6 +84,7 @@ impl ControlPlane {
             folder: TempDir::new("esclusa").expect("a temporary folder"),
             child: None,
             url: format!("http://127.0.0.1:{port}"),
+            more: vec!["--flags-listen".into(), "off".into()],
             client: http_client(),
         }
     }
@@ -92,16 +104,9 @@ impl ControlPlane {
 
     fn spawn(&mut self) {
         let mut child = Command::new(&self.binary)
-            .args([
-                "serve",
-                "--dev",
-                "--flags-listen",
-                "off",
-                "--listen",
-                "127.0.0.1:0",
-                "--data",
-            ])
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(self.log_file())

@@ -38,6 +38,7 @@ mod page;
 mod parts;
 mod peers;
 mod pipeline;
+mod propagation;
 mod reboot;
 mod reports;
 mod series;

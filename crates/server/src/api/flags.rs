@@ -2,9 +2,11 @@
 
 pub(super) mod kill;
 pub(super) mod looks;
+pub(crate) mod measured;
 pub(super) mod set;
 mod views;
 
+pub use measured::{ArrivedView, DelaysView, MeasuredView};
 pub use views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, FlagEntryView,
     FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView, FlagsLiftedView,

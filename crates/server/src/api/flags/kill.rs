@@ -1,5 +1,6 @@
 //! Turning features off for everybody, opening them again, and how far that has come.
 
+use super::measured;
 use super::views::{FlagStreamView, FlagsKilledView, FlagsLiftedView, KillFlags, PropagationView};
 use crate::api::ApiState;
 use crate::api::answer::{Body, bad_input};
@@ -134,5 +135,6 @@ pub(crate) async fn status(
                 fetched: stream.fetched,
             })
             .collect(),
+        measured: measured::views(&state.app),
     }))
 }

@@ -1,5 +1,6 @@
 //! The bodies of requests and answers about flags.
 
+use super::measured::MeasuredView;
 use esclusa_flags::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -355,6 +356,10 @@ pub struct PropagationView {
     pub fetched: usize,
     /// Those that have not; at most 100.
     pub behind: Vec<FlagStreamView>,
+    /// How long changes took to reach a subscriber of this server, for each proxy; empty
+    /// when this server was not told where flags are answered.
+    #[serde(default)]
+    pub measured: Vec<MeasuredView>,
 }
 
 /// An open event stream.
