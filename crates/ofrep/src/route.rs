@@ -110,9 +110,9 @@ async fn evaluation(connection: &Connection, parts: &Parts, body: Incoming) -> R
         },
     };
     match key {
-        Some(key) => single::evaluate(&newer, &access, key, &body, second),
+        Some(key) => single::evaluate(shared, &newer, &access, key, &body, second),
         None => {
-            let reply = bulk::evaluate(&newer, &access, &parts.headers, &body, second);
+            let reply = bulk::evaluate(shared, &newer, &access, &parts.headers, &body, second);
             if reply.status() != StatusCode::BAD_REQUEST {
                 let agent = parts.headers.get(USER_AGENT);
                 let agent = agent.map_or(&b""[..], |agent| agent.as_bytes());

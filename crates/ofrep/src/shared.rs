@@ -1,11 +1,12 @@
 //! What all threads of a flag server share, and whoever changes it.
 
+use crate::exposures::Exposures;
 use crate::hub::Hub;
 use crate::table::FlagTable;
 use arc_swap::ArcSwap;
 use esclusa_flags::Kills;
 use esclusa_wire::{FlagKill, FlagStatus};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The table in force, and the event streams that are told of the next.
@@ -15,6 +16,8 @@ pub struct Shared {
     pub(crate) hub: Hub,
     /// One change after the other, so that no kill is lost between two.
     changing: Mutex<()>,
+    /// Where answers that are to be recorded go.
+    pub(crate) exposures: OnceLock<Arc<Exposures>>,
 }
 
 impl Default for Shared {
@@ -32,6 +35,7 @@ impl Shared {
             table: ArcSwap::from_pointee(table),
             hub: Hub::default(),
             changing: Mutex::new(()),
+            exposures: OnceLock::new(),
         }
     }
 
@@ -77,6 +81,11 @@ impl Shared {
         self.hub.changed();
     }
 
+    /// Records from now on what the document in force asks for. The first call counts.
+    pub fn record_exposures(&self, exposures: Arc<Exposures>) {
+        let _ = self.exposures.set(exposures);
+    }
+
     /// The event streams.
     #[must_use]
     pub fn hub(&self) -> &Hub {
@@ -93,6 +102,7 @@ impl Shared {
             kills: table.kills.clone(),
             killed_here,
             streams: self.hub.streams(),
+            exposures: self.exposures.get().and_then(|way| way.status(&table)),
         }
     }
 }

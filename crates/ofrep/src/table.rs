@@ -1,10 +1,11 @@
 //! Everything that requests are answered from, made of one document.
 
+use crate::exposures::UnitHasher;
 use crate::guards::Guard;
 pub(crate) use crate::scope::{Access, Scope, Subject};
 use crate::scope::{neighbour, scope_of, short, watcher};
 use crate::ticket::Signer;
-use esclusa_flags::{Kills, Problem, ProblemCode, Snapshot, check_guards};
+use esclusa_flags::{ExposureRules, Kills, Problem, ProblemCode, Snapshot, check_guards};
 use esclusa_model::{Digest, GenerationId};
 use esclusa_wire::FlagDocument;
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,8 @@ pub struct FlagTable {
     /// The guards of each service, in the order of their names.
     services: BTreeMap<String, Vec<Arc<Guard>>>,
     pub(crate) signer: Option<Signer>,
+    pub(crate) units: Option<UnitHasher>,
+    keep_days: u16,
 }
 
 /// One state of everything that answers depend on.
@@ -64,6 +67,8 @@ impl FlagTable {
             guards: BTreeMap::new(),
             services: BTreeMap::new(),
             signer: None,
+            units: None,
+            keep_days: ExposureRules::default().keep_days,
         }
     }
 
@@ -152,6 +157,8 @@ impl FlagTable {
             guards,
             services,
             signer,
+            units: UnitHasher::new(&document.key),
+            keep_days: set.exposures.clone().unwrap_or_default().keep_days,
         };
         table.mark();
         Ok(table)
@@ -198,6 +205,19 @@ impl FlagTable {
         self.guards
             .iter()
             .map(|(name, guard)| (name.as_str(), guard))
+    }
+
+    /// For how many days exposures are kept.
+    #[must_use]
+    pub fn keep_exposures_days(&self) -> u16 {
+        self.keep_days
+    }
+
+    /// The environments in which answers are recorded.
+    pub(crate) fn recorded_environments(&self) -> Vec<String> {
+        let all = self.environments.iter();
+        let recorded = all.filter(|(_, snapshot)| snapshot.sampling().is_some());
+        recorded.map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes over whatever `kills` knows later; nothing is compiled again.

@@ -3,6 +3,7 @@
 mod apply;
 pub(crate) mod args;
 mod change;
+mod exposures;
 mod import;
 mod kill;
 mod look;
@@ -45,6 +46,7 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::Kill(names) => kill::kill(&client, names, output).await,
         FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
         FlagVerb::Status => status::run(&client, output).await,
+        FlagVerb::Exposures(asked) => exposures::run(&asked, global, output),
         FlagVerb::Rules => look::rules(&client, output).await,
     }
 }

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
 use crate::table::one_line;
 use esclusa_model::Timestamp;
-use esclusa_server::body::{ArrivedView, DelaysView, MeasuredView, PropagationView};
+use esclusa_server::body::{ArrivedView, DelaysView, ExposuresView, MeasuredView, PropagationView};
 use esclusa_server::report::rfc3339;
 
 pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -44,6 +44,9 @@ pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failur
             output.line(&one_line(&line));
         }
     }
+    if let Some(exposures) = &found.exposures {
+        output.line(&one_line(&exposures_line(exposures)));
+    }
     for stream in &found.behind {
         output.say(&format!("behind: {}", one_line(&stream.who)));
     }
@@ -74,6 +77,26 @@ fn measured_lines(measured: &MeasuredView) -> Vec<String> {
         lines.push(format!("  given up unmeasured: {}", measured.unmeasured));
     }
     lines
+}
+
+fn exposures_line(found: &ExposuresView) -> String {
+    let at = match found.environments.is_empty() {
+        true => "off now".into(),
+        false => found.environments.join(", "),
+    };
+    let mut line = format!(
+        "exposures ({at}): {} recorded, {} repeated",
+        found.recorded, found.repeated
+    );
+    for (count, why) in [(found.dropped, "waited"), (found.unwritten, "disk")] {
+        if count > 0 {
+            line.push_str(&format!(", {count} lost ({why})"));
+        }
+    }
+    if let Some(trouble) = &found.trouble {
+        line.push_str(&format!(": {trouble}"));
+    }
+    line
 }
 
 fn reached(reached: &ArrivedView) -> String {

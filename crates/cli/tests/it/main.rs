@@ -19,6 +19,7 @@ mod browser;
 mod care;
 mod dials;
 mod exposure;
+mod exposures;
 mod first;
 mod flag_page;
 mod gates;

@@ -95,6 +95,23 @@ async fn every_metric_is_on_its_page() {
     let release = plane.release(&plan, "v2").await;
     ends(&plane, &release, "promoted").await;
     load.stop().await;
+    let set = json!({ "environments": ["production"], "exposures": { "environments": {
+        "production": { "basis-points": 1 } } } });
+    let file = plane.work().join("flags.json");
+    std::fs::write(&file, set.to_string()).expect("written");
+    let applied = super::esclusa(&plane.work())
+        .env("ESCLUSA_DATA", plane.data())
+        .args([
+            "flag",
+            "apply",
+            "flags.json",
+            "--yes",
+            "--reason",
+            "to be measured",
+        ])
+        .output()
+        .expect("runs");
+    assert!(applied.status.success(), "{applied:?}");
     let kill = json!({ "all": true, "reason": "to be measured" });
     let (status, body) = plane.post("/api/v1/flag-set/kill", kill).await;
     assert_eq!(status, 200, "{body}");

@@ -50,8 +50,8 @@ pub mod body {
     pub use super::events::EventView;
     pub use super::flags::{
         AppliedView, ApplyFlags, ArrivedView, ChangeFlags, ChangedView, DelaysView, ExplainFlag,
-        ExplainedView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView,
-        FlagsKilledView, FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags,
+        ExplainedView, ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView,
+        FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags,
         MeasuredView, PropagationView, RevertFlags, VariantWho, WhoView, WhoWouldChange,
         WouldChangeView,
     };
