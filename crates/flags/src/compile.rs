@@ -64,6 +64,7 @@ impl Snapshot {
         compiler.segments();
         compiler.flags();
         crate::standing::check(set, &mut compiler.problems);
+        crate::exposure::check(set, &mut compiler.problems);
         let Compiler {
             problems, built, ..
         } = compiler;
@@ -71,6 +72,7 @@ impl Snapshot {
             return Err(problems.0);
         }
         let mut snapshot = built;
+        snapshot.sampling = crate::exposure::compile(set, environment);
         snapshot.merge_kills(kills);
         Ok(snapshot)
     }
@@ -142,6 +144,7 @@ impl<'a> Compiler<'a> {
                 directory: Directory::default(),
                 parents: 0,
                 kills: Kills::default(),
+                sampling: None,
             },
         }
     }

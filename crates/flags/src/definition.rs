@@ -1,6 +1,7 @@
 //! Flags as people write them. What is here may be wrong; a [`crate::Snapshot`] is what
 //! has been checked.
 
+use crate::exposure::ExposureRules;
 use crate::guard::GuardDefinition;
 use crate::lifetime::Lifetime;
 use crate::problem::{Problem, ProblemCode};
@@ -39,6 +40,9 @@ pub struct FlagSet {
     /// What turns features off by itself, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub standing_rules: BTreeMap<String, StandingRule>,
+    /// Which answers are recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<ExposureRules>,
 }
 
 /// A named value of the context, with its type.

@@ -24,6 +24,7 @@ mod definition;
 mod diff;
 mod evaluate;
 mod explain;
+mod exposure;
 mod graph;
 mod guard;
 mod import;
@@ -56,6 +57,7 @@ pub use definition::{
 };
 pub use diff::{Change, diff};
 pub use explain::{Explanation, Stage, Step};
+pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
 pub use graph::{Dependent, SegmentUse, dependents, segment_use};
 pub use guard::{
     ClaimCheck, Coverage, Endpoint, Guard, GuardDefinition, GuardMode, GuardRequest, Guarded,

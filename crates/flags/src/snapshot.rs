@@ -6,6 +6,7 @@
 use crate::bucket::UnitOrder;
 use crate::context::{Context, ContextBuffer, Stored};
 use crate::definition::AttributeType;
+use crate::exposure::Sampling;
 use crate::kill::Kills;
 use crate::names::Names;
 use crate::value::{FlagType, FlagValue};
@@ -43,6 +44,8 @@ pub struct Snapshot {
     /// How many flags are prerequisites of others.
     pub(crate) parents: u32,
     pub(crate) kills: Kills,
+    /// What of its answers is recorded.
+    pub(crate) sampling: Option<Box<Sampling>>,
 }
 
 #[derive(Debug, Clone)]

@@ -68,7 +68,10 @@ pub(crate) fn recognise(
     second: u64,
 ) -> Result<Arc<Access>, Refusal> {
     let access = match table.is_open() {
-        true => neighbour(connection, table, headers)?,
+        true => match secret(headers).and_then(|secret| table.by_secret(secret)) {
+            Some(watcher) => Arc::clone(watcher),
+            None => neighbour(connection, table, headers)?,
+        },
         false => bearer(connection, table, headers)?,
     };
     if access.has_expired(second) {

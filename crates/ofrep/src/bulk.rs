@@ -1,16 +1,19 @@
 //! `POST /ofrep/v1/evaluate/flags`: every flag that somebody may see.
 
-use crate::answer::{push_open, said};
+use crate::answer::{Said, push_open, said};
 use crate::context::BadBody;
 use crate::reply::{self, Reply};
+use crate::shared::Shared;
 use crate::single::sees;
 use crate::table::{Access, FlagTable, hash_of};
+use esclusa_wire::ExposureSource;
 use http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
 /// Answers for all flags, or says that nothing has changed for this client.
 pub(crate) fn evaluate(
+    shared: &Shared,
     table: &FlagTable,
     access: &Access,
     headers: &HeaderMap,
@@ -51,8 +54,19 @@ pub(crate) fn evaluate(
         push_open(&mut body, flag.key, &said(&answer, access.scope.strict));
         body.push(b'}');
     }
+    if !access.scope.watcher {
+        shared.exposed(table, &asking, ExposureSource::OfrepBulk, |take| {
+            for (flag, answer) in asking.evaluate_all().filter(|(flag, _)| sees(access, flag)) {
+                // What leaves the value to the application exposes nobody.
+                if matches!(said(&answer, access.scope.strict), Said::Value(..)) {
+                    take(flag.key, &answer);
+                }
+            }
+        });
+    }
     body.extend_from_slice(b"],\"metadata\":{\"revision\":");
-    body.extend_from_slice(table.revision.to_string().as_bytes());
+    let kills = table.state.kill_epoch;
+    body.extend_from_slice(format!("{},\"kills\":{kills}", table.revision).as_bytes());
     body.push(b'}');
     body.extend_from_slice(&streams.json);
     body.push(b'}');

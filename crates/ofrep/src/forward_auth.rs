@@ -7,9 +7,10 @@
 use crate::conn::Connection;
 use crate::guards::Guard;
 use crate::reply::{self, Reply};
+use crate::shared::Shared;
 use crate::table::{FlagTable, Subject};
-use esclusa_flags::{Snapshot, Verdict};
-use esclusa_wire::FlagTokenKind;
+use esclusa_flags::Verdict;
+use esclusa_wire::{ExposureSource, FlagTokenKind};
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{StatusCode, request::Parts};
 use std::time::Duration;
@@ -47,12 +48,13 @@ enum Decision {
 }
 
 impl Original<'_> {
-    fn decide(&self, guard: &Guard, snapshot: &Snapshot) -> Decision {
+    fn decide(&self, shared: &Shared, table: &FlagTable, guard: &Guard) -> Decision {
         let Some(guarded) = guard.find(&self.method, self.target) else {
             return Decision::Unguarded;
         };
         let units = guard.units(self.headers, &self.host, self.target);
-        match guarded.decide(Some(snapshot), &units) {
+        shared.guarded(table, &guarded, &units, ExposureSource::ForwardAuth);
+        match guarded.decide(table.environment(guard.environment()), &units) {
             Verdict::Open => Decision::Open,
             Verdict::Fallback => Decision::Fallback,
             Verdict::Closed {
@@ -109,16 +111,17 @@ pub(crate) fn answer(connection: &Connection, name: &str, parts: &Parts) -> Repl
     if !may_ask(connection, &table, guard.environment(), &parts.headers) {
         return reply::empty(StatusCode::FORBIDDEN);
     }
-    let Some(snapshot) = table.environment(guard.environment()) else {
+    if table.environment(guard.environment()).is_none() {
         return reply::empty(StatusCode::FORBIDDEN);
-    };
+    }
     let Some(originals) = originals(&parts.headers) else {
         return reply::bad_request(
             "the request is missing: send X-Original-URI and X-Original-Method, \
              or X-Forwarded-Uri and X-Forwarded-Method",
         );
     };
-    let decisions = originals.iter().map(|o| o.decide(guard, snapshot));
+    let shared = &connection.server.shared;
+    let decisions = originals.iter().map(|o| o.decide(shared, &table, guard));
     match decisions.max() {
         None | Some(Decision::Unguarded) => reply::empty(StatusCode::OK),
         Some(Decision::Open) => passes("on"),

@@ -54,6 +54,8 @@ impl Client {
 pub(crate) struct StreamInfo {
     client: Client,
     who: Box<str>,
+    /// Whether people are shown it.
+    shown: bool,
     since: Timestamp,
     told: Known,
     fetched: Known,
@@ -88,13 +90,14 @@ impl Known {
 }
 
 impl StreamInfo {
-    pub(crate) fn new(client: Client, who: String) -> Self {
+    pub(crate) fn new(client: Client, who: String, shown: bool) -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         // Fits until the year 294,000.
         let micros = now.map_or(0, |since| since.as_micros() as i64);
         Self {
             client,
             who: who.into_boxed_str(),
+            shown,
             since: Timestamp(micros),
             told: Known::nothing(),
             fetched: Known::nothing(),
@@ -120,13 +123,15 @@ impl Hub {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// All open streams, and how far each has come.
+    /// All open streams, and how far each has come; not the one by which the control plane
+    /// measures.
     #[must_use]
     pub fn streams(&self) -> Vec<FlagStream> {
         let mut all = Vec::with_capacity(self.count());
         for part in &self.listed {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            all.extend(part.values().flatten().map(|info| FlagStream {
+            let shown = part.values().flatten().filter(|info| info.shown);
+            all.extend(shown.map(|info| FlagStream {
                 who: info.who.to_string(),
                 since: info.since,
                 told: info.told.get().unwrap_or_default(),

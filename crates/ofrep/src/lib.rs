@@ -7,7 +7,7 @@
 //! streams), forward-auth for other web servers, and `/healthz`.
 //!
 //! A request reads one table once, so that all of its answers are of one revision. Nothing
-//! here writes to a disk. Event streams leave the HTTP library as soon as they begin: a few
+//! here writes to a disk: exposures are handed to whoever does ([`Exposures`]). Event streams leave the HTTP library as soon as they begin: a few
 //! threads hold their sockets and write to them, and what a stream has not been told yet is
 //! never more than the latest state.
 //!
@@ -20,6 +20,7 @@ mod bulk;
 mod conn;
 mod context;
 mod cors;
+mod exposures;
 mod forward_auth;
 mod guards;
 mod hub;
@@ -29,6 +30,7 @@ mod rate;
 mod recent;
 mod reply;
 mod route;
+mod scope;
 mod server;
 mod shared;
 mod single;
@@ -36,9 +38,11 @@ mod stream;
 mod table;
 mod ticket;
 
+pub use exposures::{ExposureNote, Exposures, WAITING};
 pub use guards::{ClaimError, Claims, Guard};
 pub use hub::Hub;
 pub use limits::{Limits, Rate};
+pub use scope::watcher_secret;
 pub use server::serve;
 pub use shared::Shared;
 pub use table::FlagTable;

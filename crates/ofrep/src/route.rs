@@ -110,9 +110,9 @@ async fn evaluation(connection: &Connection, parts: &Parts, body: Incoming) -> R
         },
     };
     let reply = match key {
-        Some(key) => single::evaluate(&newer, &access, key, &body, second),
+        Some(key) => single::evaluate(shared, &newer, &access, key, &body, second),
         None => {
-            let reply = bulk::evaluate(&newer, &access, &parts.headers, &body, second);
+            let reply = bulk::evaluate(shared, &newer, &access, &parts.headers, &body, second);
             if reply.status() != StatusCode::BAD_REQUEST {
                 let agent = parts.headers.get(USER_AGENT);
                 let agent = agent.map_or(&b""[..], |agent| agent.as_bytes());
@@ -122,7 +122,7 @@ async fn evaluation(connection: &Connection, parts: &Parts, body: Incoming) -> R
             reply
         }
     };
-    if reply.status().is_success() {
+    if reply.status().is_success() && !access.scope.watcher {
         let environment = &access.scope.environment;
         shared.recent.note(environment, &body, second);
     }

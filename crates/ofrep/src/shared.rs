@@ -1,5 +1,6 @@
 //! What all threads of a flag server share, and whoever changes it.
 
+use crate::exposures::Exposures;
 use crate::hub::Hub;
 use crate::recent::Recent;
 use crate::table::FlagTable;
@@ -7,7 +8,7 @@ use arc_swap::ArcSwap;
 use esclusa_flags::Kills;
 use esclusa_wire::{FlagKill, FlagStatus};
 use serde_json::{Map, Value};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The table in force, and the event streams that are told of the next.
@@ -18,6 +19,8 @@ pub struct Shared {
     /// One change after the other, so that no kill is lost between two.
     changing: Mutex<()>,
     pub(crate) recent: Recent,
+    /// Where answers that are to be recorded go.
+    pub(crate) exposures: OnceLock<Arc<Exposures>>,
 }
 
 impl Default for Shared {
@@ -36,6 +39,7 @@ impl Shared {
             hub: Hub::default(),
             changing: Mutex::new(()),
             recent: Recent::default(),
+            exposures: OnceLock::new(),
         }
     }
 
@@ -88,6 +92,11 @@ impl Shared {
         self.recent.contexts(environment)
     }
 
+    /// Records from now on what the document in force asks for. The first call counts.
+    pub fn record_exposures(&self, exposures: Arc<Exposures>) {
+        let _ = self.exposures.set(exposures);
+    }
+
     /// The event streams.
     #[must_use]
     pub fn hub(&self) -> &Hub {
@@ -104,6 +113,7 @@ impl Shared {
             kills: table.kills.clone(),
             killed_here,
             streams: self.hub.streams(),
+            exposures: self.exposures.get().and_then(|way| way.status(&table)),
         }
     }
 }

@@ -3,8 +3,10 @@
 use crate::answer::{Said, push_open, said};
 use crate::context::read;
 use crate::reply::{self, Reply};
+use crate::shared::Shared;
 use crate::table::{Access, FlagTable};
 use esclusa_flags::{ContextBuffer, EvaluationError, FlagInfo};
+use esclusa_wire::ExposureSource;
 use http::StatusCode;
 use std::cell::Cell;
 
@@ -25,6 +27,7 @@ pub(crate) fn sees(access: &Access, flag: &FlagInfo<'_>) -> bool {
 
 /// Answers for one flag.
 pub(crate) fn evaluate(
+    shared: &Shared,
     table: &FlagTable,
     access: &Access,
     path: &str,
@@ -48,12 +51,19 @@ pub(crate) fn evaluate(
         let status = StatusCode::BAD_REQUEST;
         return reply::flag_error(status, &key, bad.code(), bad.details());
     }
-    let said = said(&context.evaluate(&key), access.scope.strict);
+    let answer = context.evaluate(&key);
+    let said = said(&answer, access.scope.strict);
     let status = match &said {
         Said::Error(EvaluationError::FlagNotFound) => StatusCode::NOT_FOUND,
         Said::Error(_) => StatusCode::BAD_REQUEST,
         Said::Value(..) | Said::Nothing(_) => StatusCode::OK,
     };
+    // What leaves the value to the application exposes nobody.
+    if matches!(said, Said::Value(..)) && !access.scope.watcher {
+        shared.exposed(table, &context, ExposureSource::Ofrep, |take| {
+            take(&key, &answer);
+        });
+    }
     let streams = access.streams(second);
     let mut body = Vec::with_capacity(192 + streams.json.len());
     push_open(&mut body, &key, &said);

@@ -58,7 +58,7 @@ pub(crate) fn begin(
         head: head(headers, table),
         subject: access.scope.subject,
         environment: access.scope.environment.as_str().into(),
-        info: Arc::new(StreamInfo::new(client, who)),
+        info: Arc::new(StreamInfo::new(client, who, !access.scope.watcher)),
         knows,
     });
     Asked::Stream

@@ -1,12 +1,13 @@
 //! Everything that requests are answered from, made of one document.
 
+use crate::exposures::UnitHasher;
 use crate::guards::Guard;
-use crate::ticket::{Signer, window};
-use arc_swap::ArcSwap;
-use bytes::Bytes;
-use esclusa_flags::{Kills, Problem, ProblemCode, Snapshot, check_guards};
-use esclusa_model::{Digest, GenerationId, Timestamp};
-use esclusa_wire::{FlagDocument, FlagToken, FlagTokenKind};
+pub(crate) use crate::scope::{Access, Scope, Subject};
+use crate::scope::{neighbour, scope_of, short, watcher};
+use crate::ticket::Signer;
+use esclusa_flags::{ExposureRules, Kills, Problem, ProblemCode, Snapshot, check_guards};
+use esclusa_model::{Digest, GenerationId};
+use esclusa_wire::FlagDocument;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
@@ -25,12 +26,16 @@ pub struct FlagTable {
     pub(crate) state: State,
     environments: BTreeMap<String, Arc<Snapshot>>,
     tokens: HashMap<[u8; 16], Arc<Access>>,
+    /// Whether nobody but the control plane has a token.
+    open: bool,
     /// Who asks without a token, by environment.
     neighbours: BTreeMap<String, Arc<Access>>,
     guards: BTreeMap<String, Arc<Guard>>,
     /// The guards of each service, in the order of their names.
     services: BTreeMap<String, Vec<Arc<Guard>>>,
     pub(crate) signer: Option<Signer>,
+    pub(crate) units: Option<UnitHasher>,
+    keep_days: u16,
 }
 
 /// One state of everything that answers depend on.
@@ -42,110 +47,6 @@ pub(crate) struct State {
     pub(crate) kill_epoch: u64,
     /// Since when, in seconds since 1970.
     pub(crate) since: u64,
-}
-
-/// Whose answers these are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scope {
-    pub(crate) environment: String,
-    pub(crate) subject: Subject,
-    /// Only flags that browsers may read.
-    pub(crate) browsers_only: bool,
-    /// Only flags of this project.
-    pub(crate) project: Option<String>,
-    /// Leaves out the value of a flag that is not in use.
-    pub(crate) strict: bool,
-    /// For people.
-    pub(crate) name: String,
-}
-
-/// By what somebody was recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Subject {
-    /// The first bytes of a token's hash.
-    Token([u8; 16]),
-    /// Being on this machine, where no token is asked for.
-    Neighbour,
-}
-
-/// Somebody who may ask, with what is the same in all of their answers.
-#[derive(Debug)]
-pub(crate) struct Access {
-    pub(crate) scope: Scope,
-    /// The whole hash of the token; none for a neighbour.
-    hash: Option<Digest>,
-    pub(crate) server: bool,
-    expires: Option<Timestamp>,
-    /// A hash of the scope.
-    pub(crate) mark: u64,
-    signer: Option<Signer>,
-    streams: ArcSwap<Streams>,
-}
-
-/// The address of event streams, as answers carry it, and the window that it is for.
-#[derive(Debug, Default)]
-pub(crate) struct Streams {
-    window: u64,
-    /// `,"eventStreams":[...]`, or nothing without a key.
-    pub(crate) json: Bytes,
-}
-
-impl Access {
-    fn new(scope: Scope, token: Option<&FlagToken>, signer: Option<&Signer>) -> Arc<Self> {
-        let mut hasher = Xxh3::new();
-        let marks = [scope.browsers_only, scope.strict];
-        hasher.update(&marks.map(u8::from));
-        if let Subject::Token(id) = &scope.subject {
-            hasher.update(id);
-        }
-        for text in [Some(&scope.environment), scope.project.as_ref()] {
-            hasher.update(text.map_or(&[0xff], |text| text.as_bytes()));
-            hasher.update(&[0]);
-        }
-        Arc::new(Self {
-            mark: hasher.digest(),
-            scope,
-            hash: token.map(|token| token.hash),
-            server: token.is_none_or(|token| token.kind == FlagTokenKind::Server),
-            expires: token.and_then(|token| token.expires),
-            signer: signer.cloned(),
-            streams: ArcSwap::from_pointee(Streams {
-                window: u64::MAX,
-                json: Bytes::new(),
-            }),
-        })
-    }
-
-    pub(crate) fn kind(&self) -> FlagTokenKind {
-        match self.server {
-            true => FlagTokenKind::Server,
-            false => FlagTokenKind::Client,
-        }
-    }
-
-    pub(crate) fn has_expired(&self, unix_second: u64) -> bool {
-        self.expires
-            .is_some_and(|at| at.unix_second() <= i64::try_from(unix_second).unwrap_or(i64::MAX))
-    }
-
-    /// What answers say about event streams, signed once a window.
-    pub(crate) fn streams(&self, unix_second: u64) -> Arc<Streams> {
-        let now = window(unix_second);
-        let held = self.streams.load();
-        if held.window == now {
-            return arc_swap::Guard::into_inner(held);
-        }
-        let json = match &self.signer {
-            Some(signer) => Bytes::from(format!(
-                ",\"eventStreams\":[{{\"type\":\"sse\",\"endpoint\":{{\"requestUri\":\"{}\"}},\"inactivityDelaySec\":120}}]",
-                signer.address(&self.scope, now)
-            )),
-            None => Bytes::new(),
-        };
-        let made = Arc::new(Streams { window: now, json });
-        self.streams.store(Arc::clone(&made));
-        made
-    }
 }
 
 impl FlagTable {
@@ -161,10 +62,13 @@ impl FlagTable {
             state: State::default(),
             environments: BTreeMap::new(),
             tokens: HashMap::new(),
+            open: true,
             neighbours: BTreeMap::new(),
             guards: BTreeMap::new(),
             services: BTreeMap::new(),
             signer: None,
+            units: None,
+            keep_days: ExposureRules::default().keep_days,
         }
     }
 
@@ -227,6 +131,8 @@ impl FlagTable {
             let access = Access::new(scope_of(token, id), Some(token), signer.as_ref());
             (id, access)
         });
+        let first = environments.keys().next();
+        let watching = first.and_then(|first| watcher(&document.key, first, signer.as_ref()));
         let neighbours = match document.tokens.is_empty() {
             true => environments.keys().map(|name| neighbour(name)).collect(),
             false => Vec::new(),
@@ -238,7 +144,8 @@ impl FlagTable {
             kills: document.kills.clone(),
             content: hash_of(&(&document.set, &document.rollouts)),
             state: State::default(),
-            tokens: scopes.collect(),
+            tokens: scopes.chain(watching).collect(),
+            open: document.tokens.is_empty(),
             neighbours: neighbours
                 .into_iter()
                 .map(|scope| {
@@ -250,6 +157,8 @@ impl FlagTable {
             guards,
             services,
             signer,
+            units: UnitHasher::new(&document.key),
+            keep_days: set.exposures.clone().unwrap_or_default().keep_days,
         };
         table.mark();
         Ok(table)
@@ -298,6 +207,19 @@ impl FlagTable {
             .map(|(name, guard)| (name.as_str(), guard))
     }
 
+    /// For how many days exposures are kept.
+    #[must_use]
+    pub fn keep_exposures_days(&self) -> u16 {
+        self.keep_days
+    }
+
+    /// The environments in which answers are recorded.
+    pub(crate) fn recorded_environments(&self) -> Vec<String> {
+        let all = self.environments.iter();
+        let recorded = all.filter(|(_, snapshot)| snapshot.sampling().is_some());
+        recorded.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Takes over whatever `kills` knows later; nothing is compiled again.
     pub fn merge_kills(&mut self, kills: &Kills) {
         self.kills.merge(kills);
@@ -323,13 +245,13 @@ impl FlagTable {
 
     /// Whether nobody needs a token, and only this machine may ask.
     pub(crate) fn is_open(&self) -> bool {
-        self.tokens.is_empty()
+        self.open
     }
 
     pub(crate) fn by_secret(&self, secret: &[u8]) -> Option<&Arc<Access>> {
         let hash = Digest::of(secret);
         let access = self.tokens.get(&short(&hash))?;
-        (access.hash == Some(hash)).then_some(access)
+        access.is_of(&hash).then_some(access)
     }
 
     pub(crate) fn by_id(&self, id: &[u8; 16]) -> Option<&Arc<Access>> {
@@ -339,35 +261,6 @@ impl FlagTable {
     pub(crate) fn neighbour(&self, environment: &str) -> Option<&Arc<Access>> {
         self.neighbours.get(environment)
     }
-}
-
-fn scope_of(token: &FlagToken, id: [u8; 16]) -> Scope {
-    Scope {
-        environment: token.environment.clone(),
-        subject: Subject::Token(id),
-        browsers_only: token.kind == FlagTokenKind::Client,
-        project: token.project.clone(),
-        strict: token.strict,
-        name: token.name.clone(),
-    }
-}
-
-fn neighbour(environment: &str) -> Scope {
-    Scope {
-        environment: environment.to_owned(),
-        subject: Subject::Neighbour,
-        browsers_only: false,
-        project: None,
-        strict: false,
-        name: "this machine".to_owned(),
-    }
-}
-
-fn short(hash: &Digest) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    // Cannot fail: a digest has 64 hex digits, and these are its first 32.
-    let _ = hex::decode_to_slice(&hash.hex()[..32], &mut bytes);
-    bytes
 }
 
 /// A hash of what is written as JSON, without writing it anywhere.

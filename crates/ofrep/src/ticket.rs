@@ -103,6 +103,7 @@ mod tests {
             project: None,
             strict: false,
             name: "shop".into(),
+            watcher: false,
         }
     }
 

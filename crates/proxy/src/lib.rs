@@ -23,6 +23,7 @@ mod count;
 mod ending;
 mod error;
 mod exchange;
+pub mod exposures;
 mod flags;
 mod hand_over;
 mod handle;

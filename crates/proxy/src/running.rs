@@ -43,6 +43,7 @@ pub(crate) struct Running {
     /// End with being in charge.
     in_charge: Vec<JoinHandle<()>>,
     flag_server: Option<FlagServer>,
+    exposures: Arc<esclusa_ofrep::Exposures>,
     handing_over: JoinHandle<Option<FdStream>>,
     /// End with the process.
     tasks: Vec<JoinHandle<()>>,
@@ -118,6 +119,8 @@ impl Running {
         ending: Ending,
     ) -> Result<Self, ProxyError> {
         let folder = config.data_dir;
+        let exposures = crate::exposures::start(&folder, &control.shared.flags);
+        let exposures = exposures.map_err(ProxyError::Worker)?;
         // Before anything is served: a guard must stand before its first request.
         control.restore_flags(place.flags).await;
         control.restore(place.states).await;
@@ -173,6 +176,7 @@ impl Running {
             ending,
             in_charge,
             flag_server,
+            exposures,
             handing_over,
             tasks,
             sockets: vec![config.admin_socket, folder.join(crate::hand_over::SOCKET)],
@@ -188,6 +192,7 @@ impl Running {
             ending,
             mut in_charge,
             flag_server,
+            exposures,
             mut handing_over,
             mut tasks,
             folder,
@@ -236,6 +241,7 @@ impl Running {
             // It was told to end; how does not matter.
             let _ = task.await;
         }
+        crate::exposures::finish(exposures).await;
         ending.last_words().await;
         for socket in sockets {
             // The next one removes it if this fails.

@@ -95,6 +95,9 @@ pub async fn serve(
     };
     let notifier = Arc::clone(&begun.notifier);
     tokio::spawn(notifier.run(Arc::clone(&begun), config.notify));
+    if let Some(address) = config.flags_listen {
+        begun.shared.flags.measure_at(address);
+    }
     let listen = crate::listen::ListenConfig {
         data,
         listen: config.listen,

@@ -23,8 +23,7 @@ pub struct ControlPlane {
     folder: TempDir,
     child: Option<Child>,
     url: String,
-    /// Where its proxy answers flags; nowhere without.
-    flags: Option<u16>,
+    more: Vec<String>,
     client: reqwest::Client,
 }
 
@@ -35,12 +34,21 @@ impl ControlPlane {
     /// When it does not become ready: there is nothing to test then.
     #[must_use]
     pub fn start(binary: &Path) -> Self {
+        Self::start_with(binary, &["--flags-listen", "off"])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_with(binary: &Path, more: &[&str]) -> Self {
         let mut plane = Self {
             binary: binary.to_owned(),
             folder: TempDir::new("esclusa").expect("a temporary folder"),
             child: None,
             url: String::new(),
-            flags: None,
+            more: more.iter().map(|&word| word.to_owned()).collect(),
             client: http_client(),
         };
         plane.spawn();
@@ -72,7 +80,7 @@ impl ControlPlane {
     #[must_use]
     pub fn with_flags(binary: &Path, port: u16, files: &[(&str, &str)]) -> Self {
         let mut plane = Self::kept_by_others(binary, 0);
-        plane.flags = Some(port);
+        plane.more = vec!["--flags-listen".into(), format!("127.0.0.1:{port}")];
         std::fs::create_dir_all(plane.data()).expect("a data folder");
         for (name, content) in files {
             std::fs::write(plane.data().join(name), content).expect("written");
@@ -93,7 +101,7 @@ impl ControlPlane {
             folder: TempDir::new("esclusa").expect("a temporary folder"),
             child: None,
             url: format!("http://127.0.0.1:{port}"),
-            flags: None,
+            more: vec!["--flags-listen".into(), "off".into()],
             client: http_client(),
         }
     }
@@ -112,20 +120,10 @@ impl ControlPlane {
     }
 
     fn spawn(&mut self) {
-        let flags = self
-            .flags
-            .map_or_else(|| "off".to_owned(), |port| format!("127.0.0.1:{port}"));
         let mut child = Command::new(&self.binary)
-            .args([
-                "serve",
-                "--dev",
-                "--flags-listen",
-                &flags,
-                "--listen",
-                "127.0.0.1:0",
-                "--data",
-            ])
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(self.log_file())

@@ -1,5 +1,6 @@
 //! Flags on their way to the data plane, and kills that wait for nobody.
 
+use crate::exposure::ExposureStatus;
 use esclusa_flags::{FlagSet, Kills, Rollout};
 use esclusa_model::{Actor, Digest, GenerationId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,9 @@ pub struct FlagStatus {
     pub killed_here: Vec<FlagKill>,
     /// Open event streams.
     pub streams: Vec<FlagStream>,
+    /// What became of exposures, where any are recorded or were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<ExposureStatus>,
 }
 
 /// An event stream that is open.

@@ -26,6 +26,7 @@
 //! reaches it. How that goes is in [`ToLeader`] and [`FromLeader`].
 
 mod control;
+mod exposure;
 mod flags;
 mod flags_file;
 mod generation;
@@ -35,6 +36,7 @@ mod state_file;
 mod take_back;
 
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
+pub use exposure::{EXPOSURE_VERSION, ExposureRecord, ExposureSource, ExposureStatus};
 pub use flags::{
     AskContexts, FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind,
     FlagsKilled, FlagsTaken,

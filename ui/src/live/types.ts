@@ -34,6 +34,7 @@ export type FlagStreamView = Schemas['FlagStreamView'];
 export type FlagsKilledView = Schemas['FlagsKilledView'];
 export type FlagsLiftedView = Schemas['FlagsLiftedView'];
 export type FlagsView = Schemas['FlagsView'];
+export type MeasuredView = Schemas['MeasuredView'];
 export type PropagationView = Schemas['PropagationView'];
 export type WhoView = Schemas['WhoView'];
 

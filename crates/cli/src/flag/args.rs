@@ -90,8 +90,33 @@ pub(crate) enum FlagVerb {
     Kill(Names),
     /// Open killed features again, as their rules say
     Lift(Names),
-    /// Show how far the flags have come: the proxy, and who follows them there
+    /// Show how far the flags have come: the proxy, who follows them there, how long it took
     Status,
+    /// Count who met which variant, as the proxy of this machine recorded it
+    ///
+    /// Reads the files in the proxy's folder, whether anything runs or not. Nothing is recorded
+    /// unless `exposures` of the flags says so. Example: `esclusa flag exposures --flag
+    /// exec-reports --since 24h`
+    Exposures(Exposures),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exposures {
+    /// Only of this flag
+    #[arg(long, value_name = "KEY")]
+    pub flag: Option<String>,
+    /// Only in this environment
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Only those of the last time, such as 24h
+    #[arg(long, value_name = "TIME", value_parser = crate::args::duration)]
+    pub since: Option<esclusa_model::Millis>,
+    /// Show the newest records too, one by one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub list: usize,
+    /// The folder with the files [default: that of the proxy in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

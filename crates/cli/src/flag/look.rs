@@ -10,7 +10,7 @@ use crate::table::{one_line, table};
 use esclusa_model::Timestamp;
 use esclusa_server::body::{
     ExplainFlag, ExplainedView, FlagEntryView, FlagHere, FlagRow, FlagView, FlagsView,
-    PropagationView, StandingView, WhoView,
+    StandingView, WhoView,
 };
 use esclusa_server::report::rfc3339;
 use serde_json::{Map, Value, json};
@@ -240,43 +240,6 @@ pub(super) async fn export(
         })?,
     }
     Ok(Exit::Done)
-}
-
-pub(super) async fn status(client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let found: PropagationView = client.get("/api/v1/flag-set/status").await?;
-    let done = match found.current {
-        true => Exit::Done,
-        false => Exit::Fault,
-    };
-    if output.json(&found) {
-        return Ok(done);
-    }
-    let (tone, word) = match found.current {
-        true => (Tone::Good, "in force"),
-        false => (Tone::Bad, "not in force"),
-    };
-    let word = output.colour.paint(tone, word);
-    output.line(&format!(
-        "revision {}, kill epoch {}: {word} at the proxy",
-        found.revision, found.kill_epoch
-    ));
-    output.line(&format!(
-        "event streams: {} open, {} told, {} have asked since",
-        found.streams, found.told, found.fetched
-    ));
-    if let Some(trouble) = &found.trouble {
-        output.say(&format!("trouble: {trouble}"));
-    }
-    if found.unrecorded > 0 {
-        output.say(&format!(
-            "{} decisions are in force and not recorded yet",
-            found.unrecorded
-        ));
-    }
-    for stream in &found.behind {
-        output.say(&format!("behind: {}", one_line(&stream.who)));
-    }
-    Ok(done)
 }
 
 pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Failure> {

@@ -3,9 +3,11 @@
 mod apply;
 pub(crate) mod args;
 mod change;
+mod exposures;
 mod import;
 mod kill;
 mod look;
+mod status;
 
 pub(crate) use kill::{line as killed_line, warnings as killed_warnings};
 
@@ -43,7 +45,8 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::ImportEnv(asked) => import::import(&client, &asked, output).await,
         FlagVerb::Kill(names) => kill::kill(&client, names, output).await,
         FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
-        FlagVerb::Status => look::status(&client, output).await,
+        FlagVerb::Status => status::run(&client, output).await,
+        FlagVerb::Exposures(asked) => exposures::run(&asked, global, output),
         FlagVerb::Rules => look::rules(&client, output).await,
     }
 }

@@ -1,7 +1,8 @@
 //! `docs/reference/metrics.md` is what `/metrics` says of itself.
 
-use crate::world::{ERRORS_ONLY, LONG, Shop, ends, plane, version};
-use esclusa_testkit::{ports, wait_until};
+use crate::world::{ERRORS_ONLY, LONG, Shop, ends, esclusa, version};
+use esclusa_testkit::{plane::ControlPlane, ports, wait_until};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -75,7 +76,9 @@ fn named(page: &str) -> BTreeSet<[String; 3]> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_is_on_its_page() {
-    let (plane, shop) = (plane(), Shop::new("shop"));
+    let flags = format!("127.0.0.1:{}", ports::free_port().expect("a port"));
+    let plane = ControlPlane::start_with(esclusa(), &["--flags-listen", &flags]);
+    let shop = Shop::new("shop");
     // Somebody to tell, for the labels: nobody listens there.
     let nobody = ports::free_port().expect("a port");
     let hook = format!("{{ name: hook, slack: {{ url: 'cmd:echo http://127.0.0.1:{nobody}/' }} }}");
@@ -92,11 +95,32 @@ async fn every_metric_is_on_its_page() {
     let release = plane.release(&plan, "v2").await;
     ends(&plane, &release, "promoted").await;
     load.stop().await;
+    let set = json!({ "environments": ["production"], "exposures": { "environments": {
+        "production": { "basis-points": 1 } } } });
+    let file = plane.work().join("flags.json");
+    std::fs::write(&file, set.to_string()).expect("written");
+    let applied = super::esclusa(&plane.work())
+        .env("ESCLUSA_DATA", plane.data())
+        .args([
+            "flag",
+            "apply",
+            "flags.json",
+            "--yes",
+            "--reason",
+            "to be measured",
+        ])
+        .output()
+        .expect("runs");
+    assert!(applied.status.success(), "{applied:?}");
+    let kill = json!({ "all": true, "reason": "to be measured" });
+    let (status, body) = plane.post("/api/v1/flag-set/kill", kill).await;
+    assert_eq!(status, 200, "{body}");
     let text = wait_until("the proxy's metrics", LONG, async || {
         let (_, body) = plane.get("/metrics").await;
         let text = body.as_str().unwrap_or_default().to_owned();
         let tried = text.contains("\nesclusa_notifications_total{");
-        (tried && text.contains("\nesclusa_proxy_scraped 1")).then_some(text)
+        let arrived = text.contains("\nesclusa_flag_propagation_seconds_count{");
+        (tried && arrived && text.contains("\nesclusa_proxy_scraped 1")).then_some(text)
     })
     .await
     .expect("scraped");

@@ -2,8 +2,8 @@
 
 use super::pattern::{PathPattern, RequestPath, UnitPattern};
 use super::{GuardDefinition, GuardMode, GuardedRoute, UnitSource};
-use crate::answer::FlagReason;
-use crate::context::AttributeValue;
+use crate::answer::{Answer, FlagReason};
+use crate::context::{AttributeValue, Context};
 use crate::problem::{Place, Problem, ProblemCode, Problems};
 use crate::snapshot::Snapshot;
 use crate::value::FlagValue;
@@ -179,18 +179,7 @@ impl Guarded<'_> {
             if units.lacks_tenant {
                 return self.opens(flags, flags.undecided(key), false);
             }
-            let mut context = flags.context();
-            let (tenant, user) = (units.tenant.as_deref(), units.user.as_deref());
-            for (name, unit) in [
-                ("targetingKey", user.or(tenant)),
-                ("tenant", tenant),
-                ("user", user),
-            ] {
-                if let Some(unit) = unit {
-                    context.set(name, AttributeValue::Text(unit));
-                }
-            }
-            let answer = context.evaluate(key);
+            let answer = context(flags, units).evaluate(key);
             let disabled = answer.reason == FlagReason::Disabled;
             self.opens(flags, answer.variant.zip(answer.value), disabled)
         });
@@ -203,6 +192,20 @@ impl Guarded<'_> {
                 body: closed_body(&self.message(flags)),
             },
         }
+    }
+
+    /// What its flag says to whoever a request belongs to, where answers of it are recorded
+    /// and that is somebody who is sampled.
+    #[must_use]
+    pub fn exposed<'s>(&self, flags: &'s Snapshot, units: &Units<'_>) -> Option<Answer<'s>> {
+        let sampling = flags.sampling()?;
+        let unit = units.user.as_deref().or(units.tenant.as_deref())?;
+        let key = self.route.flag.as_str();
+        // Without the tenant that was looked for nobody was asked about.
+        if units.lacks_tenant || !sampling.takes_unit(unit) || !flags.samples_flag(key) {
+            return None;
+        }
+        Some(context(flags, units).evaluate(key))
     }
 
     /// Whether what is served opens the route. A flag that is killed or disabled opens
@@ -227,6 +230,22 @@ impl Guarded<'_> {
             None => default_message(key),
         }
     }
+}
+
+/// Whoever a request belongs to, as flags are asked about.
+fn context<'s>(flags: &'s Snapshot, units: &Units<'_>) -> Context<'s> {
+    let mut context = flags.context();
+    let (tenant, user) = (units.tenant.as_deref(), units.user.as_deref());
+    for (name, unit) in [
+        ("targetingKey", user.or(tenant)),
+        ("tenant", tenant),
+        ("user", user),
+    ] {
+        if let Some(unit) = unit {
+            context.set(name, AttributeValue::Text(unit));
+        }
+    }
+    context
 }
 
 /// What a guard says of a flag that has no words of its own.

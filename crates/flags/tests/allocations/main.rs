@@ -91,6 +91,30 @@ fn a_context_in_used_memory_allocates_nothing() {
     assert_eq!(counted.count_total, 0, "{counted:?}");
 }
 
+/// Asking whether an answer is recorded is one look where none are, and no memory where some
+/// are.
+#[test]
+fn sampling_allocates_nothing() {
+    let off = snapshot();
+    let set = FlagSet::from_json(json!({
+        "environments": ["production"],
+        "flags": { "mail": { "type": "boolean" } },
+        "exposures": { "environments": { "production": { "basis-points": 5_000 } } },
+    }));
+    let on = Snapshot::compile(&set.expect("a set"), "production").expect("compiles");
+    let mut context = on.context();
+    context.set("targetingKey", AttributeValue::Text("user-000001"));
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            assert!(std::hint::black_box(off.sampling()).is_none());
+            let sampling = on.sampling().expect("on");
+            std::hint::black_box(context.with_unit(|unit| sampling.takes_unit(unit)));
+            assert!(on.samples_flag("mail"));
+        }
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
 /// The counter counts: a new buffer is memory.
 #[test]
 fn new_memory_is_seen() {

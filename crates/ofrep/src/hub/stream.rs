@@ -19,10 +19,11 @@ impl Now {
     pub(super) fn of(table: &FlagTable) -> Self {
         let state = table.state;
         let tag = state.tag;
+        // A comment, which clients pass over, says which state it is.
         let event = format!(
-            "event: message\nid: {tag:016x}\ndata: {{\"type\":\"refetchEvaluation\",\
+            ": revision {} kills {}\nevent: message\nid: {tag:016x}\ndata: {{\"type\":\"refetchEvaluation\",\
              \"etag\":\"{tag:016x}\",\"lastModified\":{}}}\n\n",
-            state.since
+            state.revision, state.kill_epoch, state.since
         );
         Self {
             state,

@@ -5,6 +5,7 @@
 mod access;
 mod bulk;
 mod clients;
+mod exposures;
 mod fuzz;
 mod guards;
 mod limits;

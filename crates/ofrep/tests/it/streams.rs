@@ -3,7 +3,7 @@
 use crate::world::{LONG, World, document, flags, open_world, start, start_with, table, token};
 use esclusa_ofrep::{Limits, Shared};
 use esclusa_wire::FlagTokenKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -274,4 +274,38 @@ async fn only_so_many_streams_are_held() {
     let more = world.call("GET", &target, &[], "").await;
     assert_eq!(more.status, 429);
     assert_eq!(more.header("retry-after"), "5");
+}
+
+// The control plane measures as a client does, with a token that only the key gives, and is
+// not among those who follow the flags.
+#[tokio::test]
+async fn the_control_plane_follows_and_is_nobodys_reader() {
+    let secret = esclusa_ofrep::watcher_secret(&"07".repeat(32)).expect("a key");
+    let bearer = format!("Bearer {secret}");
+    let headers = [("authorization", bearer.as_str())];
+    let shop = token("shop", FlagTokenKind::Server, "production");
+    for tokens in [Vec::new(), vec![shop]] {
+        let is_open = tokens.is_empty();
+        let world = start(&document(1, flags(), tokens));
+        let json = world.bulk(&headers, "{}").await.json();
+        assert_eq!(json["metadata"], json!({ "revision": 1, "kills": 0 }));
+        let target = target(&world, &headers).await;
+        let mut stream = Stream::open(&world, &target, "").await;
+        let first = stream.until("event: message\n").await;
+        assert!(
+            first.ends_with("\n\n: revision 1 kills 0\nevent: message\n"),
+            "{first}"
+        );
+        kill(&world, "plain");
+        let next = stream.until("event: message\n").await;
+        assert!(next.contains(": revision 1 kills 1\n"), "{next}");
+        assert_eq!(world.shared.hub().streams(), []);
+        // It opens nothing to others: whoever has no token is served as before.
+        let status = world.bulk(&[], "{}").await.status;
+        assert_eq!(status == 200, is_open, "{status}");
+        let other = esclusa_ofrep::watcher_secret(&"08".repeat(32)).expect("a key");
+        let other = format!("Bearer {other}");
+        let status = world.bulk(&[("authorization", &other)], "{}").await.status;
+        assert_eq!(status == 200, is_open, "{status}");
+    }
 }

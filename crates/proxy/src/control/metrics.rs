@@ -64,6 +64,7 @@ pub(crate) async fn render(control: &Control) -> String {
     latency(&mut text, &totals.sums, &names);
     faults(&mut text, &totals);
     guards(&mut text, control);
+    exposures(&mut text, control);
     text
 }
 
@@ -293,6 +294,25 @@ fn latency(text: &mut String, sums: &BTreeMap<SumKey, Sum>, names: &Names) {
             })
             .sum();
         let _ = writeln!(text, "{name}_sum{{{base}}} {sum}");
+    }
+}
+
+/// What became of exposures, where any are recorded or were.
+fn exposures(text: &mut String, control: &Control) {
+    let Some(found) = control.shared.flags.status(Vec::new()).exposures else {
+        return;
+    };
+    let name = "esclusa_flag_exposures_total";
+    let help = "Sampled answers of flags by what became of their record: recorded, repeated, \
+                dropped because the queue was full, unwritten because of the disk.";
+    head(text, name, "counter", help);
+    for (outcome, count) in [
+        ("recorded", found.recorded),
+        ("repeated", found.repeated),
+        ("dropped", found.dropped),
+        ("unwritten", found.unwritten),
+    ] {
+        let _ = writeln!(text, "{name}{{outcome=\"{outcome}\"}} {count}");
     }
 }
 

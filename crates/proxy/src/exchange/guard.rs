@@ -1,10 +1,11 @@
 //! What a flag says about a request before any version sees it.
 
 use super::reply::Reply;
-use crate::flags::counts::GuardCounts;
 use crate::table::Service;
+use crate::worker::Shared;
 use esclusa_flags::{Units, Verdict};
 use esclusa_ofrep::{FlagTable, Guard};
+use esclusa_wire::ExposureSource;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -44,7 +45,7 @@ impl Passage {
 /// and nobody's failure: it has a count of its own.
 pub(super) fn pass(
     flags: &FlagTable,
-    counts: &GuardCounts,
+    shared: &Shared,
     service: &Service,
     parts: &Parts,
     host: &str,
@@ -67,6 +68,10 @@ pub(super) fn pass(
     let units = units_by(guard);
     let verdict = guarded.decide(flags.environment(guard.environment()), &units);
     let flag = &guarded.route.flag;
+    shared
+        .flags
+        .guarded(flags, &guarded, &units, ExposureSource::Guard);
+    let counts = &shared.guard_counts;
     counts.count(&service.name, flag, &verdict, units.lacks_tenant);
     let off = match verdict {
         Verdict::Open => None,

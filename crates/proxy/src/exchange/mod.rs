@@ -153,14 +153,8 @@ async fn exchange(
     let (parts, body) = request.into_parts();
     let (service, asked) = admit(connection, &parts, verdict).map_err(|reply| *reply)?;
     let flags = worker.shared.flags.current();
-    let passage = guard::pass(
-        &flags,
-        &worker.shared.guard_counts,
-        &service,
-        &parts,
-        &asked.host,
-    )
-    .map_err(|reply| *reply)?;
+    let passage = guard::pass(&flags, &worker.shared, &service, &parts, &asked.host)
+        .map_err(|reply| *reply)?;
     let choice = choose(
         &service,
         &parts,

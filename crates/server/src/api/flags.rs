@@ -2,14 +2,16 @@
 
 pub(super) mod kill;
 pub(super) mod looks;
+pub(crate) mod measured;
 pub(super) mod set;
 mod views;
 
+pub use measured::{ArrivedView, DelaysView, MeasuredView};
 pub use views::{
-    AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, FlagEntryView,
-    FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView, FlagsLiftedView,
-    FlagsView, ImportEnv, ImportedView, KillFlags, PropagationView, RevertFlags, VariantWho,
-    WhoView, WhoWouldChange, WouldChangeView,
+    AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, ExposuresView,
+    FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView,
+    FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags, PropagationView, RevertFlags,
+    VariantWho, WhoView, WhoWouldChange, WouldChangeView,
 };
 
 use crate::error::{ApiError, ErrorKind};

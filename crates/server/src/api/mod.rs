@@ -49,10 +49,11 @@ pub mod body {
     pub use super::commands::{Asked, ItemRequest, Reason, SignOffRequest};
     pub use super::events::EventView;
     pub use super::flags::{
-        AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView,
-        FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView,
-        FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags, PropagationView,
-        RevertFlags, VariantWho, WhoView, WhoWouldChange, WouldChangeView,
+        AppliedView, ApplyFlags, ArrivedView, ChangeFlags, ChangedView, DelaysView, ExplainFlag,
+        ExplainedView, ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView,
+        FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags,
+        MeasuredView, PropagationView, RevertFlags, VariantWho, WhoView, WhoWouldChange,
+        WouldChangeView,
     };
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};

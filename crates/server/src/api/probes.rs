@@ -183,6 +183,7 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
         usize::from(proxy.is_ok()),
     );
     state.app.notifier.metrics(&mut out).await;
+    super::flags::measured::metrics(&state.app, &mut out);
     state.count.write(&mut out);
     if let Ok(proxy) = proxy {
         out.push_str(&proxy);

@@ -1,6 +1,7 @@
 //! Kills: at the data planes first, in the record afterwards.
 
 use super::live::Live;
+use super::propagation::{Kind, State};
 use super::{Flags, Order};
 use crate::clock;
 use crate::dataplane::limited;
@@ -64,13 +65,18 @@ impl Flags {
         reason: &str,
         by: &Actor,
     ) -> KillDone {
-        let mut tries = 0;
+        let (mut tries, ordered) = (0, std::time::Instant::now());
         let (kill, in_force) = loop {
             tries += 1;
             let kill = {
                 let mut live = self.live();
                 live.decide(flags.clone(), true, (by, reason, clock::now()))
             };
+            let reaches = State {
+                revision: 0,
+                kills: kill.epoch,
+            };
+            self.propagation.began(Kind::Kill, reaches, ordered);
             let done = self.kill_at_proxy(&kill).await;
             // A later lifting that only the proxy knew: decided anew above it.
             if done.is_ok() && !holds(&self.live(), &kill) && tries < TRIES {

@@ -12,6 +12,7 @@ mod ledger;
 mod live;
 mod offline;
 mod plane;
+pub(crate) mod propagation;
 mod standing;
 mod startup;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use esclusa_model::{Actor, ServiceName};
 use esclusa_store::Store;
 use esclusa_wire::FlagToken;
 use live::Live;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use writer::{Order, Writer};
@@ -57,6 +59,8 @@ pub(crate) struct Flags {
     pushed: tokio::sync::Mutex<plane::Pushed>,
     contact: watch::Sender<FlagContact>,
     standing: watch::Receiver<Vec<StandingView>>,
+    /// How long changes take to arrive.
+    pub(crate) propagation: propagation::Propagation,
     /// Something is to be published.
     wake: Notify,
     key: String,
@@ -95,6 +99,7 @@ impl Flags {
             pushed: tokio::sync::Mutex::default(),
             contact: watch::channel(FlagContact::default()).0,
             standing,
+            propagation: propagation::Propagation::default(),
             wake: Notify::new(),
             key,
         });
@@ -102,6 +107,12 @@ impl Flags {
         tokio::spawn(plane::keep(Arc::clone(&flags)));
         tokio::spawn(standing::keep(Arc::clone(&flags), views));
         Ok(flags)
+    }
+
+    /// Measures from now on how long changes take to reach a subscriber at `address`.
+    pub(crate) fn measure_at(self: &Arc<Self>, address: SocketAddr) {
+        self.propagation.measure(address);
+        tokio::spawn(propagation::keep(Arc::clone(self), address));
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

@@ -80,6 +80,7 @@ async fn get_status(State(proxy): State<Proxy>) -> Json<FlagStatus> {
         kills: now.kills.clone(),
         killed_here: now.killed_here.clone(),
         streams: now.streams.clone(),
+        exposures: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The one task that changes the record of flags.
 
 use super::ledger::{FlagEvent, Ledger, stream};
+use super::propagation::{Kind, State};
 use super::{Flags, refused};
 use crate::clock;
 use crate::error::{ApiError, ErrorKind};
@@ -173,7 +174,11 @@ impl Writer {
             .into_iter()
             .map(|event| (event, by.clone()))
             .collect();
-        self.append(&events).await
+        let reaches = State {
+            revision: next.revision,
+            kills: 0,
+        };
+        self.append(&events, Some(reaches)).await
     }
 
     async fn lift(
@@ -192,8 +197,12 @@ impl Writer {
             reason: reason.to_owned(),
             at: clock::now(),
         };
-        self.append(&[(FlagEvent::Killed(lift.clone()), by.clone())])
-            .await?;
+        let reaches = State {
+            revision: 0,
+            kills: lift.epoch,
+        };
+        let event = (FlagEvent::Killed(lift.clone()), by.clone());
+        self.append(&[event], Some(reaches)).await?;
         let mut live = self.flags.live();
         live.kills.merge(&super::ledger::marks(&lift));
         live.version += 1;
@@ -212,13 +221,19 @@ impl Writer {
             .iter()
             .map(|kill| (FlagEvent::Killed(kill.clone()), kill.by.clone()))
             .collect();
-        self.append(&events).await?;
+        // They arrived before they were recorded.
+        self.append(&events, None).await?;
         self.flags.live().recorded(&kills);
         self.flags.wake.notify_one();
         Ok(())
     }
 
-    async fn append(&mut self, events: &[(FlagEvent, Actor)]) -> Result<(), ApiError> {
+    /// Records events. What is to reach subscribers is under way as soon as it is recorded.
+    async fn append(
+        &mut self,
+        events: &[(FlagEvent, Actor)],
+        reaches: Option<State>,
+    ) -> Result<(), ApiError> {
         self.sure().await?;
         let new: Result<Vec<NewEvent>, _> =
             events.iter().map(|(event, by)| event.write(by)).collect();
@@ -250,6 +265,10 @@ impl Writer {
                 });
             }
         };
+        if let Some(state) = reaches {
+            let now = std::time::Instant::now();
+            self.flags.propagation.began(Kind::Change, state, now);
+        }
         self.advance(&sealed)
     }
 

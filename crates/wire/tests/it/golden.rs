@@ -3,6 +3,9 @@
 //! wrote it. A red test here asks for a new version of the shape, not for a new file.
 
 use crate::samples;
+use esclusa_flags::FlagReason;
+use esclusa_model::Timestamp;
+use esclusa_wire::{EXPOSURE_VERSION, ExposureRecord, ExposureSource};
 use esclusa_wire::{FromLeader, Heartbeat, Published, Refusal, SliceAck, ToLeader};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -86,6 +89,24 @@ fn published() {
         persisted: false,
     };
     holds(include_str!("../../golden/published-v1.json"), &published);
+}
+
+// Lines that were written stay readable for as long as they are kept.
+#[test]
+fn an_exposure() {
+    let record = ExposureRecord {
+        v: EXPOSURE_VERSION,
+        at: Timestamp(1_795_975_494_031_549),
+        environment: "production".into(),
+        flag: "exec-reports".into(),
+        variant: "on".into(),
+        reason: FlagReason::Split,
+        revision: 12,
+        unit: "0123456789abcdef0123456789abcdef".into(),
+        source: ExposureSource::ForwardAuth,
+    };
+    let file = include_str!("../../golden/exposure-v1.json");
+    holds(file, &record);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 import { killHeard, knowsStreams, silentOnKill, tone, unnamed } from '../../core/flags/propagation';
+import { millis } from '../../core/format';
 import { t } from '../../i18n/text';
 import { type Loaded, useLoad } from '../../live/load';
-import type { FlagStreamView, PropagationView } from '../../live/types';
+import { lang } from '../../live/settings';
+import type { FlagStreamView, MeasuredView, PropagationView } from '../../live/types';
 import { Icon } from '../icons';
 import { Failed, Raw, Time } from '../states';
 
@@ -48,6 +50,9 @@ export function Propagation({ status }: { status: Loaded<PropagationView> }) {
           {kill(data)}
         </p>
       )}
+      {data.measured?.map((measured) => (
+        <Measured key={measured.address} measured={measured} />
+      ))}
       {data.behind.length > 0 && (
         <details>
           <summary>{t('prop.behind', { n: data.behind.length + more })}</summary>
@@ -60,6 +65,27 @@ export function Propagation({ status }: { status: Loaded<PropagationView> }) {
         </details>
       )}
     </section>
+  );
+}
+
+/** How long changes took to reach the server's own subscriber at a proxy. */
+function Measured({ measured }: { measured: MeasuredView }) {
+  const ms = (at: 'p50_ms' | 'p99_ms', kind: 'changes' | 'kills') => millis(measured[kind].seen?.[at], lang.value);
+  return (
+    <p class="soft" data-test="measured" data-connected={measured.connected}>
+      {t('prop.measured', {
+        p50: ms('p50_ms', 'changes'),
+        p99: ms('p99_ms', 'changes'),
+        killP50: ms('p50_ms', 'kills'),
+        killP99: ms('p99_ms', 'kills'),
+      })}
+      {!measured.connected && (
+        <>
+          {'. '}
+          {t('prop.notMeasured')} <Time us={measured.since_us} />
+        </>
+      )}
+    </p>
   );
 }
 

@@ -1,6 +1,9 @@
 //! Turning features off for everybody, opening them again, and how far that has come.
 
-use super::views::{FlagStreamView, FlagsKilledView, FlagsLiftedView, KillFlags, PropagationView};
+use super::measured;
+use super::views::{
+    ExposuresView, FlagStreamView, FlagsKilledView, FlagsLiftedView, KillFlags, PropagationView,
+};
 use crate::api::ApiState;
 use crate::api::answer::{Body, bad_input};
 use crate::api::commands::check_words;
@@ -134,5 +137,18 @@ pub(crate) async fn status(
                 fetched: stream.fetched,
             })
             .collect(),
+        exposures: asked
+            .as_ref()
+            .ok()
+            .and_then(|status| status.exposures.as_ref())
+            .map(|found| ExposuresView {
+                environments: found.environments.clone(),
+                recorded: found.recorded,
+                repeated: found.repeated,
+                dropped: found.dropped,
+                unwritten: found.unwritten,
+                trouble: found.trouble.clone(),
+            }),
+        measured: measured::views(&state.app),
     }))
 }

@@ -171,6 +171,7 @@ fn merged(set: &FlagSet, given: FlagSet) -> FlagSet {
         flags,
         guards,
         standing_rules,
+        exposures,
     } = given;
     let mut merged = set.clone();
     merged.attributes.extend(attributes);
@@ -180,6 +181,11 @@ fn merged(set: &FlagSet, given: FlagSet) -> FlagSet {
     merged.flags.extend(flags);
     merged.guards.extend(guards);
     merged.standing_rules.extend(standing_rules);
+    if let Some(exposures) = exposures {
+        let kept = merged.exposures.get_or_insert_default();
+        kept.keep_days = exposures.keep_days;
+        kept.environments.extend(exposures.environments);
+    }
     merged
 }
 
@@ -386,6 +392,8 @@ mod tests {
             "flags": { "reports": { "type": "boolean" } },
             "guards": { "g": { "environment": "production",
                 "routes": [{ "path": "/reports", "flag": "reports" }] } },
+            "exposures": { "keep-days": 3,
+                "environments": { "production": { "basis-points": 100 } } },
             "standing-rules": { "r": { "service": "shop", "kill": "all",
                 "when": { "error-rate": { "above": 1000 } } } },
         }))

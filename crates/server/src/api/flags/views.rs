@@ -1,5 +1,6 @@
 //! The bodies of requests and answers about flags.
 
+use super::measured::MeasuredView;
 use esclusa_flags::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -362,6 +363,31 @@ pub struct PropagationView {
     pub fetched: usize,
     /// Those that have not; at most 100.
     pub behind: Vec<FlagStreamView>,
+    /// What became of exposures at the proxy; absent where none are recorded, or where it
+    /// does not say.
+    #[serde(default)]
+    pub exposures: Option<ExposuresView>,
+    /// How long changes took to reach a subscriber of this server, for each proxy; empty
+    /// when this server was not told where flags are answered.
+    #[serde(default)]
+    pub measured: Vec<MeasuredView>,
+}
+
+/// What became of exposures since the proxy's start.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ExposuresView {
+    /// Environments in which answers are recorded.
+    pub environments: Vec<String>,
+    /// Written.
+    pub recorded: u64,
+    /// Left out because the same was recorded shortly before.
+    pub repeated: u64,
+    /// Lost because too many waited for the disk.
+    pub dropped: u64,
+    /// Lost because the disk did not take them.
+    pub unwritten: u64,
+    /// What went wrong with the disk last, if it still does.
+    pub trouble: Option<String>,
 }
 
 /// An open event stream.
