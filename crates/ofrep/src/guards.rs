@@ -1,7 +1,9 @@
 //! A guard with what verifies its claims.
 
+use crate::tester;
 use arc_swap::ArcSwapOption;
 use esclusa_flags::{ClaimCheck, GuardDefinition, GuardRequest, Guarded, Problem, Units};
+use esclusa_wire::TesterKey;
 use http::HeaderMap;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -161,6 +163,7 @@ pub struct Guard {
     service: Option<String>,
     check: Option<ClaimCheck>,
     claims: ArcSwapOption<Claims>,
+    testers: Option<TesterKey>,
 }
 
 impl Guard {
@@ -175,9 +178,15 @@ impl Guard {
             service: definition.service.clone(),
             check: definition.claims.clone(),
             claims: ArcSwapOption::empty(),
+            testers: None,
         };
         guard.read_keys();
         Ok(guard)
+    }
+
+    /// Heeds tokens of testers that this key signed.
+    pub(crate) fn heed_testers(&mut self, key: Option<&TesterKey>) {
+        self.testers = key.cloned();
     }
 
     /// Reads what verifies claims as it is now, so that a key can be changed without a new
@@ -236,6 +245,7 @@ impl Guard {
             tenant: owned(units.tenant),
             user: owned(units.user),
             lacks_tenant: units.lacks_tenant,
+            grants: tester::of_request(self.testers.as_ref(), headers, self.environment()),
         }
     }
 }
@@ -282,7 +292,7 @@ impl GuardRequest for Seen<'_> {
 
 /// A header that is there once: of two that differ nobody knows which one the application
 /// reads.
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),

@@ -36,6 +36,7 @@ mod shared;
 mod single;
 mod stream;
 mod table;
+mod tester;
 mod ticket;
 
 pub use exposures::{ExposureNote, Exposures, WAITING};

@@ -73,7 +73,10 @@ impl Recent {
 fn context(body: &[u8]) -> Option<Map<String, Value>> {
     let mut body: Value = serde_json::from_slice(body).ok()?;
     match body.get_mut("context")?.take() {
-        Value::Object(context) if !context.is_empty() => Some(context),
+        Value::Object(mut context) => {
+            context.remove(esclusa_wire::TESTER_NAME);
+            (!context.is_empty()).then_some(context)
+        }
         _ => None,
     }
 }

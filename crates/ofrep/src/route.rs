@@ -110,7 +110,14 @@ async fn evaluation(connection: &Connection, parts: &Parts, body: Incoming) -> R
         },
     };
     let reply = match key {
-        Some(key) => single::evaluate(shared, &newer, &access, key, &body, second),
+        Some(key) => single::evaluate(
+            shared,
+            &newer,
+            &access,
+            key,
+            (&parts.headers, &body),
+            second,
+        ),
         None => {
             let reply = bulk::evaluate(shared, &newer, &access, &parts.headers, &body, second);
             if reply.status() != StatusCode::BAD_REQUEST {

@@ -5,9 +5,10 @@ use crate::context::read;
 use crate::reply::{self, Reply};
 use crate::shared::Shared;
 use crate::table::{Access, FlagTable};
+use crate::tester;
 use esclusa_flags::{ContextBuffer, EvaluationError, FlagInfo};
 use esclusa_wire::ExposureSource;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use std::cell::Cell;
 
 thread_local! {
@@ -31,7 +32,7 @@ pub(crate) fn evaluate(
     table: &FlagTable,
     access: &Access,
     path: &str,
-    body: &[u8],
+    (headers, body): (&HeaderMap, &[u8]),
     second: u64,
 ) -> Reply {
     let Some(snapshot) = table.environment(&access.scope.environment) else {
@@ -51,6 +52,7 @@ pub(crate) fn evaluate(
         let status = StatusCode::BAD_REQUEST;
         return reply::flag_error(status, &key, bad.code(), bad.details());
     }
+    tester::show(&mut context, &table.grants(headers, body, snapshot));
     let answer = context.evaluate(&key);
     let said = said(&answer, access.scope.strict);
     let status = match &said {

@@ -4,10 +4,12 @@ use crate::exposures::UnitHasher;
 use crate::guards::Guard;
 pub(crate) use crate::scope::{Access, Scope, Subject};
 use crate::scope::{neighbour, scope_of, short, watcher};
+use crate::tester::{self, Grants};
 use crate::ticket::Signer;
 use esclusa_flags::{ExposureRules, Kills, Problem, ProblemCode, Snapshot, check_guards};
 use esclusa_model::{Digest, GenerationId};
-use esclusa_wire::FlagDocument;
+use esclusa_wire::{FlagDocument, TesterKey};
+use http::HeaderMap;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
@@ -34,6 +36,7 @@ pub struct FlagTable {
     /// The guards of each service, in the order of their names.
     services: BTreeMap<String, Vec<Arc<Guard>>>,
     pub(crate) signer: Option<Signer>,
+    pub(crate) testers: Option<TesterKey>,
     pub(crate) units: Option<UnitHasher>,
     keep_days: u16,
 }
@@ -67,6 +70,7 @@ impl FlagTable {
             guards: BTreeMap::new(),
             services: BTreeMap::new(),
             signer: None,
+            testers: None,
             units: None,
             keep_days: ExposureRules::default().keep_days,
         }
@@ -97,10 +101,15 @@ impl FlagTable {
             }
         }
         problems.extend(check_guards(&set));
+        let testers = TesterKey::new(&document.key);
         let mut guards = BTreeMap::new();
         let mut services: BTreeMap<String, Vec<Arc<Guard>>> = BTreeMap::new();
         for (name, definition) in &set.guards {
-            match Guard::compile(name, definition) {
+            let compiled = Guard::compile(name, definition).map(|mut guard| {
+                guard.heed_testers(testers.as_ref());
+                guard
+            });
+            match compiled {
                 Ok(guard) => {
                     let guard = Arc::new(guard);
                     if let Some(service) = guard.service() {
@@ -157,6 +166,7 @@ impl FlagTable {
             guards,
             services,
             signer,
+            testers,
             units: UnitHasher::new(&document.key),
             keep_days: set.exposures.clone().unwrap_or_default().keep_days,
         };
@@ -168,6 +178,16 @@ impl FlagTable {
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&Snapshot> {
         self.environments.get(name).map(Arc::as_ref)
+    }
+
+    /// What a tester's token shows who asks: by a header, a cookie or the context.
+    pub(crate) fn grants(&self, headers: &HeaderMap, body: &[u8], asked: &Snapshot) -> Grants {
+        let (key, environment) = (self.testers.as_ref(), asked.environment());
+        let by_request = tester::of_request(key, headers, environment);
+        match by_request.is_empty() {
+            true => tester::of_body(key, body, environment),
+            false => by_request,
+        }
     }
 
     /// The document's name; `0.0` before the first.

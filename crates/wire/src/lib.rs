@@ -21,6 +21,7 @@
 //! | `GET /v1/flags` | - | the [`FlagDocument`] in force, `null` before the first |
 //! | `GET /v1/flags/status` | - | [`FlagStatus`] |
 //! | `POST /v1/flags/kill` | [`FlagKill`] | [`FlagsKilled`] |
+//! | `POST /v1/flags/contexts` | [`AskContexts`] | the contexts, newest first |
 //!
 //! Any call may be answered 421: another proxy has taken over, and the next connection
 //! reaches it. How that goes is in [`ToLeader`] and [`FromLeader`].
@@ -34,6 +35,7 @@ mod hand_over;
 mod slices;
 mod state_file;
 mod take_back;
+mod tester;
 
 pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad, WIRE_VERSION};
 pub use exposure::{EXPOSURE_VERSION, ExposureRecord, ExposureSource, ExposureStatus};
@@ -52,3 +54,4 @@ pub use hand_over::{
 pub use slices::{SliceAck, SliceBatch, StampedSlice};
 pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};
 pub use take_back::{TakeBack, TakenBack, TookBack};
+pub use tester::{TESTER_NAME, TesterGrant, TesterKey};

@@ -38,6 +38,12 @@ pub(crate) enum FlagVerb {
         #[command(flatten)]
         at: At,
     },
+    /// Give a tester a token that shows variants before anybody else has them
+    ///
+    /// Requests carry it as the header, the cookie or the value of the context of the name
+    /// x-esclusa-tester. Kills, disabled flags and prerequisites come first; it is shown once.
+    /// Example: `esclusa flag tester ana --show exec-reports=on --for 8h --reason "before the release"`
+    Tester(Tester),
     /// Show what the standing rules see, and what they have turned off
     ///
     /// `unknown` says why a rule cannot tell, such as too few requests.
@@ -241,4 +247,23 @@ pub(crate) enum TokenFor {
     Server,
     /// Code in people's hands: only flags that browsers may read
     Client,
+}
+
+/// A tester, and what is to be shown.
+#[derive(Debug, Args)]
+pub(crate) struct Tester {
+    /// Who is given the token
+    #[arg(value_name = "WHO")]
+    pub(crate) who: String,
+    /// A flag and its variant, such as exec-reports=on; may be given several times
+    #[arg(long = "show", value_name = "FLAG=VARIANT", required = true)]
+    pub(crate) show: Vec<String>,
+    /// For how long it counts, at most 30 days
+    #[arg(long = "for", value_name = "TIME", default_value = "8h", value_parser = esclusa_model::Millis::parse)]
+    pub(crate) for_: esclusa_model::Millis,
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// Why; recorded with the decision
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub(crate) reason: String,
 }

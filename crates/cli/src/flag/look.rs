@@ -200,7 +200,13 @@ pub(super) async fn history(
     for entry in &found {
         let what = match (entry.revision, &entry.flags) {
             (Some(revision), _) => format!("revision {revision}"),
-            (None, Some(flags)) => format!("{} {}", entry.kind, flags.join(", ")),
+            (None, Some(flags)) => {
+                let flags = flags.join(", ");
+                match &entry.to {
+                    Some(who) => format!("granted {flags} to the tester {who}"),
+                    None => format!("{} {flags}", entry.kind),
+                }
+            }
             (None, None) => format!("{} all flags", entry.kind),
         };
         let reason = match one_line(&entry.reason).as_str() {

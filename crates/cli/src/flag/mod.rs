@@ -8,6 +8,7 @@ mod import;
 mod kill;
 mod look;
 mod status;
+mod tester;
 
 pub(crate) use kill::{line as killed_line, warnings as killed_warnings};
 
@@ -47,6 +48,7 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
         FlagVerb::Status => status::run(&client, output).await,
         FlagVerb::Exposures(asked) => exposures::run(&asked, global, output),
+        FlagVerb::Tester(asked) => tester::run(&client, asked, output).await,
         FlagVerb::Rules => look::rules(&client, output).await,
     }
 }

@@ -61,6 +61,14 @@ pub struct Units<'r> {
     pub user: Option<Cow<'r, str>>,
     /// Whether a tenant was looked for and not found.
     pub lacks_tenant: bool,
+    /// Variants of flags that a verified tester's token shows.
+    pub grants: Vec<(String, String)>,
+}
+
+impl Units<'_> {
+    fn is_granted(&self, flag: &str) -> bool {
+        self.grants.iter().any(|(key, _)| key == flag)
+    }
 }
 
 /// What a guard decides.
@@ -132,6 +140,7 @@ impl Guard {
             lacks_tenant: tenant.is_none() && !self.tenant.is_empty(),
             tenant,
             user: first(&self.user),
+            grants: Vec::new(),
         }
     }
 
@@ -176,7 +185,7 @@ impl Guarded<'_> {
     pub fn decide(&self, flags: Option<&Snapshot>, units: &Units<'_>) -> Verdict {
         let key = self.route.flag.as_str();
         let open = flags.is_some_and(|flags| {
-            if units.lacks_tenant {
+            if units.lacks_tenant && !units.is_granted(key) {
                 return self.opens(flags, flags.undecided(key), false);
             }
             let answer = context(flags, units).evaluate(key);
@@ -244,6 +253,9 @@ fn context<'s>(flags: &'s Snapshot, units: &Units<'_>) -> Context<'s> {
         if let Some(unit) = unit {
             context.set(name, AttributeValue::Text(unit));
         }
+    }
+    for (flag, variant) in &units.grants {
+        context.grant(flag, variant);
     }
     context
 }

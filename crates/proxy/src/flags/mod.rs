@@ -57,5 +57,8 @@ pub(crate) fn serves(
             context.set(name, AttributeValue::Text(value));
         }
     }
+    for (flag, variant) in known.into_iter().flat_map(|units| &units.grants) {
+        context.grant(flag, variant);
+    }
     context.evaluate(&side.flag).variant == Some(&*side.variant)
 }

@@ -4,14 +4,15 @@ pub(super) mod kill;
 pub(super) mod looks;
 pub(crate) mod measured;
 pub(super) mod set;
+pub(super) mod testers;
 mod views;
 
 pub use measured::{ArrivedView, DelaysView, MeasuredView};
 pub use views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, ExposuresView,
     FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView,
-    FlagsLiftedView, FlagsView, ImportEnv, ImportedView, KillFlags, PropagationView, RevertFlags,
-    VariantWho, WhoView, WhoWouldChange, WouldChangeView,
+    FlagsLiftedView, FlagsView, GrantTester, GrantedView, ImportEnv, ImportedView, KillFlags,
+    PropagationView, RevertFlags, VariantWho, WhoView, WhoWouldChange, WouldChangeView,
 };
 
 use crate::error::{ApiError, ErrorKind};

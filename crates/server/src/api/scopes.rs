@@ -55,6 +55,7 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("post", "/api/v1/flag-set/who-would-change", VIEW),
     ("post", "/api/v1/flag-set/revert", OPERATE),
     ("post", "/api/v1/flag-set/import-env", OPERATE),
+    ("post", "/api/v1/flag-set/testers", OPERATE),
     ("post", "/api/v1/flag-set/kill", OPERATE),
     ("post", "/api/v1/flag-set/lift", OPERATE),
     ("get", "/api/v1/stream", VIEW),

@@ -138,7 +138,7 @@ impl Flags {
                         }
                         FlagEvent::Changed(whole)
                     }
-                    killed @ FlagEvent::Killed(_) => killed,
+                    whole @ (FlagEvent::Killed(_) | FlagEvent::Granted(_)) => whole,
                 };
                 let entry = Entry {
                     position: envelope.position,
@@ -157,7 +157,7 @@ impl Flags {
 fn is_behind(event: &Envelope, revision: u64) -> bool {
     match FlagEvent::read(event) {
         Ok(FlagEvent::Changed(changed)) => changed.revision > revision,
-        Ok(FlagEvent::Killed(_)) | Err(_) => false,
+        Ok(FlagEvent::Killed(_) | FlagEvent::Granted(_)) | Err(_) => false,
     }
 }
 
@@ -179,6 +179,10 @@ fn about(mut entry: Entry, flag: Option<&str>) -> Option<Entry> {
         FlagEvent::Killed(kill) => {
             let named = |flags: &Vec<String>| flags.iter().any(|flag| flag == key);
             kill.flags.as_ref().is_none_or(named).then_some(entry)
+        }
+        FlagEvent::Granted(granted) => {
+            let named = granted.grant.variants.contains_key(key);
+            named.then_some(entry)
         }
         FlagEvent::Changed(changed) => {
             let changes = std::mem::take(&mut changed.changes);

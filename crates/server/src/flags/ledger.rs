@@ -8,7 +8,7 @@
 use esclusa_flags::{Change, FlagSet, KillMark, Kills, Problem, replay};
 use esclusa_model::{Actor, Envelope, StreamId};
 use esclusa_store::NewEvent;
-use esclusa_wire::FlagKill;
+use esclusa_wire::{FlagKill, TesterGrant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -45,11 +45,24 @@ pub(crate) enum FlagEvent {
     Changed(Changed),
     /// Features were killed, or that was lifted.
     Killed(FlagKill),
+    /// Somebody was given a token that shows variants. The token itself is nowhere.
+    Granted(Granted),
+}
+
+/// What a tester was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Granted {
+    /// What the token says.
+    pub grant: TesterGrant,
+    /// Why, possibly empty.
+    pub reason: String,
 }
 
 const CHANGED: &str = "changed";
 const KILLED: &str = "killed";
 const LIFTED: &str = "lifted";
+const GRANTED: &str = "tester-granted";
 
 impl FlagEvent {
     pub(crate) fn read(envelope: &Envelope) -> Result<Self, String> {
@@ -57,6 +70,7 @@ impl FlagEvent {
         match envelope.kind.as_str() {
             CHANGED => serde_json::from_value(payload).map(Self::Changed),
             KILLED | LIFTED => serde_json::from_value(payload).map(Self::Killed),
+            GRANTED => serde_json::from_value(payload).map(Self::Granted),
             other => return Err(format!("no event of flags is a {other:?}")),
         }
         .map_err(|error| error.to_string())
@@ -67,6 +81,7 @@ impl FlagEvent {
             Self::Changed(changed) => (CHANGED, serde_json::to_value(changed)?),
             Self::Killed(kill) if kill.killed => (KILLED, serde_json::to_value(kill)?),
             Self::Killed(kill) => (LIFTED, serde_json::to_value(kill)?),
+            Self::Granted(granted) => (GRANTED, serde_json::to_value(granted)?),
         };
         Ok(NewEvent {
             actor: actor.clone(),
@@ -142,6 +157,8 @@ impl Ledger {
     fn apply(&mut self, envelope: &Envelope) -> Result<(), String> {
         match FlagEvent::read(envelope)? {
             FlagEvent::Killed(kill) => self.kills.merge(&marks(&kill)),
+            // It stands in the token; here it is only remembered who has one.
+            FlagEvent::Granted(_) => {}
             FlagEvent::Changed(changed) => {
                 let follows = self.open.len() + 1 == changed.part as usize
                     && self

@@ -33,7 +33,8 @@ use crate::error::{ApiError, ErrorKind};
 use esclusa_flags::{FlagSet, Patch, Problem, ProblemCode};
 use esclusa_model::{Actor, ServiceName};
 use esclusa_store::Store;
-use esclusa_wire::FlagToken;
+use esclusa_wire::{FlagToken, TesterGrant, TesterKey};
+use ledger::Granted;
 use live::Live;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -159,6 +160,32 @@ impl Flags {
             reply,
         })
         .await
+    }
+
+    /// A token that shows a tester variants. Recorded first, given then.
+    ///
+    /// # Errors
+    /// When it cannot be recorded; there is no token then.
+    pub(crate) async fn grant(
+        &self,
+        grant: TesterGrant,
+        reason: String,
+        by: &Actor,
+    ) -> Result<String, ApiError> {
+        let key = TesterKey::new(&self.key).ok_or_else(|| {
+            let help = "restore the state from a backup";
+            ApiError::new(
+                ErrorKind::Internal,
+                "ESC-0900",
+                "the key of flags is none",
+                help,
+            )
+        })?;
+        let token = key.sign(&grant);
+        let (granted, by) = (Granted { grant, reason }, by.clone());
+        self.order(|reply| Order::Grant { granted, by, reply })
+            .await?;
+        Ok(token)
     }
 
     async fn order<T>(

@@ -154,7 +154,7 @@ impl Watch {
             };
             let kills = entries.into_iter().filter_map(|entry| match entry.event {
                 FlagEvent::Killed(kill) => Some(kill),
-                FlagEvent::Changed(_) => None,
+                FlagEvent::Changed(_) | FlagEvent::Granted(_) => None,
             });
             self.kills = kills.collect();
             self.read_for = Some(ledger.kills.clone());

@@ -248,6 +248,7 @@ async fn a_change_is_recorded_before_it_is_published() {
     let said: Vec<String> = history
         .iter()
         .map(|entry| match &entry.event {
+            super::FlagEvent::Granted(granted) => granted.grant.who.clone(),
             super::FlagEvent::Changed(changed) => {
                 let lines: Vec<String> = changed.changes.iter().map(ToString::to_string).collect();
                 format!(

@@ -1,6 +1,6 @@
 //! The one task that changes the record of flags.
 
-use super::ledger::{FlagEvent, Ledger, stream};
+use super::ledger::{FlagEvent, Granted, Ledger, stream};
 use super::propagation::{Kind, State};
 use super::{Flags, refused};
 use crate::clock;
@@ -33,6 +33,12 @@ pub(super) enum Order {
         reason: String,
         by: Actor,
         reply: oneshot::Sender<Result<FlagKill, ApiError>>,
+    },
+    /// Record that somebody is given a token.
+    Grant {
+        granted: Granted,
+        by: Actor,
+        reply: oneshot::Sender<Result<(), ApiError>>,
     },
     /// Record kills that are in force already.
     Record { reply: oneshot::Sender<()> },
@@ -122,6 +128,12 @@ impl Writer {
                 }) => {
                     let lifted = self.lift(flags, &reason, &by).await;
                     let _ = reply.send(lifted);
+                }
+                Some(Order::Grant { granted, by, reply }) => {
+                    let recorded = self
+                        .append(&[(FlagEvent::Granted(granted), by)], None)
+                        .await;
+                    let _ = reply.send(recorded);
                 }
                 Some(Order::Record { reply }) => match self.record_kills().await {
                     Ok(()) => {

@@ -5,6 +5,7 @@ mod clients;
 mod exec_reports;
 mod killed;
 mod looked;
+mod testers;
 
 use super::told;
 use super::world::esclusa;

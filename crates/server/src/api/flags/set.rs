@@ -57,6 +57,7 @@ fn entry(found: Entry) -> FlagEntryView {
         revision: None,
         changes: Vec::new(),
         flags: None,
+        to: None,
     };
     match found.event {
         FlagEvent::Changed(changed) => {
@@ -69,6 +70,12 @@ fn entry(found: Entry) -> FlagEntryView {
             view.reason = kill.reason;
             view.flags = kill.flags;
             view.decided_at_us = Some(kill.at.0);
+        }
+        FlagEvent::Granted(granted) => {
+            view.kind = "tester-granted".into();
+            view.reason = granted.reason;
+            view.flags = Some(granted.grant.variants.into_keys().collect());
+            view.to = Some(granted.grant.who);
         }
     }
     view

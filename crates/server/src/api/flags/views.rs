@@ -280,7 +280,7 @@ pub struct FlagEntryView {
     pub decided_at_us: Option<i64>,
     /// Who decided it.
     pub actor: String,
-    /// `changed`, `killed` or `lifted`.
+    /// `changed`, `killed`, `lifted` or `tester-granted`.
     pub kind: String,
     /// Why.
     pub reason: String,
@@ -289,8 +289,40 @@ pub struct FlagEntryView {
     /// The fields, with what they were and what they became.
     #[schema(value_type = Vec<Object>)]
     pub changes: Vec<Change>,
-    /// The flags that were killed or lifted; absent for all of them.
+    /// The flags that were killed, lifted or granted; absent for all of them.
     pub flags: Option<Vec<String>>,
+    /// To whom they were granted.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// A tester, and what is to be shown.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantTester {
+    /// Who is given the token, for people.
+    pub who: String,
+    /// The environment; the only one there is when absent.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// The variant of each flag.
+    pub variants: BTreeMap<String, String>,
+    /// For how many seconds it counts, at most 30 days.
+    pub for_s: u64,
+    /// Why; recorded with the decision.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A tester's token, shown this once.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct GrantedView {
+    /// The token.
+    pub token: String,
+    /// The header, cookie or value of the context that carries it.
+    pub name: String,
+    /// Until when it counts, microseconds since 1970.
+    pub until_us: i64,
 }
 
 /// Features to turn off for everybody, or to open again.

@@ -1,0 +1,44 @@
+//! Tokens that show testers a variant before anybody else has it.
+
+use super::args::Tester;
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use esclusa_model::Timestamp;
+use esclusa_server::body::{GrantTester, GrantedView};
+use esclusa_server::report::rfc3339;
+use std::collections::BTreeMap;
+
+fn variants(shown: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pairs = shown.iter().map(|pair| {
+        let parts = pair
+            .split_once('=')
+            .filter(|(f, v)| !f.is_empty() && !v.is_empty());
+        let (flag, variant) = parts.ok_or_else(|| {
+            let help = "write it like --show exec-reports=on";
+            Failure::input("ESC-0408", format!("{pair:?} names no variant"), help)
+        })?;
+        Ok((flag.to_owned(), variant.to_owned()))
+    });
+    pairs.collect()
+}
+
+pub(super) async fn run(client: &Client, asked: Tester, output: &Output) -> Result<Exit, Failure> {
+    let body = GrantTester {
+        variants: variants(&asked.show)?,
+        who: asked.who,
+        environment: asked.at.environment,
+        for_s: u64::try_from(asked.for_.0 / 1_000).unwrap_or_default(),
+        reason: asked.reason,
+    };
+    let given: GrantedView = client.post("/api/v1/flag-set/testers", &body).await?;
+    if !output.json(&given) {
+        output.line(&given.token);
+        let (name, until) = (&given.name, rfc3339(Timestamp(given.until_us)));
+        output.say(&format!(
+            "send it as the header, the cookie or the value of the context {name}; it counts \
+             until {until} and is not shown again"
+        ));
+    }
+    Ok(Exit::Done)
+}
