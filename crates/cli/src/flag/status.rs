@@ -40,8 +40,9 @@ pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failur
         ));
     }
     for measured in &found.measured {
-        for line in measured_lines(measured) {
-            output.line(&one_line(&line));
+        for (at, line) in measured_lines(measured).iter().enumerate() {
+            let indent = if at == 0 { "" } else { "  " };
+            output.line(&format!("{indent}{}", one_line(line)));
         }
     }
     if let Some(exposures) = &found.exposures {
@@ -64,17 +65,17 @@ fn measured_lines(measured: &MeasuredView) -> Vec<String> {
     };
     let mut lines = vec![
         format!("measured at {} (proxy {name}), {contact}", measured.address),
-        format!("  changes: {}", reached(&measured.changes)),
-        format!("  kills: {}", reached(&measured.kills)),
+        format!("changes: {}", reached(&measured.changes)),
+        format!("kills: {}", reached(&measured.kills)),
     ];
     if let Some(oldest) = measured.oldest_ms {
         lines.push(format!(
-            "  under way: {}, the oldest for {oldest}",
+            "under way: {}, the oldest for {oldest}",
             measured.under_way
         ));
     }
     if measured.unmeasured > 0 {
-        lines.push(format!("  given up unmeasured: {}", measured.unmeasured));
+        lines.push(format!("given up unmeasured: {}", measured.unmeasured));
     }
     lines
 }
@@ -153,8 +154,8 @@ mod tests {
             [
                 "measured at 127.0.0.1:8016 (proxy unknown), not connected since \
                  1970-01-01T00:00:00.000Z: Connection refused",
-                "  changes: unknown, none was measured",
-                "  kills: unknown, none was measured",
+                "changes: unknown, none was measured",
+                "kills: unknown, none was measured",
             ]
         );
     }

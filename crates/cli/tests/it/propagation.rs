@@ -177,6 +177,26 @@ async fn changes_and_kills_are_measured_until_the_proxy_is_gone() {
     );
 }
 
+// The page says what was measured, and a dash for what was not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_what_was_measured() {
+    let address = free_address();
+    let args = ["--proxy-workers", "1", "--flags-listen", &address];
+    let plane = ControlPlane::start_with(super::world::esclusa(), &args);
+    until(&plane, "connected", |m| m["connected"] == true).await;
+    change(&plane, "on").await;
+    until(&plane, "measured", |m| m["changes"]["seen"]["count"] == 1).await;
+    let mut browser = super::browser::Browser::start();
+    browser.open(&format!("{}/#/flags", plane.url()));
+    browser.wait("[data-test=measured][data-connected=true]");
+    let line = browser.text("[data-test=measured]");
+    assert!(line.contains(" ms"), "{line}");
+    assert!(
+        line.contains("a kill after \u{2013} (p99 \u{2013})"),
+        "{line}"
+    );
+}
+
 // A server that was not told where flags are answered measures nothing, and says nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_address_nothing_is_measured() {
