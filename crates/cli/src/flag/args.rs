@@ -90,8 +90,23 @@ pub(crate) enum FlagVerb {
     Kill(Names),
     /// Open killed features again, as their rules say
     Lift(Names),
-    /// Show how far the flags have come: the proxy, and who follows them there
+    /// Show how far the flags have come: the proxy, who follows them there, and tables
+    ///
+    /// Exits 1 as long as one of them is behind.
     Status,
+    /// Tables that follow the flags
+    #[command(subcommand)]
+    Sink(SinkVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SinkVerb {
+    /// Say all that is wrong with a file that names tables; exits 2 on errors
+    Lint {
+        /// The file
+        #[arg(value_name = "FILE", default_value = "sinks.yaml")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -240,7 +240,8 @@ pub(super) async fn export(
 
 pub(super) async fn status(client: &Client, output: &Output) -> Result<Exit, Failure> {
     let found: PropagationView = client.get("/api/v1/flag-set/status").await?;
-    let done = match found.current {
+    let sinks = found.sinks.iter().all(|sink| sink.state == "reached");
+    let done = match found.current && sinks && found.sinks_trouble.is_none() {
         true => Exit::Done,
         false => Exit::Fault,
     };
@@ -272,6 +273,7 @@ pub(super) async fn status(client: &Client, output: &Output) -> Result<Exit, Fai
     for stream in &found.behind {
         output.say(&format!("behind: {}", one_line(&stream.who)));
     }
+    super::sinks::show(&found, output);
     Ok(done)
 }
 

@@ -6,6 +6,7 @@ mod change;
 mod import;
 mod kill;
 mod look;
+mod sinks;
 
 pub(crate) use kill::{line as killed_line, warnings as killed_warnings};
 
@@ -14,12 +15,15 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
 use crate::table::one_line;
-use args::FlagVerb;
+use args::{FlagVerb, SinkVerb};
 use esclusa_flags::Change;
 use esclusa_server::body::ChangedView;
 use serde_json::{Map, Value};
 
 pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Result<Exit, Failure> {
+    if let FlagVerb::Sink(SinkVerb::Lint { file }) = &verb {
+        return sinks::lint(file, output);
+    }
     let client = Client::new(global)?;
     match verb {
         FlagVerb::Coverage(asked) => crate::flag_coverage::run(&asked, global, output).await,
@@ -44,6 +48,7 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::Kill(names) => kill::kill(&client, names, output).await,
         FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
         FlagVerb::Status => look::status(&client, output).await,
+        FlagVerb::Sink(SinkVerb::Lint { file }) => sinks::lint(&file, output),
         FlagVerb::Rules => look::rules(&client, output).await,
     }
 }

@@ -48,6 +48,7 @@ pub(crate) async fn kill(
         recorded: done.recorded,
         confirmed: done.confirmed,
         unconfirmed: done.unconfirmed,
+        sinks_behind: done.sinks_behind,
     }))
 }
 
@@ -134,5 +135,7 @@ pub(crate) async fn status(
                 fetched: stream.fetched,
             })
             .collect(),
+        sinks: flags.sinks(),
+        sinks_trouble: flags.sinks_trouble(),
     }))
 }

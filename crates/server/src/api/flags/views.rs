@@ -1,5 +1,6 @@
 //! The bodies of requests and answers about flags.
 
+use crate::flags::SinkView;
 use esclusa_flags::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -317,6 +318,9 @@ pub struct FlagsKilledView {
     pub confirmed: usize,
     /// Those that have not, by name.
     pub unconfirmed: Vec<String>,
+    /// Tables that do not have it yet, each with why. Each gets it when its database answers.
+    #[serde(default)]
+    pub sinks_behind: Vec<String>,
 }
 
 /// What became of lifting kills.
@@ -355,6 +359,12 @@ pub struct PropagationView {
     pub fetched: usize,
     /// Those that have not; at most 100.
     pub behind: Vec<FlagStreamView>,
+    /// The tables that follow the flags.
+    #[serde(default)]
+    pub sinks: Vec<SinkView>,
+    /// Why the file that names these tables is not in force, if it is not.
+    #[serde(default)]
+    pub sinks_trouble: Option<String>,
 }
 
 /// An open event stream.
