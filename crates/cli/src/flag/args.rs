@@ -107,6 +107,18 @@ pub(crate) enum SinkVerb {
         #[arg(value_name = "FILE", default_value = "sinks.yaml")]
         file: PathBuf,
     },
+    /// Print one UPDATE that makes a table what flags are, for an emergency without a server
+    ///
+    /// It asks neither server nor database: flags and kills are those that the proxy of the data
+    /// folder has on its disk. Example: `esclusa flag sink sql crm | psql "$DATABASE_URL"`
+    Sql {
+        /// The table, by the name of its sink
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The file that names it [default: sinks.yaml in the data folder]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

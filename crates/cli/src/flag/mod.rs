@@ -21,9 +21,6 @@ use esclusa_server::body::ChangedView;
 use serde_json::{Map, Value};
 
 pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Result<Exit, Failure> {
-    if let FlagVerb::Sink(SinkVerb::Lint { file }) = &verb {
-        return sinks::lint(file, output);
-    }
     let client = Client::new(global)?;
     match verb {
         FlagVerb::Coverage(asked) => crate::flag_coverage::run(&asked, global, output).await,
@@ -49,6 +46,9 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::Lift(names) => kill::lift(&client, names, output).await,
         FlagVerb::Status => look::status(&client, output).await,
         FlagVerb::Sink(SinkVerb::Lint { file }) => sinks::lint(&file, output),
+        FlagVerb::Sink(SinkVerb::Sql { name, file }) => {
+            sinks::sql(&name, file.as_deref(), global, output)
+        }
         FlagVerb::Rules => look::rules(&client, output).await,
     }
 }

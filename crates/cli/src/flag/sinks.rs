@@ -1,5 +1,6 @@
 //! Tables that follow the flags: how they stand, and the file that names them.
 
+use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::findings;
 use crate::output::{Output, Tone};
@@ -8,8 +9,8 @@ use crate::table::{one_line, table};
 use esclusa_model::Timestamp;
 use esclusa_plan::SourceFile;
 use esclusa_server::body::{PropagationView, SinkView};
-use esclusa_server::check_sinks;
 use esclusa_server::report::rfc3339;
+use esclusa_server::{check_sinks, proxy_socket_path, sink_by_hand};
 use serde_json::json;
 use std::path::Path;
 
@@ -91,4 +92,45 @@ pub(super) fn lint(file: &Path, output: &Output) -> Result<Exit, Failure> {
         output.say(&format!("{}: {words}", read.name));
     }
     Ok(Exit::BadInput)
+}
+
+/// Prints the statement of an emergency.
+pub(super) fn sql(
+    name: &str,
+    file: Option<&Path>,
+    global: &Global,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let data = place::data(global)?;
+    let file = file.map_or_else(|| data.join("sinks.yaml"), Path::to_owned);
+    let read = place::read_plan(&file)?;
+    let source = SourceFile::new(&read.name, &read.text);
+    let config = match check_sinks(&source) {
+        Ok(config) => config,
+        Err(found) => {
+            findings::print(&found, &source, output);
+            return Ok(Exit::BadInput);
+        }
+    };
+    let unable = |why: String, help: &str| Failure::input("ESC-0722", why, help);
+    let Some(sink) = config.sinks.iter().find(|sink| sink.name == name) else {
+        let known: Vec<&str> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
+        let help = format!("there are {}", known.join(", "));
+        return Err(unable(format!("no sink is called {name}"), &help));
+    };
+    let proxy = proxy_socket_path(&data);
+    let folder = proxy.parent().unwrap_or(&data);
+    let saved = esclusa_proxy::saved_flags(folder);
+    let made = match &saved {
+        Some(saved) => sink_by_hand(sink, saved),
+        None => Err("the proxy of this data folder has kept no flags".to_owned()),
+    };
+    let made = made.map_err(|why| unable(why, "name the data folder of the server with --data"))?;
+    if !output.json(&json!({ "sql": made.sql, "notes": made.notes })) {
+        output.line(&made.sql);
+        for note in &made.notes {
+            output.say(&one_line(note));
+        }
+    }
+    Ok(Exit::Done)
 }

@@ -263,3 +263,43 @@ async fn what_the_file_has_wrong_is_said_where_it_is_seen() {
     stands(&plane, "crm", |sink| sink["state"] == "reached").await;
     done(&plane, &["status"]);
 }
+
+// FLAG-08, EMG-04: nobody but a person writes into the database then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_server_a_person_gets_the_statement_and_the_server_agrees_later() {
+    let database = Postgres::start().await;
+    database.sql(TABLES);
+    let mut plane = start(&database);
+    let file = plane.work().join("flags.json");
+    std::fs::write(&file, flags().to_string()).expect("written");
+    let file = file.display().to_string();
+    done(&plane, &["apply", &file, "--yes"]);
+    done(&plane, &["set", "exec-reports", "on"]);
+    becomes(&plane, &database, "1 2 3 4", "1").await;
+    plane.kill();
+    let data = plane.data();
+    let folder = data.parent().expect("a folder").to_owned();
+    let kill = ["kill", "all", "--reason", "errors"];
+    let (code, told, talk) = tokio::task::block_in_place(|| super::run(&folder, &kill));
+    assert_eq!(code, 0, "{told}{talk}");
+    assert_eq!(table(&database), ("1 2 3 4".into(), "1".into()));
+    for name in ["crm", "queue"] {
+        let (code, sql, talk) = flag(&plane, &["sink", "sql", name]);
+        assert_eq!((code, talk.as_str()), (0, ""), "{sql}");
+        assert_eq!(sql.matches("UPDATE").count(), 1, "{sql}");
+        database.sql(&sql);
+    }
+    assert_eq!(table(&database), (String::new(), "0".into()));
+    let (code, _, talk) = flag(&plane, &["sink", "sql", "crn"]);
+    assert_eq!(code, 2, "{talk}");
+    assert!(
+        talk.contains("ESC-0722") && talk.contains("crm, queue"),
+        "{talk}"
+    );
+    plane.restart();
+    for name in ["crm", "queue"] {
+        let sink = stands(&plane, name, |sink| sink["state"] == "reached").await;
+        assert_eq!(sink["written"], 0, "{sink:#}");
+    }
+    assert_eq!(table(&database), (String::new(), "0".into()));
+}

@@ -6,6 +6,7 @@
 //! business; what differs is decided in [`diff`], which knows no database. No error holds a
 //! secret.
 
+mod by_hand;
 mod config;
 mod diff;
 mod postgres;
@@ -14,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::by_hand;
 pub use config::{KeySource, Layout, SinkConfig, SinksConfig, TenantKey, ValueForm, parse};
 pub use diff::{Diff, FoundRow, Known, Update, diff};
 pub use table::{Cell, Form, KeyColumn, KeyForm, Place, Rules, TableName, Wanted, WantedRow};

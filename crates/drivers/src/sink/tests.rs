@@ -375,3 +375,24 @@ fn over_a_network_the_server_must_prove_who_it_is() {
     let told = "postgresql://db.example/x?sslmode=disable";
     assert!(matches!(mode(told), PgSslMode::Disable));
 }
+
+#[test]
+fn the_statement_for_a_person_has_everything_in_it() {
+    let mut wanted = wanted(RULES, [["true", "false"]; 3]);
+    wanted.rows.truncate(2);
+    wanted.rows[1].key[0] = "a'b\\".into();
+    assert_eq!(
+        by_hand(&wanted).expect("rows"),
+        "UPDATE \"features\" AS t SET \"a\" = v.c0::boolean, \"b\"\"c\" = v.c1::boolean\n\
+         FROM (VALUES\n  ('1', 'true', 'false'),\n  (E'a''b\\\\', 'true', 'false')\n) AS v(k0, c0, c1)\n\
+         WHERE t.\"tenant_id\"::text = v.k0 AND t.\"app\"::text = 'crm';"
+    );
+    wanted.rows.clear();
+    assert_eq!(by_hand(&wanted), None);
+}
+
+#[test]
+fn the_example_is_good() {
+    let config = read(include_str!("../../../../examples/sinks.yaml")).expect("good");
+    assert_eq!(config.sinks.len(), 2);
+}

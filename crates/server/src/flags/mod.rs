@@ -24,7 +24,7 @@ pub(crate) use ledger::{FlagEvent, Ledger};
 pub use offline::{FlagsKilledAt, at_proxy, mark_at_proxy};
 pub(crate) use plane::FlagContact;
 pub(crate) use sink::run as run_sinks;
-pub use sink::{SinkView, check as check_sinks};
+pub use sink::{SinkView, SqlByHand, check as check_sinks, sink_by_hand};
 pub use standing::StandingView;
 pub(crate) use startup::StartVariables;
 pub(crate) use writer::Made;

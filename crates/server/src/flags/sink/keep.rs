@@ -5,6 +5,7 @@ use super::board::Mark;
 use super::wanted::{Desired, desired};
 use crate::backoff::Backoff;
 use esclusa_drivers::sink::{Known, Mirrored, SinkConfig};
+use esclusa_flags::FlagSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -94,16 +95,19 @@ async fn look(flags: &Flags, config: &SinkConfig, known: &Known) -> Looked {
 /// What the table has to hold.
 fn ask(flags: &Flags, config: &SinkConfig) -> Result<Desired, String> {
     let set = flags.set().map_err(|error| error.to_string())?;
-    let environment = match (&config.environment, set.environments.len()) {
-        (Some(name), _) if set.environments.contains(name) => name.as_str(),
-        (Some(name), _) => return Err(format!("there is no environment {name:?} of flags yet")),
-        (None, 0) => "",
-        (None, 1) => set.environments.first().map_or("", String::as_str),
-        (None, _) => {
-            return Err("there are several environments of flags: name one in the file".into());
-        }
-    };
+    let environment = environment(config, &set)?;
     let snapshot = flags.snapshot(&set, environment);
     let snapshot = snapshot.map_err(|error| error.to_string())?;
     Ok(desired(config, &set, &snapshot))
+}
+
+/// The environment that is meant.
+pub(super) fn environment<'a>(config: &'a SinkConfig, set: &'a FlagSet) -> Result<&'a str, String> {
+    match (&config.environment, set.environments.len()) {
+        (Some(name), _) if set.environments.contains(name) => Ok(name),
+        (Some(name), _) => Err(format!("there is no environment {name:?} of flags yet")),
+        (None, 0) => Ok(""),
+        (None, 1) => Ok(set.environments.first().map_or("", String::as_str)),
+        (None, _) => Err("there are several environments of flags: name one in the file".into()),
+    }
 }

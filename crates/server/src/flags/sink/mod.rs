@@ -7,6 +7,7 @@
 //! drivers.
 
 mod board;
+mod by_hand;
 mod keep;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod wanted;
 
 pub use board::SinkView;
 pub(super) use board::{Board, Mark};
+pub use by_hand::{SqlByHand, sink_by_hand};
 
 use super::Flags;
 use esclusa_drivers::sink::{SinksConfig, parse};
