@@ -51,7 +51,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
         .with_context(|| format!("failed to read {}", list.display()))?;
     let missing: Vec<SystemPackage> = parse(&text)?
         .into_iter()
-        .filter(|entry| !shell::is_on_path(&entry.program))
+        .filter(|entry| !is_there(&entry.program))
         .collect();
     install(&missing)?;
     for folder in NODE_PACKAGES {
@@ -174,7 +174,7 @@ fn install(missing: &[SystemPackage]) -> Result<()> {
             bail!("apt-get {arguments} failed; {by_hand}");
         }
     }
-    match missing.iter().find(|m| !shell::is_on_path(&m.program)) {
+    match missing.iter().find(|m| !is_there(&m.program)) {
         Some(entry) => bail!(
             "package {} is installed and brings no {}",
             entry.package,
@@ -182,6 +182,18 @@ fn install(missing: &[SystemPackage]) -> Result<()> {
         ),
         None => Ok(()),
     }
+}
+
+/// Whether a program is on the PATH, or where Debian keeps those of PostgreSQL: in a folder a
+/// version, which is on nobody's PATH.
+fn is_there(program: &str) -> bool {
+    shell::is_on_path(program) || is_in_versions(Path::new("/usr/lib/postgresql"), program)
+}
+
+fn is_in_versions(folder: &Path, program: &str) -> bool {
+    let versions = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut programs = versions.map(|version| version.path().join("bin").join(program));
+    programs.any(|path| path.is_file())
 }
 
 /// The words to put before a command that needs root; `None` where nobody may.
@@ -285,6 +297,17 @@ mod tests {
             !are_installed(path).expect("read"),
             "the lock file is newer"
         );
+    }
+
+    #[test]
+    fn a_program_in_a_folder_of_its_version_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(!is_in_versions(&folder.path().join("none"), "initdb"));
+        let bin = folder.path().join("15/bin");
+        std::fs::create_dir_all(&bin).expect("created");
+        assert!(!is_in_versions(folder.path(), "initdb"));
+        std::fs::write(bin.join("initdb"), "").expect("written");
+        assert!(is_in_versions(folder.path(), "initdb"));
     }
 
     #[test]

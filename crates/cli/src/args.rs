@@ -177,6 +177,10 @@ pub(crate) struct Serve {
     /// is one]. It is read again at SIGHUP
     #[arg(long, value_name = "FILE")]
     pub notify: Option<PathBuf>,
+    /// File that says which tables follow the flags [default: sinks.yaml in the data folder,
+    /// where there is one]. It is read again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub sinks: Option<PathBuf>,
     #[command(flatten)]
     pub log: Log,
 }

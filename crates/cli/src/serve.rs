@@ -55,6 +55,7 @@ pub(crate) fn serve(global: &Global, asked: &Serve) -> Result<Exit, Failure> {
         external_proxy: asked.external_proxy,
         shim: words(&["shim"]),
         notify: asked.notify.clone(),
+        sinks: asked.sinks.clone(),
     };
     runtime()?.block_on(async {
         let told = told_to_end()?;

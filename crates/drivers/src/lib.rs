@@ -20,6 +20,7 @@ mod probe;
 mod proc;
 pub mod run;
 mod secret;
+pub mod sink;
 mod step;
 mod template;
 pub mod traffic;

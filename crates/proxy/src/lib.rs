@@ -40,7 +40,7 @@ mod upstream;
 mod worker;
 
 pub use config::{Limits, ProxyConfig};
-pub use control::persist::saved_state;
+pub use control::persist::{saved_flags, saved_state};
 pub use error::ProxyError;
 pub use handle::{Drained, Proxy, ProxyHandle, run};
 pub use sign::{KeyError, SYNTHETIC_HEADER, synthetic_token};

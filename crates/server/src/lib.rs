@@ -41,7 +41,10 @@ pub use api::{body, verify_folder};
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use figures::{LatencyMs, Percent};
-pub use flags::{FlagsKilledAt, at_proxy as flags_at_proxy, mark_at_proxy as kill_flags_at_proxy};
+pub use flags::{
+    FlagsKilledAt, SqlByHand, at_proxy as flags_at_proxy, check_sinks,
+    mark_at_proxy as kill_flags_at_proxy, sink_by_hand,
+};
 pub use kill::proxy_socket_path;
 pub use listen::socket_path;
 pub use live::VersionTraffic;

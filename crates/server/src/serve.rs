@@ -41,6 +41,9 @@ pub struct ServeConfig {
     /// The file that says who is told what; else `notify.yaml` in the data folder is read,
     /// where there is one.
     pub notify: Option<PathBuf>,
+    /// The file that says which tables follow the flags; else `sinks.yaml` in the data folder
+    /// is read, where there is one.
+    pub sinks: Option<PathBuf>,
     /// Where the proxy answers flags, if it does.
     pub flags_listen: Option<SocketAddr>,
     /// The environment of flags that the variables speak of; the only one there is without.
@@ -98,6 +101,8 @@ pub async fn serve(
     if let Some(address) = config.flags_listen {
         begun.shared.flags.measure_at(address);
     }
+    let flags = Arc::clone(&begun.shared.flags);
+    tokio::spawn(crate::flags::run_sinks(flags, data.clone(), config.sinks));
     let listen = crate::listen::ListenConfig {
         data,
         listen: config.listen,

@@ -13,6 +13,7 @@ pub mod load;
 pub mod machine;
 pub mod plane;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod systemd;
 pub mod torture;

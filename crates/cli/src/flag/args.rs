@@ -96,14 +96,42 @@ pub(crate) enum FlagVerb {
     Kill(Names),
     /// Open killed features again, as their rules say
     Lift(Names),
-    /// Show how far the flags have come: the proxy, who follows them there, how long it took
-    Status,
     /// Count who met which variant, as the proxy of this machine recorded it
     ///
     /// Reads the files in the proxy's folder, whether anything runs or not. Nothing is recorded
     /// unless `exposures` of the flags says so. Example: `esclusa flag exposures --flag
     /// exec-reports --since 24h`
     Exposures(Exposures),
+    /// Show how far the flags have come: the proxy, who follows them there, how long it took,
+    /// and tables
+    ///
+    /// Exits 1 as long as one of them is behind.
+    Status,
+    /// Tables that follow the flags
+    #[command(subcommand)]
+    Sink(SinkVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SinkVerb {
+    /// Say all that is wrong with a file that names tables; exits 2 on errors
+    Lint {
+        /// The file
+        #[arg(value_name = "FILE", default_value = "sinks.yaml")]
+        file: PathBuf,
+    },
+    /// Print one UPDATE that makes a table what flags are, for an emergency without a server
+    ///
+    /// It asks neither server nor database: flags and kills are those that the proxy of the data
+    /// folder has on its disk. Example: `esclusa flag sink sql crm | psql "$DATABASE_URL"`
+    Sql {
+        /// The table, by the name of its sink
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The file that names it [default: sinks.yaml in the data folder]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,9 @@ pub(crate) fn warnings(done: &FlagsKilledView, output: &Output) {
     for who in &done.unconfirmed {
         warn(&format!("{} has not asked again since", one_line(who)));
     }
+    for sink in &done.sinks_behind {
+        warn(&format!("a table does not have it yet: {}", one_line(sink)));
+    }
 }
 
 pub(super) async fn lift(client: &Client, names: Names, output: &Output) -> Result<Exit, Failure> {

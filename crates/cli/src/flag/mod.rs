@@ -7,6 +7,7 @@ mod exposures;
 mod import;
 mod kill;
 mod look;
+mod sinks;
 mod status;
 mod tester;
 
@@ -17,7 +18,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
 use crate::table::one_line;
-use args::FlagVerb;
+use args::{FlagVerb, SinkVerb};
 use esclusa_flags::Change;
 use esclusa_server::body::ChangedView;
 use serde_json::{Map, Value};
@@ -49,6 +50,10 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         FlagVerb::Status => status::run(&client, output).await,
         FlagVerb::Exposures(asked) => exposures::run(&asked, global, output),
         FlagVerb::Tester(asked) => tester::run(&client, asked, output).await,
+        FlagVerb::Sink(SinkVerb::Lint { file }) => sinks::lint(&file, output),
+        FlagVerb::Sink(SinkVerb::Sql { name, file }) => {
+            sinks::sql(&name, file.as_deref(), global, output)
+        }
         FlagVerb::Rules => look::rules(&client, output).await,
     }
 }

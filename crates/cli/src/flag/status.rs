@@ -10,7 +10,8 @@ use esclusa_server::report::rfc3339;
 
 pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failure> {
     let found: PropagationView = client.get("/api/v1/flag-set/status").await?;
-    let done = match found.current {
+    let sinks = found.sinks.iter().all(|sink| sink.state == "reached");
+    let done = match found.current && sinks && found.sinks_trouble.is_none() {
         true => Exit::Done,
         false => Exit::Fault,
     };
@@ -51,6 +52,7 @@ pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failur
     for stream in &found.behind {
         output.say(&format!("behind: {}", one_line(&stream.who)));
     }
+    super::sinks::show(&found, output);
     Ok(done)
 }
 

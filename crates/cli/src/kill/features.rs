@@ -64,6 +64,7 @@ pub(super) async fn by_proxy(
         recorded: done.answer.persisted,
         confirmed: 0,
         unconfirmed: Vec::new(),
+        sinks_behind: Vec::new(),
     }))
 }
 

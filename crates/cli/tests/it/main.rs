@@ -47,6 +47,7 @@ mod series;
 mod served;
 mod shots;
 mod singletons;
+mod sinks;
 mod slo;
 mod survival;
 mod torture;

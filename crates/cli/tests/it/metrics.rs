@@ -85,6 +85,10 @@ async fn every_metric_is_on_its_page() {
     let rules = "rules: [ { channels: [hook] } ]";
     let told = format!("channels: [ {hook} ]\n{rules}\n");
     std::fs::write(plane.data().join("notify.yaml"), told).expect("written");
+    // And a table, of a database that is not there.
+    let table = "rows: { table: flags, name: name, value: enabled }";
+    let sinks = format!("sinks: [ {{ name: crm, postgres: {{ url: 'env:NONE' }}, {table} }} ]\n");
+    std::fs::write(plane.data().join("sinks.yaml"), sinks).expect("written");
     plane.hang_up();
     version(&plane, "v1", "");
     version(&plane, "v2", "");

@@ -17,6 +17,7 @@ mod outlives;
 mod plans;
 mod processes;
 mod scripts;
+mod sinks;
 mod steps;
 mod subject;
 mod world;

@@ -296,6 +296,12 @@ pub fn saved_state(folder: &Path) -> Option<StateFile> {
     load(folder).into_iter().next().map(|(_, state)| state)
 }
 
+/// The same of flags.
+#[must_use]
+pub fn saved_flags(folder: &Path) -> Option<FlagsFile> {
+    load(folder).into_iter().next().map(|(_, flags)| flags)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

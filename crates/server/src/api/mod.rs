@@ -69,7 +69,7 @@ pub mod body {
     pub use super::stream::{EndView, TrafficView};
     pub use super::tokens::{CreateToken, CreatedToken, FlagScope, FlagTokenFor, TokenView};
     pub use crate::dora::{Dora, DoraFigures, PerWeek};
-    pub use crate::flags::StandingView;
+    pub use crate::flags::{SinkView, StandingView};
     pub use crate::kill::Killed;
     pub use crate::links::LinkAction;
     pub use crate::rollouts::{LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};

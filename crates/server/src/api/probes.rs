@@ -184,6 +184,7 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
     );
     state.app.notifier.metrics(&mut out).await;
     super::flags::measured::metrics(&state.app, &mut out);
+    state.app.shared.flags.sink_metrics(&mut out);
     state.count.write(&mut out);
     if let Ok(proxy) = proxy {
         out.push_str(&proxy);
@@ -209,6 +210,13 @@ fn warnings(state: &ApiState) -> Vec<String> {
         all.push(
             "the file that says who is told what is wrong and not in force (ESC-0704): run \
              `esclusa notify status`"
+                .to_owned(),
+        );
+    }
+    if state.app.shared.flags.sinks_trouble().is_some() {
+        all.push(
+            "the file that says which tables follow the flags is wrong and not in force \
+             (ESC-0720): run `esclusa flag status`"
                 .to_owned(),
         );
     }

@@ -35,6 +35,8 @@ pub(crate) struct KillDone {
     pub confirmed: usize,
     /// The others.
     pub unconfirmed: Vec<String>,
+    /// Tables that do not have it yet, and why.
+    pub sinks_behind: Vec<String>,
 }
 
 impl Flags {
@@ -87,12 +89,16 @@ impl Flags {
         if in_force.is_err() {
             self.wake.notify_one();
         }
-        let (recorded, (confirmed, unconfirmed)) = tokio::join!(self.record(), async {
+        let mark = self.mark();
+        let streams = async {
             match in_force.is_ok() {
                 true => self.confirmed(kill.epoch).await,
                 false => (0, Vec::new()),
             }
-        });
+        };
+        let sinks = self.sinks.behind(mark, CONFIRM);
+        let (recorded, (confirmed, unconfirmed), sinks_behind) =
+            tokio::join!(self.record(), streams, sinks);
         KillDone {
             flags: kill.flags,
             epoch: kill.epoch,
@@ -100,6 +106,7 @@ impl Flags {
             recorded,
             confirmed,
             unconfirmed,
+            sinks_behind,
         }
     }
 

@@ -179,6 +179,11 @@ impl Live {
         news
     }
 
+    /// Whether all services have said what they turn.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
     /// Waits for nobody any more.
     pub(crate) fn stop_waiting(&mut self) {
         self.awaited.clear();

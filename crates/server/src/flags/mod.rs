@@ -13,6 +13,7 @@ mod live;
 mod offline;
 mod plane;
 pub(crate) mod propagation;
+mod sink;
 mod standing;
 mod startup;
 #[cfg(test)]
@@ -23,6 +24,8 @@ pub(crate) use history::Entry;
 pub(crate) use ledger::{FlagEvent, Ledger};
 pub use offline::{FlagsKilledAt, at_proxy, mark_at_proxy};
 pub(crate) use plane::FlagContact;
+pub(crate) use sink::run as run_sinks;
+pub use sink::{SinkView, SqlByHand, check as check_sinks, sink_by_hand};
 pub use standing::StandingView;
 pub(crate) use startup::StartVariables;
 pub(crate) use writer::Made;
@@ -62,6 +65,8 @@ pub(crate) struct Flags {
     standing: watch::Receiver<Vec<StandingView>>,
     /// How long changes take to arrive.
     pub(crate) propagation: propagation::Propagation,
+    /// Tables that follow.
+    sinks: sink::Board,
     /// Something is to be published.
     wake: Notify,
     key: String,
@@ -101,6 +106,7 @@ impl Flags {
             contact: watch::channel(FlagContact::default()).0,
             standing,
             propagation: propagation::Propagation::default(),
+            sinks: sink::Board::default(),
             wake: Notify::new(),
             key,
         });
@@ -134,6 +140,34 @@ impl Flags {
     /// How the standing rules stand.
     pub(crate) fn standing(&self) -> Vec<StandingView> {
         self.standing.borrow().clone()
+    }
+
+    /// A state of all that a table follows, to tell whether it changes.
+    fn mark(&self) -> sink::Mark {
+        let revision = self.ledger.borrow().set.revision;
+        let version = self.live().version;
+        sink::Mark { revision, version }
+    }
+
+    /// Whether everybody has said what is in force: the releases what they turn, the proxy
+    /// which kills it knows.
+    fn is_settled(&self) -> bool {
+        self.live().is_settled() && self.contact.borrow().in_force.is_some()
+    }
+
+    /// How the tables stand that follow the flags.
+    pub(crate) fn sinks(&self) -> Vec<SinkView> {
+        self.sinks.views(self.mark())
+    }
+
+    /// Why the file that names tables is not in force, if it is not.
+    pub(crate) fn sinks_trouble(&self) -> Option<String> {
+        self.sinks.trouble()
+    }
+
+    /// Appends what there is to count of tables as Prometheus text.
+    pub(crate) fn sink_metrics(&self, out: &mut String) {
+        self.sinks.metrics(self.mark(), out);
     }
 
     /// What is killed right now, recorded or not.

@@ -20,9 +20,9 @@ use tokio::net::UnixListener;
 
 /// What the proxy has, as a real one keeps it.
 #[derive(Default)]
-struct Fake {
+pub(super) struct Fake {
     document: Option<FlagDocument>,
-    kills: Kills,
+    pub(super) kills: Kills,
     killed_here: Vec<FlagKill>,
     streams: Vec<FlagStream>,
     /// Every call in its order.
@@ -108,14 +108,14 @@ fn start_proxy(data: &Path) -> Proxy {
     proxy
 }
 
-struct World {
+pub(super) struct World {
     dir: tempfile::TempDir,
     proxy: Proxy,
     store: Store,
-    flags: Arc<Flags>,
+    pub(super) flags: Arc<Flags>,
 }
 
-fn ana() -> Actor {
+pub(super) fn ana() -> Actor {
     Actor::new("ana").expect("a name")
 }
 
@@ -128,9 +128,25 @@ async fn flags_in(data: &Path) -> (Store, Arc<Flags>) {
 }
 
 impl World {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let proxy = start_proxy(dir.path());
+        Self::with(dir, proxy).await
+    }
+
+    /// One whose proxy does not answer yet.
+    pub(super) async fn without_proxy() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        Self::with(dir, Proxy::default()).await
+    }
+
+    /// The proxy answers from now on, and knows of these kills.
+    pub(super) fn begin_proxy(&mut self, kills: Kills) {
+        self.proxy = start_proxy(self.dir.path());
+        fake(&self.proxy).kills = kills;
+    }
+
+    async fn with(dir: tempfile::TempDir, proxy: Proxy) -> Self {
         let (store, flags) = flags_in(dir.path()).await;
         Self {
             dir,
@@ -140,7 +156,7 @@ impl World {
         }
     }
 
-    async fn define(&self, set: Value) -> u64 {
+    pub(super) async fn define(&self, set: Value) -> u64 {
         let wanted = FlagSet::from_json(set).expect("a set");
         let patch = self.flags.set().expect("whole").patch_to(&wanted);
         let made = self.flags.change(patch, "define", &ana()).await;
@@ -148,7 +164,7 @@ impl World {
         made.expect("valid").revision
     }
 
-    fn at_proxy<T>(&self, look: impl FnOnce(&Fake) -> T) -> T {
+    pub(super) fn at_proxy<T>(&self, look: impl FnOnce(&Fake) -> T) -> T {
         look(&fake(&self.proxy))
     }
 }
@@ -186,7 +202,7 @@ fn killed_at(proxy: &Proxy, kill: &FlagKill) {
 }
 
 /// Waits for what comes by itself.
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if done() {
             return;

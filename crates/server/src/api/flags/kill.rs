@@ -51,6 +51,7 @@ pub(crate) async fn kill(
         recorded: done.recorded,
         confirmed: done.confirmed,
         unconfirmed: done.unconfirmed,
+        sinks_behind: done.sinks_behind,
     }))
 }
 
@@ -150,5 +151,7 @@ pub(crate) async fn status(
                 trouble: found.trouble.clone(),
             }),
         measured: measured::views(&state.app),
+        sinks: flags.sinks(),
+        sinks_trouble: flags.sinks_trouble(),
     }))
 }

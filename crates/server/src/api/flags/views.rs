@@ -1,6 +1,7 @@
 //! The bodies of requests and answers about flags.
 
 use super::measured::MeasuredView;
+use crate::flags::SinkView;
 use esclusa_flags::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -357,6 +358,9 @@ pub struct FlagsKilledView {
     pub confirmed: usize,
     /// Those that have not, by name.
     pub unconfirmed: Vec<String>,
+    /// Tables that do not have it yet, each with why. Each gets it when its database answers.
+    #[serde(default)]
+    pub sinks_behind: Vec<String>,
 }
 
 /// What became of lifting kills.
@@ -403,6 +407,12 @@ pub struct PropagationView {
     /// when this server was not told where flags are answered.
     #[serde(default)]
     pub measured: Vec<MeasuredView>,
+    /// The tables that follow the flags.
+    #[serde(default)]
+    pub sinks: Vec<SinkView>,
+    /// Why the file that names these tables is not in force, if it is not.
+    #[serde(default)]
+    pub sinks_trouble: Option<String>,
 }
 
 /// What became of exposures since the proxy's start.
