@@ -307,7 +307,7 @@ async fn a_change_is_recorded_before_it_is_published() {
     assert_eq!(world.store.verify().await.expect("read").broken, []);
 }
 
-// EMG-01, EMG-02, BLD-07: a kill is in force before it is recorded, and survives a restart.
+// EMG-01, EMG-02, RBK-09, BLD-07: a kill is in force before it is recorded, and survives a restart.
 #[tokio::test]
 async fn a_kill_acts_first_and_is_kept() {
     let world = World::start().await;
