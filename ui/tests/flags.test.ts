@@ -6,7 +6,7 @@ import { plain } from '../src/core/flags/plain';
 import { killHeard, silentOnKill, tone, unnamed } from '../src/core/flags/propagation';
 import { asksAboutUsers, bpWords, serves, whom } from '../src/core/flags/words';
 import type { Explanation, Stage, Step } from '../src/live/flags';
-import type { FlagRow, PropagationView } from '../src/live/types';
+import type { FlagRow, PropagationView, SinkView } from '../src/live/types';
 import { release, service } from './samples';
 
 function row(key: string, more: Partial<FlagRow> = {}): FlagRow {
@@ -225,6 +225,12 @@ describe('how far flags have come', () => {
     expect(tone(status({ current: false }))).toBe('waits');
     expect(tone(status({ unrecorded: 1 }))).toBe('waits');
     expect(tone(status({ trouble: 'no answer' }))).toBe('bad');
+    const sink = (state: string) => ({ name: 'crm', table: 't', state }) as SinkView;
+    expect(tone(status({ sinks: [sink('reached')] }))).toBe('good');
+    for (const state of ['behind', 'unknown', 'another word']) {
+      expect(tone(status({ sinks: [sink('reached'), sink(state)] }))).toBe('waits');
+    }
+    expect(tone(status({ sinks_trouble: 'not read' }))).toBe('waits');
   });
 
   it('names who has not acknowledged a kill', () => {

@@ -1,4 +1,4 @@
-//! One HTTP GET, and why there was no answer.
+//! One HTTP request, mostly a GET, and why there was no answer.
 //!
 //! Every request opens a connection of its own: a kept one would go on answering for
 //! a process that no longer accepts any. Proxies from the environment are not used,
@@ -6,7 +6,7 @@
 
 use esclusa_model::Millis;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{Certificate, Client, Method, Url, redirect};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -74,11 +74,32 @@ impl std::fmt::Display for NoAnswer {
 
 /// Asks once.
 pub(crate) async fn get(ask: &Ask) -> Result<Answer, NoAnswer> {
+    send(ask, "GET", None).await
+}
+
+/// No headers.
+#[cfg(test)]
+pub(crate) fn none() -> HeaderMap {
+    HeaderMap::new()
+}
+
+/// Asks once, by another method and with a body.
+pub(crate) async fn send(
+    ask: &Ask,
+    method: &str,
+    sent: Option<String>,
+) -> Result<Answer, NoAnswer> {
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| NoAnswer::NotAsked(format!("{method:?} is no method")))?;
     let url = Url::parse(&ask.url).map_err(|e| NoAnswer::NotAsked(format!("URL: {e}")))?;
     let headers = header_map(&ask.headers).map_err(NoAnswer::NotAsked)?;
     let client = client(&url, ask).await.map_err(NoAnswer::NotAsked)?;
     let asked = async {
-        let mut response = client.get(url).headers(headers).send().await?;
+        let mut request = client.request(method, url).headers(headers);
+        if let Some(body) = sent {
+            request = request.body(body);
+        }
+        let mut response = request.send().await?;
         let mut body = Vec::new();
         let mut extent = Extent::Whole;
         while let Some(chunk) = response.chunk().await? {

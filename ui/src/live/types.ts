@@ -16,6 +16,7 @@ export type ReleaseView = Schemas['ReleaseView'] &
   Required<Pick<Schemas['ReleaseView'], 'sign_offs'>>;
 export type ServiceView = Omit<Schemas['ServiceView'], 'release'> & { release?: ReleaseView | null };
 export type SignOffView = Schemas['SignOffView'];
+export type SinkView = Schemas['SinkView'];
 export type StageView = Schemas['StageView'];
 export type TaskView = Schemas['TaskView'];
 export type VersionTraffic = Schemas['VersionTraffic'];

@@ -85,7 +85,7 @@ fn read(asked: &Apply) -> Result<Value, Failure> {
     let text = place::one_file(&asked.file, help)?;
     parse(&text).map_err(|error| {
         let message = format!("{} is neither JSON nor YAML: {error}", asked.file.display());
-        Failure::input("ESC-0707", message, help)
+        Failure::input("ESC-0747", message, help)
     })
 }
 

@@ -62,14 +62,14 @@ fn place(found: &FlagView, asked: &Set) -> Result<Vec<String>, Failure> {
             Ok(Vec::new())
         }
         (None, []) => Err(Failure::input(
-            "ESC-0703",
+            "ESC-0743",
             "no environment is declared, so nobody can be told apart in one",
             "declare one with `esclusa flag apply`: {\"environments\": [\"production\"]}",
         )),
         (None, several) => {
             let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
             Err(Failure::input(
-                "ESC-0703",
+                "ESC-0743",
                 "there are several environments of flags, and none is named",
                 format!("name one with --environment: {}", names.join(", ")),
             ))

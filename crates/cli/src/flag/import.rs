@@ -30,7 +30,7 @@ pub(super) async fn import(
         all.into_iter().filter(|(name, _)| ours(name)).collect();
     if variables.is_empty() {
         return Err(Failure::input(
-            "ESC-0708",
+            "ESC-0748",
             "no variable FEATURE_* or ESCLUSA_FLAGS is there",
             "set them for this command, or name a file with --file",
         ));

@@ -5,6 +5,7 @@
 
 mod command;
 mod error_budget;
+mod guard;
 mod http;
 mod tcp;
 
@@ -80,6 +81,7 @@ const ADAPTERS: &[Adapter] = &[
     tcp::ADAPTER,
     command::ADAPTER,
     error_budget::ADAPTER,
+    guard::ADAPTER,
 ];
 
 pub(crate) fn entries() -> Vec<DriverEntry> {

@@ -26,7 +26,7 @@ pub(super) fn no_environment(set: &FlagSet, name: &str) -> ApiError {
         false => format!("known are {}", known.join(", ")),
     };
     let message = format!("there is no environment {name:?} of flags");
-    ApiError::new(ErrorKind::NotFound, "ESC-0703", message, help)
+    ApiError::new(ErrorKind::NotFound, "ESC-0743", message, help)
 }
 
 /// The environment that is meant: the one that is named, or the only one there is.

@@ -164,7 +164,7 @@ fn is_behind(event: &Envelope, revision: u64) -> bool {
 fn no_revision(revision: u64) -> ApiError {
     ApiError::new(
         ErrorKind::NotFound,
-        "ESC-0705",
+        "ESC-0745",
         format!("no change led to revision {revision}"),
         "see `esclusa flag history` for the revisions there were",
     )

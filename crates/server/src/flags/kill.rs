@@ -223,5 +223,5 @@ pub(super) fn unknown(name: &str, known: &[String]) -> ApiError {
         _ => format!("known are {}", known.join(", ")),
     };
     let message = format!("no flag has the key or alias {name}");
-    ApiError::new(ErrorKind::NotFound, "ESC-0702", message, help)
+    ApiError::new(ErrorKind::NotFound, "ESC-0742", message, help)
 }

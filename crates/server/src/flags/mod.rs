@@ -297,13 +297,13 @@ pub(crate) fn refused(problems: &[Problem]) -> ApiError {
     let mut error = match conflict {
         true => ApiError::new(
             ErrorKind::Conflict,
-            "ESC-0701",
+            "ESC-0741",
             format!("somebody else changed this first: {first}{more}"),
             "nothing was changed; read the flags again and decide anew",
         ),
         false => ApiError::new(
             ErrorKind::BadInput,
-            "ESC-0700",
+            "ESC-0740",
             format!("the flags would not be valid: {first}{more}"),
             "nothing was changed; each detail names its field as a JSON pointer",
         ),

@@ -81,7 +81,7 @@ impl Flags {
     }
 }
 
-const WRONG: &str = "ESC-0706";
+const WRONG: &str = "ESC-0746";
 const HELP: &str = "mend or unset the variable, define its flag with `esclusa flag apply` first, \
                     or name the environment with --flags-environment";
 

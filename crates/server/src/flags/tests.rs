@@ -235,7 +235,7 @@ async fn a_change_is_recorded_before_it_is_published() {
     // Whoever read revision 1 too and decides about the same field is told.
     let refused = world.flags.change(off, "again", &ana()).await;
     let refused = refused.expect_err("somebody was first");
-    assert_eq!(refused.code, "ESC-0701");
+    assert_eq!(refused.code, "ESC-0741");
     assert_eq!(refused.details[0]["path"], path);
     // Others' fields stay.
     let other = Patch {
@@ -254,7 +254,7 @@ async fn a_change_is_recorded_before_it_is_published() {
         changes: vec![change("/flags/exec/default", None, Some(json!("onn")))],
     };
     let refused = world.flags.change(wrong, "", &ana()).await;
-    assert_eq!(refused.expect_err("no such variant").code, "ESC-0700");
+    assert_eq!(refused.expect_err("no such variant").code, "ESC-0740");
 
     world.flags.publish().await.expect("published");
     let published = world.at_proxy(|now| now.document.clone().expect("there").set);
@@ -302,12 +302,12 @@ async fn a_change_is_recorded_before_it_is_published() {
     assert_eq!(first.to_json()["flags"], reports()["flags"]);
     assert_eq!(
         world.flags.set_at(9).await.expect_err("none").code,
-        "ESC-0705"
+        "ESC-0745"
     );
     assert_eq!(world.store.verify().await.expect("read").broken, []);
 }
 
-// EMG-01, EMG-02, BLD-07: a kill is in force before it is recorded, and survives a restart.
+// EMG-01, EMG-02, RBK-09, BLD-07: a kill is in force before it is recorded, and survives a restart.
 #[tokio::test]
 async fn a_kill_acts_first_and_is_kept() {
     let world = World::start().await;
@@ -315,7 +315,7 @@ async fn a_kill_acts_first_and_is_kept() {
     let meant = world.flags.meant(&["reports".into()]).expect("an alias");
     assert_eq!(meant, ["exec", "master"]);
     let unknown = world.flags.meant(&["reprots".into()]).expect_err("unknown");
-    assert_eq!(unknown.code, "ESC-0702");
+    assert_eq!(unknown.code, "ESC-0742");
     assert!(unknown.help.contains("reports"), "{}", unknown.help);
 
     fake(&world.proxy).streams = vec![
@@ -519,7 +519,7 @@ async fn variables_set_what_nobody_decided_and_report_the_rest() {
     for wrong in [("FEATURE_EXCE", "true"), ("ESCLUSA_FLAGS", "exec=yes")] {
         let refused = world.flags.take_variables(&variables(&[wrong])).await;
         let refused = refused.expect_err("not usable");
-        assert_eq!(refused.code, "ESC-0706", "{refused}");
+        assert_eq!(refused.code, "ESC-0746", "{refused}");
         assert_eq!(refused.details.len(), 1);
     }
 }

@@ -177,7 +177,7 @@ impl Writer {
         let events = self.ledger.events_to(next, reason).map_err(|path| {
             ApiError::new(
                 ErrorKind::BadInput,
-                "ESC-0704",
+                "ESC-0744",
                 format!("the value of {path} is too large to be recorded"),
                 "keep each field of the flags under half a megabyte",
             )
@@ -270,7 +270,7 @@ impl Writer {
                     AppendError::Store(error) => error.into(),
                     conflict @ AppendError::Conflict { .. } => ApiError::new(
                         ErrorKind::Conflict,
-                        "ESC-0701",
+                        "ESC-0741",
                         conflict.to_string(),
                         "ask again: the record is read anew",
                     ),

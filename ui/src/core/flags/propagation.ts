@@ -1,12 +1,19 @@
 /** How far the flags have come, and who has not acknowledged a kill. */
 
-import type { FlagStreamView, PropagationView } from '../../live/types';
+import type { FlagStreamView, PropagationView, SinkView } from '../../live/types';
 
 export type Tone = 'good' | 'waits' | 'bad';
 
 export function tone(status: PropagationView): Tone {
   if (status.trouble != null) return 'bad';
+  const tables = (status.sinks ?? []).every((sink) => sinkState(sink) === 'reached');
+  if (!tables || status.sinks_trouble != null) return 'waits';
   return status.current && status.fetched >= status.streams && status.unrecorded === 0 ? 'good' : 'waits';
+}
+
+/** How a table stands; a word that this page does not know says nothing good. */
+export function sinkState(sink: SinkView): 'reached' | 'behind' | 'unknown' {
+  return sink.state === 'reached' || sink.state === 'behind' ? sink.state : 'unknown';
 }
 
 /** Streams that have not asked since the last kill. */

@@ -1,14 +1,15 @@
-import { killHeard, knowsStreams, silentOnKill, tone, unnamed } from '../../core/flags/propagation';
+import { killHeard, knowsStreams, silentOnKill, sinkState, tone, unnamed } from '../../core/flags/propagation';
 import { millis } from '../../core/format';
 import { t } from '../../i18n/text';
 import { type Loaded, useLoad } from '../../live/load';
 import { lang } from '../../live/settings';
-import type { FlagStreamView, MeasuredView, PropagationView } from '../../live/types';
+import type { FlagStreamView, MeasuredView, PropagationView, SinkView } from '../../live/types';
 import { Icon } from '../icons';
 import { Failed, Raw, Time } from '../states';
 
 const EVERY_MS = 3_000;
 const SHAPES = { good: 'passed', waits: 'clock', bad: 'fail' } as const;
+const SINKS = { reached: 'prop.sinkReached', behind: 'prop.sinkBehind', unknown: 'prop.sinkUnknown' } as const;
 const TONES = { good: 'prop.good', waits: 'prop.waits', bad: 'prop.bad' } as const;
 
 export function useStatus(): Loaded<PropagationView> {
@@ -53,6 +54,14 @@ export function Propagation({ status }: { status: Loaded<PropagationView> }) {
       {data.measured?.map((measured) => (
         <Measured key={measured.address} measured={measured} />
       ))}
+      {data.sinks?.map((sink) => (
+        <Sink key={sink.name} sink={sink} />
+      ))}
+      {data.sinks_trouble != null && (
+        <p class="wrong">
+          <Raw>{data.sinks_trouble}</Raw>
+        </p>
+      )}
       {data.behind.length > 0 && (
         <details>
           <summary>{t('prop.behind', { n: data.behind.length + more })}</summary>
@@ -85,6 +94,30 @@ function Measured({ measured }: { measured: MeasuredView }) {
           {t('prop.notMeasured')} <Time us={measured.since_us} />
         </>
       )}
+    </p>
+  );
+}
+
+/** A table of an application that follows the flags. */
+function Sink({ sink }: { sink: SinkView }) {
+  const state = sinkState(sink);
+  return (
+    <p class={state === 'reached' ? 'soft' : 'notice'} data-test="sink" data-state={state}>
+      {t(SINKS[state], { table: sink.table, name: sink.name })}
+      {state === 'behind' && sink.behind_since_us != null && (
+        <>
+          {' '}
+          <Time us={sink.behind_since_us} />
+        </>
+      )}
+      {sink.error != null && (
+        <>
+          {': '}
+          <Raw>{sink.error}</Raw>
+        </>
+      )}
+      {sink.missing > 0 && ` ${t('prop.sinkMissing', { n: sink.missing })}`}
+      {sink.drift > 0 && ` ${t('prop.sinkDrift', { n: sink.drift })}`}
     </p>
   );
 }

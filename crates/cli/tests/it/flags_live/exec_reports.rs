@@ -165,7 +165,7 @@ async fn a_flag_that_fails_is_given_back_at_a_small_ring() {
     assert_eq!(release["stable"]["name"], "1.0.0", "{release:#}");
 }
 
-// GRD-01, BLD-09: a feature that is too heavy is off by itself, and stays off when it was
+// RBK-03, RBK-07, RBK-23, BLD-09: a feature that is too heavy is off by itself, and stays off when it was
 // tried again and is as heavy as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_heavy_feature_is_turned_off_by_a_rule_that_does_not_flap() {

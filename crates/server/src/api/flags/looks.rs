@@ -69,7 +69,7 @@ fn find<'s>(set: &'s FlagSet, key: &str) -> Result<&'s FlagDefinition, ApiError>
     set.flags.get(key).ok_or_else(|| {
         ApiError::new(
             ErrorKind::NotFound,
-            "ESC-0702",
+            "ESC-0742",
             format!("there is no flag {key}"),
             "see `esclusa flag list`",
         )

@@ -149,7 +149,7 @@ pub(crate) async fn apply(
     {
         return Err(ApiError::new(
             ErrorKind::Conflict,
-            "ESC-0701",
+            "ESC-0741",
             format!(
                 "the flags are at revision {}, and this was made for revision {expected}",
                 set.revision
@@ -370,7 +370,7 @@ pub(crate) async fn who_would_change(
 fn either() -> ApiError {
     ApiError::new(
         ErrorKind::BadInput,
-        "ESC-0700",
+        "ESC-0740",
         "`contexts` and `recent` are asked for at once",
         "ask about the contexts that are given, or about recent ones",
     )

@@ -106,12 +106,12 @@ async fn flags_are_looked_at_one_by_one() {
             &Value::Null,
         )
         .await;
-    assert_eq!(missing["code"], "ESC-0702");
+    assert_eq!(missing["code"], "ESC-0742");
     let nowhere = "/api/v1/flags/exec/who?environment=prod";
     let nowhere = api
         .ask("get", nowhere, StatusCode::NOT_FOUND, &Value::Null)
         .await;
-    assert_eq!(nowhere["code"], "ESC-0703");
+    assert_eq!(nowhere["code"], "ESC-0743");
 }
 
 // FLAG-01, FLAG-05, FLAG-15
@@ -127,7 +127,7 @@ async fn changes_say_what_was_and_what_is_wrong() {
     let wrong = api
         .ask("patch", set, StatusCode::BAD_REQUEST, &change(1, "onn"))
         .await;
-    assert_eq!(wrong["code"], "ESC-0700");
+    assert_eq!(wrong["code"], "ESC-0740");
     assert_eq!(wrong["details"][0]["path"], format!("{path}/umbrella"));
     let made = api
         .ask("patch", set, StatusCode::OK, &change(1, "on"))
@@ -143,7 +143,7 @@ async fn changes_say_what_was_and_what_is_wrong() {
         .await;
     assert_eq!(
         (&late["code"], &late["details"][0]["path"]),
-        (&json!("ESC-0701"), &json!(path))
+        (&json!("ESC-0741"), &json!(path))
     );
     let stale = json!({ "set": {}, "revision": 1 });
     api.ask("put", set, StatusCode::CONFLICT, &stale).await;
@@ -280,7 +280,7 @@ async fn tokens_of_flags_open_nothing_else() {
         .server
         .call("post", path, Some(&admin), &make("prod"))
         .await;
-    assert_eq!(nowhere.json["code"], "ESC-0703");
+    assert_eq!(nowhere.json["code"], "ESC-0743");
     let made = api
         .server
         .call("post", path, Some(&admin), &make("production"))
