@@ -614,7 +614,7 @@ mod tests {
                 proxy: ProxyId::new("p1").expect("a name"),
             };
             let mut stratum = Stratum::new(key, 0, entries.len());
-            stratum.observe(&entries, &side(10_000, 10), &Side::default(), 0.0);
+            stratum.observe(&entries, &side(10_000, 10), &side(10, 0), 0.0);
             stratum.end_block();
             stratum.observe(&entries, &side(100, failed), &side(100, failed), 0.0);
             let margins = ErrorMargins {
@@ -625,7 +625,7 @@ mod tests {
             let weighed = stratum.weighed(errors, &entries[errors], &margins);
             weighed.expect("both sides served").limit_harm
         };
-        assert!((0.005..0.02).contains(&limit(0)), "{}", limit(0));
+        assert!((0.005..0.007).contains(&limit(0)), "{}", limit(0));
         assert!(limit(20) > 0.2, "{}", limit(20));
     }
 

@@ -139,9 +139,9 @@ fn judge(answer: &http::Answer, mode: Mode, message: Option<&str>) -> Answer {
         (Mode::Fallback, _) if is_disabled => {
             Answer::fail("the guard blocks what was there before the feature")
         }
-        (Mode::Fallback, _) => {
-            Answer::fail(format!("status {status}: it does not go on without the feature"))
-        }
+        (Mode::Fallback, _) => Answer::fail(format!(
+            "status {status}: it does not go on without the feature"
+        )),
         (Mode::Block, 503) if is_disabled => match message {
             Some(wanted) if body["error"] != wanted => {
                 Answer::fail(format!("it says {}, expected {wanted:?}", body["error"]))
@@ -188,7 +188,13 @@ mod tests {
         for (status, body, mode, message, expected) in [
             (503, off, Mode::Block, None, Pass),
             (503, off, Mode::Block, words, Pass),
-            (503, off, Mode::Block, Some("Reports API not available"), Fail),
+            (
+                503,
+                off,
+                Mode::Block,
+                Some("Reports API not available"),
+                Fail,
+            ),
             (503, "", Mode::Block, None, Fail),
             (503, r#"{"code":"OVERLOADED"}"#, Mode::Block, None, Fail),
             (500, off, Mode::Block, None, Fail),
