@@ -28,7 +28,7 @@ pub(super) async fn run(client: &Client, asked: Tester, output: &Output) -> Resu
         variants: variants(&asked.show)?,
         who: asked.who,
         environment: asked.at.environment,
-        for_s: u64::try_from(asked.for_.0 / 1_000).unwrap_or_default(),
+        for_s: asked.for_.0 / 1_000,
         reason: asked.reason,
     };
     let given: GrantedView = client.post("/api/v1/flag-set/testers", &body).await?;
