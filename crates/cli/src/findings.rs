@@ -1,11 +1,12 @@
 //! What is wrong with a plan, shown at its place in the file.
 
-use crate::output::{Colour, Output};
+use crate::exit::Exit;
+use crate::output::{Colour, Output, Tone};
 use esclusa_plan::{Diagnostic, SourceFile};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
 use miette::{Report, Severity};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A finding as the server sends it.
 #[derive(Debug, Deserialize)]
@@ -41,6 +42,17 @@ pub(crate) fn print(found: &[Diagnostic], source: &SourceFile, output: &Output) 
         .filter_map(|finding| serde_json::to_value(finding).ok())
         .collect();
     print_values(&values, source, output);
+}
+
+/// Says that a file is refused, with its findings; for programs as one document.
+pub(crate) fn refuse(found: &[Diagnostic], source: &SourceFile, output: &Output) -> Exit {
+    if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
+        print(found, source, output);
+        let words = format!("refused, {} to look at", found.len());
+        let words = output.talk_colour.paint(Tone::Bad, &words);
+        output.say(&format!("{}: {words}", source.name));
+    }
+    Exit::BadInput
 }
 
 /// The same for findings that a server sent.

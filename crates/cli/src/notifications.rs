@@ -53,13 +53,7 @@ fn lint(file: &Path, output: &Output) -> Result<Exit, Failure> {
         }
         Err(found) => found,
     };
-    if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
-        findings::print(&found, &source, output);
-        let words = format!("refused, {} to look at", found.len());
-        let words = output.talk_colour.paint(Tone::Bad, &words);
-        output.say(&format!("{}: {words}", read.name));
-    }
-    Ok(Exit::BadInput)
+    Ok(findings::refuse(&found, &source, output))
 }
 
 async fn test(channel: Option<String>, global: &Global, output: &Output) -> Result<Exit, Failure> {

@@ -10,6 +10,7 @@ mod clock;
 mod context;
 mod error;
 mod fields;
+mod findings;
 mod http;
 mod kept_log;
 mod lasting;

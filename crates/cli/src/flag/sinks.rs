@@ -85,13 +85,7 @@ pub(super) fn lint(file: &Path, output: &Output) -> Result<Exit, Failure> {
         }
         Err(found) => found,
     };
-    if !output.json(&json!({ "accepted": false, "diagnostics": found })) {
-        findings::print(&found, &source, output);
-        let words = format!("refused, {} to look at", found.len());
-        let words = output.talk_colour.paint(Tone::Bad, &words);
-        output.say(&format!("{}: {words}", read.name));
-    }
-    Ok(Exit::BadInput)
+    Ok(findings::refuse(&found, &source, output))
 }
 
 /// Prints the statement of an emergency.

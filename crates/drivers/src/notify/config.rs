@@ -398,6 +398,7 @@ fn read_channel(
     }
     let mut findings = Findings {
         path: format!("{path}.{}", kind.name),
+        secret_code: "ESC-0701",
         settings,
     };
     let channel = (kind.build)(&value[kind.name], &mut findings)?;

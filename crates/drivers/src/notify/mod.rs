@@ -21,11 +21,11 @@ pub use schedule::{RetryPolicy, retry_after};
 
 use crate::error::Fault;
 use crate::fields;
-use crate::secret::{Missing, SecretRef};
+use crate::findings::Findings;
+use crate::secret::Missing;
 use async_trait::async_trait;
 use esclusa_model::{Millis, Timestamp};
-use esclusa_plan::{Field, FieldKind, Settings};
-use serde::de::DeserializeOwned;
+use esclusa_plan::{Field, FieldKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -118,39 +118,7 @@ pub fn kinds() -> Vec<(&'static str, &'static str)> {
     KINDS.iter().map(|kind| (kind.name, kind.doc)).collect()
 }
 
-/// Findings about one channel's block, at their places in the file.
-struct Findings<'a, 't> {
-    settings: &'a mut Settings<'t>,
-    /// The block's path, such as `channels[0].slack`.
-    path: String,
-}
-
 impl Findings<'_, '_> {
-    fn refuse(&mut self, code: &'static str, key: &str, message: String, help: &str) {
-        let path = format!("{}.{key}", self.path);
-        self.settings.refuse(code, &path, message, help.to_owned());
-    }
-
-    /// Reads a block that the table described; a part that was wrong is told already.
-    fn block<T: DeserializeOwned>(&self, value: &serde_json::Value) -> Option<T> {
-        T::deserialize(value).ok()
-    }
-
-    /// A reference to a secret. The text is not repeated: it may be the secret itself.
-    fn secret(&mut self, key: &str, text: &str) -> Option<SecretRef> {
-        let found = SecretRef::parse(text);
-        if found.is_none() {
-            self.refuse(
-                "ESC-0701",
-                key,
-                "a secret is named by where it stands, and does not stand here".to_owned(),
-                "write `env:NAME`, `file:/path` or `cmd:command that prints it`; if this was a \
-                 secret, change it",
-            );
-        }
-        found
-    }
-
     /// An address that a message may be posted to.
     fn url(&mut self, key: &str, text: &str) -> Option<reqwest::Url> {
         match usable_url(text) {

@@ -20,11 +20,11 @@ pub use config::{KeySource, Layout, SinkConfig, SinksConfig, TenantKey, ValueFor
 pub use diff::{Diff, FoundRow, Known, Update, diff};
 pub use table::{Cell, Form, KeyColumn, KeyForm, Place, Rules, TableName, Wanted, WantedRow};
 
-use crate::secret::{Missing, SecretRef};
+use crate::findings::Findings;
+use crate::secret::Missing;
 use async_trait::async_trait;
 use esclusa_model::Millis;
-use esclusa_plan::{Field, Settings};
-use serde::de::DeserializeOwned;
+use esclusa_plan::Field;
 use std::sync::Arc;
 
 /// A database with a table.
@@ -110,40 +110,3 @@ struct Kind {
 }
 
 const KINDS: &[Kind] = &[postgres::KIND];
-
-/// Findings about one sink's block, at their places in the file.
-struct Findings<'a, 't> {
-    settings: &'a mut Settings<'t>,
-    /// The block's path, such as `sinks[0].postgres`.
-    path: String,
-}
-
-impl Findings<'_, '_> {
-    fn refuse(&mut self, code: &'static str, key: &str, message: String, help: &str) {
-        let path = match key {
-            "" => self.path.clone(),
-            key => format!("{}.{key}", self.path),
-        };
-        self.settings.refuse(code, &path, message, help.to_owned());
-    }
-
-    /// Reads a block that the table described; a part that was wrong is told already.
-    fn block<T: DeserializeOwned>(&self, value: &serde_json::Value) -> Option<T> {
-        T::deserialize(value).ok()
-    }
-
-    /// A reference to a secret. The text is not repeated: it may be the secret itself.
-    fn secret(&mut self, key: &str, text: &str) -> Option<SecretRef> {
-        let found = SecretRef::parse(text);
-        if found.is_none() {
-            self.refuse(
-                "ESC-0721",
-                key,
-                "a secret is named by where it stands, and does not stand here".to_owned(),
-                "write `env:NAME`, `file:/path` or `cmd:command that prints it`; if this was a \
-                 secret, change it",
-            );
-        }
-        found
-    }
-}

@@ -40,6 +40,7 @@ pub(super) fn read_sinks(value: &Value, settings: &mut Settings<'_>) -> Vec<Sink
         let mut findings = Findings {
             settings: &mut *settings,
             path: format!("sinks[{index}]"),
+            secret_code: "ESC-0721",
         };
         let name = text(&value["name"]);
         if !name.is_empty() {
@@ -83,6 +84,7 @@ fn read_sink(name: String, value: &Value, findings: &mut Findings<'_, '_>) -> Op
     let mut inside = Findings {
         settings: &mut *findings.settings,
         path: format!("{at}.{}", kind.name),
+        secret_code: findings.secret_code,
     };
     let sink = (kind.build)(&value[kind.name], timeouts, &mut inside)?;
     Some(SinkConfig {
@@ -156,6 +158,7 @@ fn layout(value: &Value, findings: &mut Findings<'_, '_>) -> Option<Layout> {
     let mut inside = Findings {
         settings: &mut *findings.settings,
         path,
+        secret_code: findings.secret_code,
     };
     read(&value[name], &mut inside)
 }
