@@ -228,9 +228,10 @@ describe('how far flags have come', () => {
     const sink = (state: string) => ({ name: 'crm', table: 't', state }) as SinkView;
     expect(tone(status({ sinks: [sink('reached')] }))).toBe('good');
     for (const state of ['behind', 'unknown', 'another word']) {
-      expect(tone(status({ sinks: [sink('reached'), sink(state)] }))).toBe('waits');
+      expect(tone(status({ sinks: [sink('reached'), sink(state)] }))).toBe('tables');
     }
-    expect(tone(status({ sinks_trouble: 'not read' }))).toBe('waits');
+    expect(tone(status({ sinks_trouble: 'not read' }))).toBe('tables');
+    expect(tone(status({ current: false, sinks: [sink('behind')] }))).toBe('waits');
   });
 
   it('names who has not acknowledged a kill', () => {

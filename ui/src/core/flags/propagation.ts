@@ -2,13 +2,13 @@
 
 import type { FlagStreamView, PropagationView, SinkView } from '../../live/types';
 
-export type Tone = 'good' | 'waits' | 'bad';
+export type Tone = 'good' | 'tables' | 'waits' | 'bad';
 
 export function tone(status: PropagationView): Tone {
   if (status.trouble != null) return 'bad';
+  if (!status.current || status.fetched < status.streams || status.unrecorded > 0) return 'waits';
   const tables = (status.sinks ?? []).every((sink) => sinkState(sink) === 'reached');
-  if (!tables || status.sinks_trouble != null) return 'waits';
-  return status.current && status.fetched >= status.streams && status.unrecorded === 0 ? 'good' : 'waits';
+  return tables && status.sinks_trouble == null ? 'good' : 'tables';
 }
 
 /** How a table stands; a word that this page does not know says nothing good. */

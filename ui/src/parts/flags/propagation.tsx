@@ -8,9 +8,9 @@ import { Icon } from '../icons';
 import { Failed, Raw, Time } from '../states';
 
 const EVERY_MS = 3_000;
-const SHAPES = { good: 'passed', waits: 'clock', bad: 'fail' } as const;
+const SHAPES = { good: 'passed', tables: 'clock', waits: 'clock', bad: 'fail' } as const;
 const SINKS = { reached: 'prop.sinkReached', behind: 'prop.sinkBehind', unknown: 'prop.sinkUnknown' } as const;
-const TONES = { good: 'prop.good', waits: 'prop.waits', bad: 'prop.bad' } as const;
+const TONES = { good: 'prop.good', tables: 'prop.tables', waits: 'prop.waits', bad: 'prop.bad' } as const;
 
 export function useStatus(): Loaded<PropagationView> {
   return useLoad<PropagationView>('/api/v1/flag-set/status', EVERY_MS);
