@@ -110,6 +110,11 @@ mod tests {
         assert_eq!(now[0]["targetingKey"], "u3");
         assert_eq!(recent.contexts("staging").len(), 1);
         assert_eq!(recent.contexts("other").len(), 0);
+        // A tester's token opens something: whoever looks at contexts does not get it.
+        let tester = json!({ "context": { "targetingKey": "t", "x-esclusa-tester": "esct1" } });
+        recent.note("other", tester.to_string().as_bytes(), 9);
+        let only_the_key = json!([{ "targetingKey": "t" }]);
+        assert_eq!(json!(recent.contexts("other")), only_the_key);
     }
 
     #[test]
