@@ -134,3 +134,48 @@ async fn all_is_off_with_slack_and_then_the_control_plane_dead() {
     scene.does(&["flag", "lift", "all", "--reason", "over"]);
     assert_as_set(&scene);
 }
+
+// EMG-04, BLD-07: who has not heard of a kill that was asked of the proxy is named when the
+// control plane is back, and while it is alive by the kill itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_not_heard_is_named_when_the_control_plane_is_back() {
+    let mut scene = Scene::start(&set(), &[]);
+    let http = reqwest::Client::builder().user_agent("old-sdk/1.0");
+    let http = http.build().expect("a client");
+    let whom = json!({ "targetingKey": "u", "tenant": "t0001" });
+    let all = answered(&http, &scene, "", &whom).await;
+    let stream = all["eventStreams"][0]["endpoint"]["requestUri"].as_str();
+    let stream = stream.expect("an event stream");
+    let url = format!("http://127.0.0.1:{}{stream}", scene.port);
+    // It listens, and never asks again.
+    let open = http.get(url).send().await.expect("it opens");
+    assert_eq!(open.status(), 200);
+    let listens = wait_until("the stream", LONG, async || {
+        (scene.json(&["flag", "status"])["streams"] == 1).then_some(())
+    });
+    listens.await.expect("it is open");
+
+    let (code, _, talk) = scene.run(&["kill", "exec", "--reason", "rehearsal"]);
+    assert!(code == 0 && talk.contains("old-sdk/1.0"), "{code} {talk}");
+    scene.does(&["flag", "lift", "exec", "--reason", "rehearsed"]);
+    scene.plane.kill();
+    let (code, _, talk) = scene.run(&["kill", "exec", "--reason", "alone"]);
+    assert_eq!(code, 0, "{talk}");
+    tokio::task::block_in_place(|| scene.plane.restart());
+    let named = wait_until("its name", LONG, async || {
+        let (_, said, _) = scene.run(&["flag", "status", "--json"]);
+        let status: Value = serde_json::from_str(&said).ok()?;
+        let behind = status["behind"].to_string();
+        (status["kill_epoch"] == 3 && behind.contains("old-sdk/1.0")).then_some(())
+    });
+    named.await.expect("it is named");
+    // It asks again, and is named no more.
+    let all = answered(&http, &scene, "", &whom).await;
+    assert_eq!(all["flags"][0]["value"], false, "{all:#}");
+    let heard = wait_until("nobody", LONG, async || {
+        let status = scene.json(&["flag", "status"]);
+        (status["behind"] == json!([])).then_some(())
+    });
+    heard.await.expect("everybody has heard");
+    drop(open);
+}
