@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::fmt::Debug;
 
 /// The value is written as the file says, and the file is read as the value.
-fn holds<T>(file: &str, value: &T)
+pub(crate) fn holds<T>(file: &str, value: &T)
 where
     T: Serialize + DeserializeOwned + PartialEq + Debug,
 {

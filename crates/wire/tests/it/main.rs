@@ -6,6 +6,7 @@
     reason = "helpers of tests may panic"
 )]
 
+mod flags;
 mod golden;
 mod samples;
 mod state_file;
