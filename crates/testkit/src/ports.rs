@@ -10,8 +10,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Below the usual start of the kernel's own range, 32768.
-const PORTS: Range<u16> = 20_000..32_000;
+/// Below the usual start of the kernel's own range, 32768, and below those that control planes
+/// give to the instances they start, 20000 to 31999: another test's instance takes none of these.
+const PORTS: Range<u16> = 11_000..20_000;
 
 /// The locks of this process; never given back, so that no port is given twice.
 static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());

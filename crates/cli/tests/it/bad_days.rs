@@ -12,7 +12,7 @@ use esclusa_testkit::disk::Disk;
 use esclusa_testkit::load::{LoadHandle, LoadReport};
 use esclusa_testkit::plane::ControlPlane;
 use esclusa_testkit::wait_until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -82,8 +82,33 @@ impl Day {
         std::fs::rename(data.join(from), data.join(to)).unwrap();
     }
 
+    /// Records what concerns no release until that is refused. The database's log may have
+    /// room within itself on a full disk, when it begins to be written anew.
+    async fn uses_up_the_rest(&self) {
+        let url = format!("{}/api/v1/flag-set", self.plane.url());
+        let http = reqwest::Client::new();
+        for n in 0..500 {
+            let keys: Vec<String> = (0..200)
+                .map(|k| format!("{n} {k} {}", "x".repeat(100)))
+                .collect();
+            let set = json!({ "segments": { "some": { "keys": keys } } });
+            let asked = http
+                .put(&url)
+                .json(&json!({ "set": set, "reason": "ballast" }))
+                .send();
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(Ok(answer)) if answer.status() == 200 => {}
+                _ => return,
+            }
+        }
+        panic!("a full disk takes ten megabytes more");
+    }
+
     /// Nothing can be recorded now: a pause, which is nothing else, is not granted.
     async fn nothing_is_recorded(&self, release: &str) {
+        if self.trouble == Trouble::Full {
+            self.uses_up_the_rest().await;
+        }
         let asked = tokio::time::timeout(PATIENCE, self.plane.ask(release, "pause")).await;
         assert!(
             !matches!(asked, Ok((200, _))),
