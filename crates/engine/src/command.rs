@@ -46,6 +46,28 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// What a kill asks of a release that turns one of the killed flags (`None`: all flags are
+    /// killed): it ends, or it would begin to expose people by itself at the moment when the kill
+    /// is lifted. Nothing of one that goes back already, or whose flags are not its own any more.
+    #[must_use]
+    pub fn for_kill(release: &Release, killed: Option<&[String]>, reason: &str) -> Option<Self> {
+        let phase = release.phase;
+        if phase.is_returning() || phase.is_final() || phase == Phase::Promoted {
+            return None;
+        }
+        let what = match killed {
+            None => "all flags were killed".to_owned(),
+            Some(flags) => format!("{} was killed", flags.join(", ")),
+        };
+        let reason = match reason.trim() {
+            "" => what,
+            why => format!("{what}: {why}"),
+        };
+        Some(Self::Abort { reason })
+    }
+}
+
 /// What kind of reason stands against a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

@@ -364,3 +364,30 @@ fn abort_of_a_first_deployment_leaves_nothing_behind() {
         assert_eq!(world.finish().0, Outcome::Aborted, "{phase}");
     }
 }
+
+// EMG-01, RBK-02: a kill ends a release wherever it stands before its end, and is never refused.
+#[test]
+fn a_kill_of_its_flags_ends_a_release_at_every_moment() {
+    let flags = ["exec-reports".to_owned()];
+    let mut whole = World::new(full(), Script::default());
+    whole.finish();
+    for n in 1..=whole.journal.log.len() {
+        let mut world = World::new(full(), Script::default());
+        world.run_to(n);
+        if world.journal.log.len() > n {
+            continue;
+        }
+        let release = &world.journal.release;
+        let Some(asked) = Command::for_kill(release, Some(&flags), "errors") else {
+            // Its flags are everybody's by then.
+            assert!(release.phase == Phase::Promoted || release.phase.is_final());
+            continue;
+        };
+        let reason = "exec-reports was killed: errors".to_owned();
+        assert_eq!(asked, Command::Abort { reason });
+        assert_eq!(world.ask(&asked), Ok(1), "at event {n}");
+        // Once is enough.
+        assert_eq!(Command::for_kill(&world.journal.release, None, ""), None);
+        assert_eq!(world.finish().0, Outcome::Aborted, "at event {n}");
+    }
+}

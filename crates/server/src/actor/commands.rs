@@ -9,7 +9,7 @@ use crate::error::{ApiError, ErrorKind};
 use crate::judging::Judging;
 use esclusa_engine::{Command, Refusal, command};
 use esclusa_model::{Actor, Outcome, ReleaseId, StreamId};
-use esclusa_release::{Event, Phase, ServiceEvent};
+use esclusa_release::{Event, ServiceEvent};
 
 impl ServiceActor {
     /// Takes back what the command takes back, at once; nothing for one that does not.
@@ -62,30 +62,20 @@ impl ServiceActor {
         }
     }
 
-    /// A release whose flags somebody kills is aborted: it must not begin to expose people
-    /// by itself at the moment when that is lifted.
+    /// A release whose flags somebody kills goes back, as if that had been asked for here.
     pub(super) fn heed_kills(&mut self) {
         let Some(run) = &self.run else { return };
-        let phase = run.release.phase;
-        if phase.is_returning() || phase.is_final() || phase == Phase::Promoted {
-            return;
-        }
         let Some(flags) = &run.release.requested.plan.flags else {
             return;
         };
         let Some(kill) = self.shared.flag_plane.killed(&flags.set) else {
             return;
         };
-        let what = match &kill.flags {
-            None => "all flags were killed".to_owned(),
-            Some(flags) => format!("{} was killed", flags.join(", ")),
-        };
-        let reason = match kill.reason.trim() {
-            "" => what,
-            why => format!("{what}: {why}"),
+        let abort = Command::for_kill(&run.release, kill.flags.as_deref(), &kill.reason);
+        let Some(abort) = abort.map(AskedCommand::Plain) else {
+            return;
         };
         let release = run.id().clone();
-        let abort = AskedCommand::Plain(Command::Abort { reason });
         if let Some(Err(error)) = self.lower_by_command(&release, &abort, &kill.by) {
             tracing::error!(%error, %release, "A release goes on though its flags are killed");
         }
