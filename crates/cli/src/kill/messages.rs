@@ -26,12 +26,13 @@ pub(super) struct Untold {
 /// The channels that have not taken everything that there is to tell. A server whose channels
 /// are well is asked once or twice.
 pub(super) async fn untold(global: &Global) -> Vec<Untold> {
+    let client = match Client::new(global) {
+        Ok(client) => client,
+        Err(failure) => return vec![unknown(failure.error.message)],
+    };
     let until = Instant::now() + PATIENCE;
     let mut last = None;
     while Instant::now() < until {
-        let Ok(client) = Client::new(global) else {
-            break;
-        };
         let asked = client.get::<NotificationsView>("/api/v1/notifications");
         match tokio::time::timeout_at(until, asked).await {
             Ok(Ok(view)) => {

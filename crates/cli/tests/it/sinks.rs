@@ -116,16 +116,20 @@ async fn stands(plane: &ControlPlane, name: &str, wanted: impl Fn(&Value) -> boo
     }
 }
 
+/// Applies the flags of these tests.
+fn define(plane: &ControlPlane) {
+    let file = plane.work().join("flags.json");
+    std::fs::write(&file, flags().to_string()).expect("written");
+    done(plane, &["apply", &file.display().to_string(), "--yes"]);
+}
+
 // FLAG-08
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_follow_changes_shares_kills_and_hands() {
     let database = Postgres::start().await;
     database.sql(TABLES);
     let plane = start(&database);
-    let file = plane.work().join("flags.json");
-    std::fs::write(&file, flags().to_string()).expect("written");
-    let file = file.display().to_string();
-    done(&plane, &["apply", &file, "--yes"]);
+    define(&plane);
     becomes(&plane, &database, "", "1").await;
     // One tenant, then a share of all, then everybody.
     done(&plane, &["set", "exec-reports", "on", "--tenant", "hooli"]);
@@ -174,10 +178,7 @@ async fn a_kill_does_not_need_the_database_which_follows_when_it_is_back() {
     let mut database = Postgres::start().await;
     database.sql(TABLES);
     let plane = start(&database);
-    let file = plane.work().join("flags.json");
-    std::fs::write(&file, flags().to_string()).expect("written");
-    let file = file.display().to_string();
-    done(&plane, &["apply", &file, "--yes"]);
+    define(&plane);
     done(&plane, &["set", "exec-reports", "on"]);
     becomes(&plane, &database, "1 2 3 4", "1").await;
     database.end();
@@ -270,10 +271,7 @@ async fn without_a_server_a_person_gets_the_statement_and_the_server_agrees_late
     let database = Postgres::start().await;
     database.sql(TABLES);
     let mut plane = start(&database);
-    let file = plane.work().join("flags.json");
-    std::fs::write(&file, flags().to_string()).expect("written");
-    let file = file.display().to_string();
-    done(&plane, &["apply", &file, "--yes"]);
+    define(&plane);
     done(&plane, &["set", "exec-reports", "on"]);
     becomes(&plane, &database, "1 2 3 4", "1").await;
     plane.kill();

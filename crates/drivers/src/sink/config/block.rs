@@ -172,14 +172,7 @@ fn read_columns(value: &Value, findings: &mut Findings<'_, '_>) -> Option<Layout
     let tenant = tenant(&value["tenant"]);
     let fixed = fixed(value);
     let mut used = Used::default();
-    used.take(
-        "tenant.column",
-        tenant.as_ref().map(|t| &*t.column),
-        findings,
-    );
-    for (column, _) in &fixed {
-        used.take(&format!("where.{column}"), Some(column), findings);
-    }
+    used.take_keys(tenant.as_ref(), &fixed, findings);
     for (flag, column) in &flags {
         used.take(&format!("flags.{flag}"), Some(column), findings);
     }
@@ -198,14 +191,7 @@ fn read_rows(value: &Value, findings: &mut Findings<'_, '_>) -> Option<Layout> {
     for key in ["name", "value"] {
         used.take(key, value[key].as_str(), findings);
     }
-    used.take(
-        "tenant.column",
-        tenant.as_ref().map(|t| &*t.column),
-        findings,
-    );
-    for (column, _) in &fixed {
-        used.take(&format!("where.{column}"), Some(column), findings);
-    }
+    used.take_keys(tenant.as_ref(), &fixed, findings);
     let listed = value["flags"].as_array();
     let flags = listed.map(|flags| flags.iter().map(text).collect::<Vec<String>>());
     if let Some(flags) = &flags {
@@ -238,6 +224,19 @@ fn read_rows(value: &Value, findings: &mut Findings<'_, '_>) -> Option<Layout> {
 struct Used(BTreeSet<String>);
 
 impl Used {
+    /// The columns that rows are found by.
+    fn take_keys(
+        &mut self,
+        tenant: Option<&TenantKey>,
+        fixed: &[(String, String)],
+        findings: &mut Findings<'_, '_>,
+    ) {
+        self.take("tenant.column", tenant.map(|t| &*t.column), findings);
+        for (column, _) in fixed {
+            self.take(&format!("where.{column}"), Some(column), findings);
+        }
+    }
+
     fn take(&mut self, key: &str, column: Option<&str>, findings: &mut Findings<'_, '_>) {
         let Some(column) = column else { return };
         if !is_identifier(column) {
