@@ -53,7 +53,7 @@ impl Command {
     #[must_use]
     pub fn for_kill(release: &Release, killed: Option<&[String]>, reason: &str) -> Option<Self> {
         let phase = release.phase;
-        if phase.is_returning() || phase.is_final() || phase == Phase::Promoted {
+        if phase.is_returning() || phase.is_final() {
             return None;
         }
         let what = match killed {
