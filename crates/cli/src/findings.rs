@@ -31,6 +31,7 @@ struct Span {
 
 /// Prints findings of a plan to standard error: drawn on terminals, else as plain text.
 pub(crate) fn print(found: &[Diagnostic], source: &SourceFile, output: &Output) {
+    let source = &source.concealing(found);
     if output.talk_colour == Colour::Off {
         for finding in found {
             output.say(&finding.render(source));

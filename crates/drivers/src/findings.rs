@@ -32,12 +32,14 @@ impl Findings<'_, '_> {
     pub(crate) fn secret(&mut self, key: &str, text: &str) -> Option<SecretRef> {
         let found = SecretRef::parse(text);
         if found.is_none() {
-            self.refuse(
+            let path = format!("{}.{key}", self.path);
+            self.settings.refuse_secret(
                 self.secret_code,
-                key,
+                &path,
                 "a secret is named by where it stands, and does not stand here".to_owned(),
                 "write `env:NAME`, `file:/path` or `cmd:command that prints it`; if this was a \
-                 secret, change it",
+                 secret, change it"
+                    .to_owned(),
             );
         }
         found

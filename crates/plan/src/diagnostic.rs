@@ -36,6 +36,9 @@ pub struct Diagnostic {
     pub span: Span,
     /// The next step.
     pub help: String,
+    /// Whether the bytes meant are a secret, which nobody is shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 impl Diagnostic {
@@ -58,20 +61,35 @@ impl Diagnostic {
             column,
             span,
             help,
+            secret: false,
         }
     }
 
-    /// Plain text: place and message, the line meant, and the next step.
-    #[must_use]
-    pub fn render(&self, source: &SourceFile) -> String {
+    /// Place and message in one line.
+    fn headline(&self, source: &SourceFile) -> String {
         let word = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let mut out = format!(
+        format!(
             "{}:{}:{}: {word}[{}]: {}\n",
             source.name, self.line, self.column, self.code, self.message
-        );
+        )
+    }
+
+    fn next_step(&self, out: &mut String) {
+        if !self.help.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "  help: {}", self.help);
+        }
+    }
+
+    /// Plain text: place and message, the line meant, and the next step.
+    ///
+    /// The line is shown as it is: see [`SourceFile::concealing`] for files with secrets.
+    #[must_use]
+    pub fn render(&self, source: &SourceFile) -> String {
+        let mut out = self.headline(source);
         let line = line_text(&source.text, self.line);
         if !line.trim().is_empty() {
             let number = self.line.to_string();
@@ -90,21 +108,35 @@ impl Diagnostic {
             let _ = writeln!(out, "  {number} | {}", printable(line));
             let _ = writeln!(out, "  {gutter} | {indent}{}", "^".repeat(meant.max(1)));
         }
-        if !self.help.is_empty() {
-            let _ = writeln!(out, "  help: {}", self.help);
-        }
+        self.next_step(&mut out);
         out
     }
 }
 
-/// Renders findings one after the other, each followed by an empty line.
+/// Renders findings one after the other, each followed by an empty line. Secrets among them
+/// are not shown.
 #[must_use]
 pub fn render_all(source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    let source = source.concealing(diagnostics);
     diagnostics
         .iter()
-        .map(|diagnostic| diagnostic.render(source))
+        .map(|diagnostic| diagnostic.render(&source))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// Places, messages and next steps alone, for logs and for people who may not read the file:
+/// nothing of its text.
+#[must_use]
+pub fn render_places(source: &SourceFile, diagnostics: &[Diagnostic]) -> String {
+    diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let mut out = diagnostic.headline(source);
+            diagnostic.next_step(&mut out);
+            out
+        })
+        .collect()
 }
 
 /// A line as it may be shown on a terminal: control characters are replaced.

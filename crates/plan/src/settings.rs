@@ -41,6 +41,12 @@ impl Settings<'_> {
         self.sink.error(code, path, message, help);
     }
 
+    /// Adds an error at a value that may be a secret: wherever the finding is shown, the
+    /// value is not.
+    pub fn refuse_secret(&mut self, code: &'static str, path: &str, message: String, help: String) {
+        self.sink.secret(code, path, message, help);
+    }
+
     /// Adds a warning at the value with this path: the file is accepted all the same.
     pub fn warn(&mut self, code: &'static str, path: &str, message: String, help: String) {
         let severity = Severity::Warning;

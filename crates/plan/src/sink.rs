@@ -74,6 +74,15 @@ impl<'t> Sink<'t> {
         self.error_at(code, path, span, message, help);
     }
 
+    /// An error at a value that is a secret, and must not be shown.
+    pub(crate) fn secret(&mut self, code: &'static str, path: &str, message: String, help: String) {
+        let told = self.found.len();
+        self.error(code, path, message, help);
+        for found in self.found.iter_mut().skip(told) {
+            found.secret = true;
+        }
+    }
+
     pub(crate) fn error_at(
         &mut self,
         code: &'static str,

@@ -254,6 +254,21 @@ async fn what_the_file_has_wrong_is_said_where_it_is_seen() {
     );
     let sink = stands(&plane, "queue", |sink| sink["state"] == "reached").await;
     assert_eq!(sink["rows"], 1, "what was in force stays: {sink:#}");
+    // A password in the file is read out to nobody: not here, not to viewers, not in the log.
+    let bad = "sinks:\n  - { name: q, postgres: { url: 'postgres://u:hunter2@h/db' } }\n";
+    std::fs::write(&sinks, bad).expect("written");
+    let (_, said, talk) = flag(&plane, &["sink", "lint", &sinks.display().to_string()]);
+    assert!(talk.contains("ESC-0721"), "{talk}");
+    assert!(!format!("{said}{talk}").contains("hunter2"), "{said}{talk}");
+    plane.hang_up();
+    let told = wait_until("the file is told of", LONG, async || {
+        let (_, body) = plane.get("/api/v1/flag-set/status").await;
+        let told = body["sinks_trouble"].as_str().map(str::to_owned);
+        told.filter(|told| told.contains("ESC-0721"))
+    });
+    let told = told.await.expect("told");
+    assert!(!told.contains("hunter2"), "{told}");
+    assert!(!plane.log().contains("hunter2"), "{}", plane.log());
     // Mended, by the column that there is.
     std::fs::write(
         &sinks,

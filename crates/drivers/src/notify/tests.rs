@@ -165,11 +165,8 @@ retry: { first: 10m, attempts: 0 }
 ";
     let told = read(bad).expect_err("wrong");
     assert!(!told.contains("told twice"));
-    insta::assert_snapshot!(
-        "wrong_file",
-        told.replace("hunter2", "(as written)")
-            .replace("hunter3", "(as written)")
-    );
+    assert!(!told.contains("hunter"), "secrets are shown to nobody");
+    insta::assert_snapshot!("wrong_file", told);
     let unknown = read(&format!(
         "{GOOD}rules: [ {{ events: [release.hold], channels: [opss] }} ]\n"
     ));

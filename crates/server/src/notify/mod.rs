@@ -26,7 +26,7 @@ pub(crate) use notice::Notice;
 use crate::app::App;
 use esclusa_drivers::notify::{NotifyConfig, parse};
 use esclusa_model::Timestamp;
-use esclusa_plan::{Diagnostic, SourceFile, render_all};
+use esclusa_plan::{Diagnostic, SourceFile, render_places};
 use esclusa_store::Store;
 use manage::Counts;
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,7 +217,7 @@ async fn read(place: &Path, wanted: Wanted) -> Result<NotifyConfig, String> {
     let text = tokio::fs::read_to_string(place).await;
     let text = text.map_err(|error| error.to_string())?;
     let source = SourceFile::new(place.display().to_string(), text);
-    check(&source).map_err(|found| render_all(&source, &found))
+    check(&source).map_err(|found| render_places(&source, &found))
 }
 
 /// Reads a file that says who is told what.

@@ -39,7 +39,7 @@ hold: { for: 24h, then: hold }
 fn release() -> Release {
     let source = SourceFile::new("esclusa.yaml", PLAN);
     let parsed = esclusa_plan::parse(&source, &catalog()).unwrap_or_else(|found| {
-        panic!("{}", render_all(&source, &found));
+        panic!("{}", render_places(&source, &found));
     });
     let requested = Requested {
         release: "0192f0c1".parse().expect("an id"),

@@ -19,7 +19,7 @@ pub use by_hand::{SqlByHand, sink_by_hand};
 
 use super::Flags;
 use esclusa_drivers::sink::{SinksConfig, parse};
-use esclusa_plan::{Diagnostic, SourceFile, render_all};
+use esclusa_plan::{Diagnostic, SourceFile, render_places};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,7 +83,7 @@ async fn read(place: &Path, must_exist: bool) -> Result<SinksConfig, String> {
     let text = tokio::fs::read_to_string(place).await;
     let text = text.map_err(|error| error.to_string())?;
     let source = SourceFile::new(place.display().to_string(), text);
-    check(&source).map_err(|found| render_all(&source, &found))
+    check(&source).map_err(|found| render_places(&source, &found))
 }
 
 /// Reads a file that says which tables follow the flags.
