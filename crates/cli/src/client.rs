@@ -170,6 +170,17 @@ impl Client {
             .map(drop)
     }
 
+    /// The same with a body.
+    pub(crate) async fn post_without_answer<B: Serialize + ?Sized>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<(), Failure> {
+        let request = self.request(Method::POST, path)?;
+        let sent = self.send(request.timeout(PATIENCE).json(body));
+        sent.await.map(drop)
+    }
+
     /// Removes something.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, path)?.timeout(PATIENCE))

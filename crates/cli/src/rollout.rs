@@ -8,7 +8,7 @@ use crate::release::path_part;
 use clap::Args;
 use esclusa_model::{BasisPoints, Millis};
 use esclusa_server::body::{
-    Asked, LowerRollout, Lowered, Reason, RolloutState, StartRelease, Started,
+    Asked, CheckRollout, LowerRollout, Lowered, Reason, RolloutState, StartRelease, Started,
 };
 use esclusa_server::{ReleaseView, ServiceView};
 use serde::Serialize;
@@ -39,7 +39,8 @@ pub(crate) struct Rollout {
     /// The environment
     #[arg(long, value_name = "NAME", default_value = "production")]
     environment: String,
-    /// The attribute that names the unit of a share, such as tenant
+    /// The attribute that names the unit of a share, such as tenant [default: that of the
+    /// share that it has, else targetingKey]
     #[arg(long, value_name = "ATTRIBUTE")]
     of: Option<String>,
     /// How long it is watched before the flag set keeps it
@@ -116,7 +117,7 @@ pub(crate) async fn run(
                 "turn it down first: `--to off`",
             ));
         }
-        _ => raise(&client, asked, (flag, variant), &to, &state).await?,
+        _ => raise(&client, asked, (flag, variant), &to, &state, output).await?,
     };
     if !output.json(&done) {
         if let Some(plan) = &done.plan {
@@ -138,24 +139,43 @@ async fn raise(
     flag: (&str, &str),
     to: &To,
     state: &RolloutState,
+    output: &Output,
 ) -> Result<Done, Failure> {
+    if asked.reason.trim().is_empty() {
+        return Err(Failure::input(
+            "ESC-0408",
+            "nothing is said of why",
+            "say it: --reason 'quiet so far'",
+        ));
+    }
     let mut done = Vec::new();
     let mut goes_on = state.kept_bp > 0;
     let mut service = asked.service.clone();
-    if let Some(running) = &state.running {
-        let release = end_at_its_share(client, &running.release, &asked.reason).await?;
-        done.push(format!("release {} ended at its share", running.release));
+    let mut running = None;
+    if let Some(known) = &state.running {
+        let release = of_one_stage(client, &known.release).await?;
         service.get_or_insert(release.service);
+        running = Some(&known.release);
         goes_on = true;
     } else if !goes_on {
         // A segment that an earlier one left is where this one goes on from.
         goes_on = state.kept_for.iter().any(|whom| whom.contains("(release "));
     }
-    let service = match service {
-        Some(service) => service,
-        None => only_service(client).await?,
+    let service = service_of(client, service, output).await?;
+    let of = asked.of.as_ref().or(state.of.as_ref());
+    let plan = plan(&service, asked, of, flag, to, goes_on);
+    let check = CheckRollout {
+        plan: plan.clone(),
+        after: running.cloned(),
     };
-    let plan = plan(&service, asked, flag, to, goes_on);
+    // Nothing ends for one that cannot begin.
+    client
+        .post_without_answer("/api/v1/rollouts/check", &check)
+        .await?;
+    if let Some(running) = running {
+        end_at_its_share(client, running, &asked.reason).await?;
+        done.push(format!("release {running} ended at its share"));
+    }
     let body = StartRelease {
         plan_name: "rollout.yaml".to_owned(),
         plan: plan.clone(),
@@ -173,21 +193,23 @@ async fn raise(
     })
 }
 
-/// A running release is passed through its gate, so that the flag set keeps its share.
-async fn end_at_its_share(
-    client: &Client,
-    release: &str,
-    reason: &str,
-) -> Result<ReleaseView, Failure> {
+/// A running release, unless it goes stage by stage.
+async fn of_one_stage(client: &Client, release: &str) -> Result<ReleaseView, Failure> {
     let path = format!("/api/v1/releases/{}", path_part(release));
-    let before: ReleaseView = client.get(&path).await?;
-    if before.stages.len() > 1 {
+    let view: ReleaseView = client.get(&path).await?;
+    if view.stages.len() > 1 {
         return Err(Failure::input(
             "ESC-0788",
             format!("release {release} turns this flag by a plan of its own, stage by stage"),
             "move that one: `esclusa release promote`, `skip` or `abort`",
         ));
     }
+    Ok(view)
+}
+
+/// A running release is passed through its gate, so that the flag set keeps its share.
+async fn end_at_its_share(client: &Client, release: &str, reason: &str) -> Result<(), Failure> {
+    let path = format!("/api/v1/releases/{}", path_part(release));
     let body = Reason {
         reason: reason.to_owned(),
     };
@@ -196,7 +218,7 @@ async fn end_at_its_share(
     loop {
         let now: ReleaseView = client.get(&path).await?;
         match now.outcome.as_deref() {
-            Some("promoted" | "promoted_early") => return Ok(now),
+            Some("promoted" | "promoted_early") => return Ok(()),
             Some(outcome) => {
                 let why = now.reason.unwrap_or_default();
                 return Err(Failure::input(
@@ -217,8 +239,23 @@ async fn end_at_its_share(
     }
 }
 
-async fn only_service(client: &Client) -> Result<String, Failure> {
+/// The service whose traffic is compared. One that nobody has heard of may be meant, or
+/// mistyped: that is said.
+async fn service_of(
+    client: &Client,
+    named: Option<String>,
+    output: &Output,
+) -> Result<String, Failure> {
     let services: Vec<ServiceView> = client.get("/api/v1/services").await?;
+    if let Some(named) = named {
+        if !services.iter().any(|known| known.service == named) {
+            output.say(&format!(
+                "note: no service {named} is known: nothing compares its traffic, and it is \
+                 known from now on"
+            ));
+        }
+        return Ok(named);
+    }
     match services.as_slice() {
         [only] => Ok(only.service.clone()),
         all => {
@@ -239,11 +276,12 @@ async fn only_service(client: &Client) -> Result<String, Failure> {
 fn plan(
     service: &str,
     asked: &Rollout,
+    of: Option<&String>,
     (flag, variant): (&str, &str),
     to: &To,
     goes_on: bool,
 ) -> String {
-    let of = asked.of.as_ref().map(|of| format!("\n  of: {of}"));
+    let of = of.map(|of| format!("\n  of: {of}"));
     let allow = if goes_on { "\n  allow-on: true" } else { "" };
     let stage = match to {
         To::Share(BasisPoints::FULL) => format!("{{ to: 100%, watch: {} }}", asked.watch),
@@ -252,7 +290,7 @@ fn plan(
     };
     format!(
         "esclusa: 1\nservice: {service}\nflags:\n  set: {{ {flag}: {variant} }}\n  \
-         environment: {}{}{allow}\nsalt: {flag}\njudge: {{ blind: {{ then: hold }} }}\nstages:\n  \
+         environment: {}{}{allow}\njudge: {{ blind: {{ then: hold }} }}\nstages:\n  \
          - {stage}\n",
         asked.environment,
         of.unwrap_or_default(),
@@ -362,7 +400,8 @@ mod tests {
             for of in [None, Some("tenant")] {
                 let asked = asked(to, of);
                 let to = target(to).expect("understood");
-                let text = plan("shop", &asked, ("exec-reports", "on"), &to, true);
+                let of_asked = asked.of.as_ref();
+                let text = plan("shop", &asked, of_asked, ("exec-reports", "on"), &to, true);
                 let source = esclusa_plan::SourceFile::new("rollout.yaml", text.clone());
                 let parsed = esclusa_plan::parse(&source, &esclusa_drivers::catalog());
                 let parsed = parsed.unwrap_or_else(|found| panic!("{text}{found:?}"));

@@ -43,6 +43,8 @@ pub struct Watched {
     /// Failed checks in a row, and when the last was.
     failed_checks: u32,
     checked_at: Option<Timestamp>,
+    /// Checks in a row that could not be made.
+    unknown_checks: u32,
 }
 
 /// Where a rule's features stand, from the record of kills.
@@ -54,6 +56,9 @@ pub struct KillStanding {
     pub killed_by_rule_at: Option<Timestamp>,
     /// When any of it was killed or lifted last, by whomever.
     pub changed_at: Option<Timestamp>,
+    /// When this rule acted last, or a person lifted any of it: for its cool-down. What others
+    /// killed keeps no rule from its own, which may be more.
+    pub acted_at: Option<Timestamp>,
     /// How often this rule killed it within the last day.
     pub kills_in_a_day: u32,
 }
@@ -126,8 +131,12 @@ impl Watched {
             Health::Healthy => self.failed_checks = 0,
             Health::Unhealthy => self.failed_checks = self.failed_checks.saturating_add(1),
             // Neither a failure nor a pass: the row stays as long as it was.
-            Health::Unknown => return,
+            Health::Unknown => {
+                self.unknown_checks = self.unknown_checks.saturating_add(1);
+                return;
+            }
         }
+        self.unknown_checks = 0;
         self.checked_at = Some(at);
     }
 
@@ -181,7 +190,7 @@ pub fn standing(
         other => return other,
     };
     let cooling = kill
-        .changed_at
+        .acted_at
         .is_some_and(|at| now.since(at) < Millis::from_secs(rule.cool_down_s.into()));
     if kill.killed || cooling {
         return Finding::Seen(symptom);
@@ -207,13 +216,14 @@ pub fn counts_still(killed_at: Timestamp, now: Timestamp) -> bool {
 fn seen(rule: &StandingRule, watched: &Watched, now: Timestamp) -> Finding {
     let over = Millis::from_secs(rule.over_s.into());
     if let Symptom::Unhealthy { url, times, .. } = &rule.when {
+        let (failed, unknown) = (watched.failed_checks, watched.unknown_checks);
         return match watched.checked_at {
-            None => Finding::Unknown(format!("{url} was not checked yet")),
-            Some(_) if watched.failed_checks >= *times => Finding::Seen(format!(
-                "{url} failed {} times in a row",
-                watched.failed_checks
-            )),
-            Some(_) => Finding::Quiet,
+            Some(_) if failed >= *times => {
+                Finding::Seen(format!("{url} failed {failed} times in a row"))
+            }
+            Some(_) if unknown < *times => Finding::Quiet,
+            None if unknown == 0 => Finding::Unknown(format!("{url} was not checked yet")),
+            _ => Finding::Unknown(format!("{url} could not be asked, {unknown} times in a row")),
         };
     }
     let sum = watched.sum(rule, now);

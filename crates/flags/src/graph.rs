@@ -108,6 +108,24 @@ pub fn dependents(set: &FlagSet, flag: &str) -> Vec<Dependent> {
     found
 }
 
+/// These flags and every one that they need, directly or through others.
+#[must_use]
+pub fn prerequisites<'s>(
+    set: &'s FlagSet,
+    flags: impl IntoIterator<Item = &'s str>,
+) -> BTreeSet<&'s str> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<&str> = flags.into_iter().collect();
+    while let Some(key) = open.pop() {
+        if found.insert(key)
+            && let Some(flag) = set.flags.get(key)
+        {
+            open.extend(flag.prerequisites.iter().map(|needed| needed.flag.as_str()));
+        }
+    }
+    found
+}
+
 /// Who uses a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -28,6 +28,7 @@ mod exposure;
 mod graph;
 mod guard;
 mod import;
+mod kept;
 mod kill;
 mod lifetime;
 mod names;
@@ -58,13 +59,14 @@ pub use definition::{
 pub use diff::{Change, diff};
 pub use explain::{Explanation, Stage, Step};
 pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
-pub use graph::{Dependent, SegmentUse, dependents, segment_use};
+pub use graph::{Dependent, SegmentUse, dependents, prerequisites, segment_use};
 pub use guard::{
     ClaimCheck, Coverage, Endpoint, Guard, GuardDefinition, GuardMode, GuardRequest, Guarded,
     GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, PathPattern, RequestPath,
     UnitSource, Units, Verdict, check_guards, closed_body, coverage, default_message, takes_method,
 };
 pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
+pub use kept::ShareOrder;
 pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
 pub use patch::{Patch, replay};

@@ -69,6 +69,10 @@ impl FlagSet {
             };
             let by_itself = flag.default.as_ref().unwrap_or(&flag.off) == variant;
             let off = flag.off.clone();
+            let said = flag.environments.contains_key(&rollout.environment);
+            if !said && (!by_itself || off == *variant) {
+                continue;
+            }
             let settings = flag.environments.entry(rollout.environment.clone());
             let settings = settings.or_default();
             if settings.default.as_ref() == Some(variant) {

@@ -31,6 +31,12 @@ pub struct FlagTurn {
 }
 
 impl FlagTurns {
+    /// Each flag with its variant, in the plan's order.
+    pub fn turned(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let all = self.set.iter();
+        all.map(|turn| (turn.flag.as_str(), turn.variant.as_str()))
+    }
+
     /// A name for a release that turns these and nothing else, such as `exec-reports-on`.
     #[must_use]
     pub fn version_name(&self) -> Option<VersionName> {

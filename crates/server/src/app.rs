@@ -497,6 +497,12 @@ impl App {
         }
     }
 
+    /// The plan of a release that waits in line; nothing once it does not.
+    pub(crate) async fn asked_for(&self, id: &ReleaseId) -> Result<Option<Plan>, ApiError> {
+        let waiting: Option<StartRequest> = self.shared.store.setting(&queue_key(id)).await?;
+        Ok(waiting.map(|request| request.plan))
+    }
+
     /// Releases that wait in line, of one service or of all.
     async fn waiting(&self, service: Option<&ServiceName>) -> Result<Vec<ReleaseView>, ApiError> {
         let mut found = Vec::new();

@@ -66,6 +66,7 @@ const NOBODY: KillStanding = KillStanding {
     killed: false,
     killed_by_rule_at: None,
     changed_at: None,
+    acted_at: None,
     kills_in_a_day: 0,
 };
 
@@ -189,6 +190,33 @@ fn health_acts_after_failures_in_a_row() {
         watched.checked(health, at(2));
         assert_eq!(killed(&look(&watched)), acts, "{health:?} {watched:?}");
     }
+    // Checks that cannot be made are no health.
+    watched.checked(Health::Healthy, at(3));
+    assert_eq!(look(&watched), Finding::Quiet);
+    for told in [false, false, true] {
+        watched.checked(Health::Unknown, at(4));
+        let unknown = matches!(look(&watched), Finding::Unknown(_));
+        assert_eq!(unknown, told, "{watched:?}");
+    }
+    watched.checked(Health::Healthy, at(5));
+    assert_eq!(look(&watched), Finding::Quiet);
+}
+
+// RBK-09: what another one killed of the same features keeps no rule from its own.
+#[test]
+fn only_an_act_of_its_own_cools_a_rule_down() {
+    let rule = error_rate();
+    let watched = minute(&rule, &cell(10, &[(EventClass::ServerError, 5)], &[], &[]));
+    let by_another = KillStanding {
+        changed_at: Some(at(50)),
+        ..NOBODY
+    };
+    assert!(killed(&standing(&rule, &watched, by_another, at(60))));
+    let own = KillStanding {
+        acted_at: Some(at(50)),
+        ..by_another
+    };
+    assert!(!killed(&standing(&rule, &watched, own, at(60))));
 }
 
 // RBK-23: a rule neither kills twice nor right after somebody turned the feature on.
@@ -200,6 +228,7 @@ fn a_kill_latches_and_cools_down() {
         killed: true,
         killed_by_rule_at: Some(at(10)),
         changed_at: Some(at(10)),
+        acted_at: Some(at(10)),
         kills_in_a_day: 1,
     };
     assert!(matches!(
@@ -215,6 +244,7 @@ fn a_kill_latches_and_cools_down() {
         killed: false,
         killed_by_rule_at: None,
         changed_at: Some(at(40)),
+        acted_at: Some(at(40)),
         kills_in_a_day: 1,
     };
     assert!(matches!(
@@ -233,6 +263,7 @@ fn a_rule_lifts_its_own_kill_a_few_times() {
         killed: true,
         killed_by_rule_at: by_rule,
         changed_at: Some(at(0)),
+        acted_at: Some(at(0)),
         kills_in_a_day,
     };
     let nothing = Watched::default();

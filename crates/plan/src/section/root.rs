@@ -101,7 +101,7 @@ fn last_keys(catalog: &Catalog) -> Vec<Key> {
         Key::new(
             "salt",
             Shape::Token,
-            "Orders the units; the release's own unless given.",
+            "Orders the units; unless given the release's own, of flags alone the flag's.",
         ),
         Key::new(
             "requires",

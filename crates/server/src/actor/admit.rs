@@ -210,8 +210,14 @@ impl ServiceActor {
     }
 
     fn requested(&self, id: &ReleaseId, request: &StartRequest) -> Result<Requested, ApiError> {
+        let plane = &self.shared.flag_plane;
+        // Flags alone go on with the units that have them already.
+        let of_flags = request.plan.flags_alone().and_then(|flags| {
+            let turned = flags.turned();
+            plane.set().ok()?.salt_for(turned, &flags.environment)
+        });
         let default_salt = || {
-            Salt::new(id.as_str()).map_err(|error| {
+            Salt::new(of_flags.as_deref().unwrap_or(id.as_str())).map_err(|error| {
                 ApiError::new(
                     ErrorKind::Internal,
                     "ESC-0900",
@@ -290,6 +296,7 @@ impl ServiceActor {
                 }
             }
         }
+        self.heed_kills_in_line().await;
         self.take_next().await;
     }
 }

@@ -68,7 +68,8 @@ impl ServiceActor {
         let Some(flags) = &run.release.requested.plan.flags else {
             return;
         };
-        let Some(kill) = self.shared.flag_plane.killed(&flags.set) else {
+        let begun = run.release.requested_at;
+        let Some(kill) = self.shared.flag_plane.killed(&flags.set, Some(begun)) else {
             return;
         };
         let abort = Command::for_kill(&run.release, kill.flags.as_deref(), &kill.reason);
@@ -78,6 +79,29 @@ impl ServiceActor {
         let release = run.id().clone();
         if let Some(Err(error)) = self.lower_by_command(&release, &abort, &kill.by) {
             tracing::error!(%error, %release, "A release goes on though its flags are killed");
+        }
+    }
+
+    /// A release in line whose flags somebody kills leaves it: it would begin to expose
+    /// people by itself once the kill is lifted.
+    pub(super) async fn heed_kills_in_line(&mut self) {
+        let plane = &self.shared.flag_plane;
+        let killed = self.waiting.iter().find_map(|(release, request)| {
+            let flags = request.plan.flags.as_ref()?;
+            let kill = plane.killed(&flags.set, Some(request.asked_at))?;
+            Some((release.clone(), kill))
+        });
+        let Some((release, kill)) = killed else {
+            return;
+        };
+        let abort = AskedCommand::Plain(Command::Abort {
+            reason: kill.reason.clone(),
+        });
+        match self.command_waiting(&release, &abort, &kill.by).await {
+            Ok(()) => tracing::warn!(%release, by = %kill.by,
+                "A release leaves the line: its flags were killed"),
+            Err(error) => tracing::error!(%error, %release,
+                "A release stays in line though its flags are killed"),
         }
     }
 

@@ -29,7 +29,7 @@ impl ServiceActor {
         // What it takes the place of turns them no more.
         let active = self.service.active.as_ref();
         crate::rollouts::admit(plan, active, &set, &plane.running())?;
-        if let Some(kill) = plane.killed(&turns.set) {
+        if let Some(kill) = plane.killed(&turns.set, None) {
             let which = kill.flags.map_or("every flag".to_owned(), |f| f.join(", "));
             return Err(ApiError::new(
                 ErrorKind::Conflict,

@@ -1,5 +1,7 @@
 //! A release of flags alone, carried out in process: with flags in memory, without a proxy.
 
+mod by_hand;
+
 use crate::app::{App, Ask, AskStart};
 use crate::clock;
 use crate::dataplane::DataPlane;

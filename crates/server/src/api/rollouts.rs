@@ -5,8 +5,9 @@ use super::answer::{Body, Params};
 use super::commands::check_words;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::rollouts::{LowerRollout, Lowered, OfFlag, RolloutState};
+use crate::rollouts::{CheckRollout, LowerRollout, Lowered, OfFlag, RolloutState};
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 /// How far a flag is turned, by a release and by the flag set
@@ -40,4 +41,21 @@ pub(super) async fn lower(
     check_words(&asked.reason)?;
     let lowered = state.app.lower_rollout(&asked, &caller.actor).await;
     lowered.map(Json)
+}
+
+/// Whether a rollout by hand could begin; nothing is
+#[utoipa::path(
+    post, path = "/api/v1/rollouts/check", tag = "flags", request_body = CheckRollout,
+    responses(
+        (status = 204, description = "It could"),
+        (status = 400, body = ApiError),
+        (status = 409, description = "Something stands against it", body = ApiError),
+    )
+)]
+pub(super) async fn check(
+    State(state): State<ApiState>,
+    Body(asked): Body<CheckRollout>,
+) -> Result<StatusCode, ApiError> {
+    state.app.check_rollout(&asked)?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -62,6 +62,7 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("post", "/api/v1/releases", OPERATE),
     ("get", "/api/v1/rollouts/{flag}", VIEW),
     ("post", "/api/v1/rollouts/lower", OPERATE),
+    ("post", "/api/v1/rollouts/check", VIEW),
     ("get", "/api/v1/releases", VIEW),
     ("get", "/api/v1/releases/{id}", VIEW),
     ("get", "/api/v1/releases/{id}/events", VIEW),

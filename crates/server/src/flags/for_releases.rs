@@ -2,8 +2,8 @@
 
 use super::Flags;
 use crate::rollouts::{FlagPlane, Turned, Waiting};
-use esclusa_flags::{FlagSet, Patch, Rollout};
-use esclusa_model::{Actor, ServiceName};
+use esclusa_flags::{FlagSet, Patch, Rollout, prerequisites};
+use esclusa_model::{Actor, ServiceName, Timestamp};
 use esclusa_plan::FlagTurn;
 use esclusa_wire::FlagKill;
 use std::sync::Arc;
@@ -18,9 +18,14 @@ impl FlagPlane for Flags {
         self.live().rollouts()
     }
 
-    fn killed(&self, flags: &[FlagTurn]) -> Option<FlagKill> {
+    fn killed(&self, flags: &[FlagTurn], since: Option<Timestamp>) -> Option<FlagKill> {
+        // Without a readable set what they need is not known; what they are is.
+        let set = self.set().unwrap_or_default();
+        let turned = flags.iter().map(|turn| turn.flag.as_str());
+        let needed = prerequisites(&set, turned);
         let live = self.live();
-        flags.iter().find_map(|turn| live.killed_by(&turn.flag))
+        let now = needed.iter().find_map(|key| live.killed_by(key));
+        now.or_else(|| live.killed_since(since?, &needed))
     }
 
     fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {

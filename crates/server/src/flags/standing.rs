@@ -289,6 +289,7 @@ fn ask_health(name: &str, post: &mut Post, now: Timestamp, done: &mpsc::Sender<D
     });
 }
 
+/// A service that does not answer in time is not healthy: its users wait as long.
 async fn healthy(url: &str) -> Health {
     let Ok(question) = check::check("http", &json!({ "url": url })) else {
         return Health::Unknown;
@@ -297,11 +298,16 @@ async fn healthy(url: &str) -> Health {
         placeholders: Placeholders::new(),
         env: BTreeMap::new(),
         cwd: PathBuf::new(),
-        timeout: CHECK_LIMIT,
+        // Ours comes first.
+        timeout: Millis(CHECK_LIMIT.0 * 2),
     };
-    match question.ask(&context).await.status {
-        CheckStatus::Pass => Health::Healthy,
-        CheckStatus::Fail => Health::Unhealthy,
-        CheckStatus::Unknown => Health::Unknown,
+    let limit = Duration::from_millis(CHECK_LIMIT.0);
+    match tokio::time::timeout(limit, question.ask(&context)).await {
+        Err(_) => Health::Unhealthy,
+        Ok(result) => match result.status {
+            CheckStatus::Pass => Health::Healthy,
+            CheckStatus::Fail => Health::Unhealthy,
+            CheckStatus::Unknown => Health::Unknown,
+        },
     }
 }

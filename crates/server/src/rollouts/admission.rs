@@ -1,8 +1,8 @@
 //! Whether flags can be turned as a plan asks: found out before anything begins.
 
 use crate::error::{ApiError, ErrorKind};
-use esclusa_flags::{FlagSet, Rollout};
-use esclusa_model::ReleaseId;
+use esclusa_flags::{FlagSet, Rollout, ShareOrder};
+use esclusa_model::{BasisPoints, ReleaseId};
 use esclusa_plan::{Audience, FlagTurns, Plan, Stage};
 
 /// Values that every context may name without their being declared.
@@ -39,7 +39,14 @@ pub(crate) fn admit(
         )
     })?;
     if flags.allow_on {
-        return Ok(());
+        return refuse(in_another_order(plan, flags, set), |all| {
+            ApiError::new(
+                ErrorKind::Conflict,
+                "ESC-0791",
+                format!("who has it already would not be among those who get it: {all}"),
+                "go on in the same order and with the same unit, or turn it off first",
+            )
+        });
     }
     refuse(on_already(flags, set), |all| {
         ApiError::new(
@@ -127,6 +134,36 @@ fn turned_by_another(
         found.extend(same.map(|turn| format!("{} by release {}", turn.flag, other.release)));
     }
     found
+}
+
+/// Shares that flags keep and that a share of this release would not hold: other units
+/// would be exposed than the percentage says.
+fn in_another_order(plan: &Plan, flags: &FlagTurns, set: &FlagSet) -> Vec<String> {
+    let shares = plan.stages.iter().any(|stage| match stage {
+        Stage::Expose(expose) => matches!(&expose.to, Audience::Share(share)
+            if *share > BasisPoints::ZERO && *share < BasisPoints::FULL),
+        _ => false,
+    });
+    if !shares || plan.flags_alone().is_none() {
+        return Vec::new();
+    }
+    let named = plan.salt.as_ref().map(ToString::to_string);
+    let salt = named.or_else(|| set.salt_for(flags.turned(), &flags.environment));
+    let ours = ShareOrder::new(salt.unwrap_or_default(), flags.of.as_deref());
+    let kept = flags.turned().filter_map(|(key, variant)| {
+        let order = set.kept_order(key, variant, &flags.environment)?;
+        let share = set.kept_share(key, variant, &flags.environment);
+        (order != ours).then(|| {
+            format!(
+                "{key} keeps {share} of {} in the order of salt `{}`, this release has {} and `{}`",
+                order.unit(),
+                order.salt,
+                ours.unit(),
+                ours.salt
+            )
+        })
+    });
+    kept.collect()
 }
 
 fn on_already(flags: &FlagTurns, set: &FlagSet) -> Vec<String> {

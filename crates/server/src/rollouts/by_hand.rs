@@ -2,8 +2,9 @@
 
 use crate::app::{App, Ask};
 use crate::error::{ApiError, ErrorKind};
-use esclusa_flags::{FlagSet, Rollout};
+use esclusa_flags::{FlagSet, Rollout, ShareOrder};
 use esclusa_model::{Actor, BasisPoints, ReleaseId};
+use esclusa_plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -28,6 +29,20 @@ pub struct RolloutState {
     pub kept_bp: u16,
     /// Whom the flag set gives it to by itself, in words.
     pub kept_for: Vec<String>,
+    /// The attribute that names the unit of the share that it has now; absent where it has
+    /// none.
+    pub of: Option<String>,
+}
+
+/// A rollout by hand that is to begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRollout {
+    /// Its plan.
+    pub plan: String,
+    /// The release that would be ended at its share before.
+    #[serde(default)]
+    pub after: Option<String>,
 }
 
 /// What a running release turns.
@@ -91,18 +106,38 @@ impl App {
         let set = self.flag_set()?;
         known(&set, flag, of)?;
         let kept = set.on_for(flag, &of.variant, &of.environment);
-        let running = self
-            .running_rollout(flag, of)
-            .map(|rollout| RunningRollout {
+        let running = self.running_rollout(flag, of);
+        let order = match &running {
+            Some(rollout) => Some(ShareOrder::new(&rollout.salt, rollout.of.as_deref())),
+            None => set.kept_order(flag, &of.variant, &of.environment),
+        };
+        Ok(RolloutState {
+            of: order.map(|order| order.unit().to_owned()),
+            running: running.map(|rollout| RunningRollout {
                 release: rollout.release.to_string(),
                 share_bp: rollout.share.get(),
                 segments: rollout.segments,
-            });
-        Ok(RolloutState {
-            running,
+            }),
             kept_bp: set.kept_share(flag, &of.variant, &of.environment).get(),
             kept_for: kept.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// Whether a rollout by hand could begin, were the one before it ended: told before
+    /// that one is.
+    ///
+    /// # Errors
+    /// Everything that stands against it.
+    pub(crate) fn check_rollout(&self, asked: &CheckRollout) -> Result<(), ApiError> {
+        let parsed = self.check_plan("rollout.yaml", &asked.plan)?;
+        let mut set = FlagSet::clone(&*self.flag_set()?);
+        let mut running = self.shared.flag_plane.running();
+        let before = |rollout: &Rollout| Some(rollout.release.as_str()) == asked.after.as_deref();
+        if let Some(rollout) = running.iter().find(|rollout| before(rollout)) {
+            set = set.recording(rollout);
+        }
+        running.retain(|rollout| !before(rollout));
+        super::admit(&parsed.plan, None, &set, &running)
     }
 
     /// Lets a flag reach fewer: what runs goes back, and the set keeps no more than asked.
@@ -126,18 +161,25 @@ impl App {
         known(&set, &asked.flag, &of)?;
         let running = self.running_rollout(&asked.flag, &of);
         let mut done = Vec::new();
+        let shown = running.as_ref().map_or(BasisPoints::ZERO, |r| r.share);
+        let kept = set.kept_share(&asked.flag, &of.variant, &of.environment);
+        if to > BasisPoints::ZERO && to >= shown.max(kept) {
+            done.push(format!("{} reaches no more than that already", asked.flag));
+            return Ok(Lowered { done });
+        }
+        let order = kept_order(&set, asked, running.as_ref())?;
         // With nobody left there is nothing to wait for; else those who stay have it from
         // the set before the release lets go of them.
         let kept = match to {
             BasisPoints::ZERO => {
                 self.take_back(running.as_ref(), &asked.reason, by, &mut done)
                     .await?;
-                self.keep_less(asked, to, running.as_ref(), by, &mut done)
+                self.keep_less(asked, (to, order), running.as_ref(), by, &mut done)
                     .await
             }
             to => {
                 let kept = self
-                    .keep_less(asked, to, running.as_ref(), by, &mut done)
+                    .keep_less(asked, (to, order), running.as_ref(), by, &mut done)
                     .await;
                 self.take_back(running.as_ref(), &asked.reason, by, &mut done)
                     .await?;
@@ -145,6 +187,10 @@ impl App {
             }
         };
         kept?;
+        if to == BasisPoints::ZERO {
+            // Those that expose nobody yet, and would by themselves.
+            self.end_those_to_come(asked, by, &mut done).await?;
+        }
         if done.is_empty() {
             done.push(format!("{} reaches no more than that already", asked.flag));
         }
@@ -170,10 +216,53 @@ impl App {
         Ok(())
     }
 
+    /// Ends releases that turn the flag and expose nobody yet, and takes those out of the line
+    /// that wait.
+    async fn end_those_to_come(
+        &self,
+        asked: &LowerRollout,
+        by: &Actor,
+        done: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
+        let turns = |plan: &Plan| {
+            let flags = plan.flags.as_ref();
+            let here = flags.filter(|flags| flags.environment == asked.environment);
+            here.is_some_and(|flags| {
+                let ours = (asked.flag.as_str(), asked.variant.as_str());
+                flags.turned().any(|turned| turned == ours)
+            })
+        };
+        let abort = || Ask::Abort {
+            reason: asked.reason.clone(),
+        };
+        for service in self.services().await {
+            for id in &service.queue {
+                let Ok(id) = ReleaseId::new(id.as_str()) else {
+                    continue;
+                };
+                if self.asked_for(&id).await?.is_some_and(|plan| turns(&plan)) {
+                    self.ask(&id, abort(), by).await?;
+                    done.push(format!("release {id} leaves the line"));
+                }
+            }
+            let present = service.release.filter(|view| view.outcome.is_none());
+            let Some(Ok(id)) = present.map(|view| ReleaseId::new(view.release)) else {
+                continue;
+            };
+            let release = self.release(&id).await?;
+            let goes_on = release.ended.is_none() && !release.phase.is_returning();
+            if goes_on && turns(&release.requested.plan) {
+                self.ask(&id, abort(), by).await?;
+                done.push(format!("release {id} ends before it exposes anybody"));
+            }
+        }
+        Ok(())
+    }
+
     async fn keep_less(
         &self,
         asked: &LowerRollout,
-        to: BasisPoints,
+        (to, order): (BasisPoints, ShareOrder),
         running: Option<&Rollout>,
         by: &Actor,
         done: &mut Vec<String>,
@@ -197,8 +286,8 @@ impl App {
             flags,
             segments: Vec::new(),
             share: to,
-            of: running.map_or_else(|| asked.of.clone(), |running| running.of.clone()),
-            salt: running.map_or_else(|| asked.flag.clone(), |running| running.salt.clone()),
+            of: order.of,
+            salt: order.salt,
         };
         let patch = set.patch_to(&set.lowered_to(&rollout));
         if patch.changes.is_empty() {
@@ -223,6 +312,37 @@ impl App {
         done.push(format!("the flag set gives {} to {to}", asked.flag));
         Ok(())
     }
+}
+
+/// The order of those who keep a flag: of those who have it now. Another unit would give it to
+/// others.
+fn kept_order(
+    set: &FlagSet,
+    asked: &LowerRollout,
+    running: Option<&Rollout>,
+) -> Result<ShareOrder, ApiError> {
+    let kept = match running {
+        Some(running) => Some(ShareOrder::new(&running.salt, running.of.as_deref())),
+        None => set.kept_order(&asked.flag, &asked.variant, &asked.environment),
+    };
+    let Some(kept) = kept else {
+        let salt = set.own_salt(&asked.flag);
+        return Ok(ShareOrder::new(salt, asked.of.as_deref()));
+    };
+    let unit = asked.of.as_deref().unwrap_or(kept.unit());
+    if asked.to_bp > 0 && unit != kept.unit() {
+        return Err(ApiError::new(
+            ErrorKind::Conflict,
+            "ESC-0791",
+            format!(
+                "{} reaches a share of {}: of {unit} it would reach others",
+                asked.flag,
+                kept.unit()
+            ),
+            "leave the unit out, or turn it off first: `--to off`",
+        ));
+    }
+    Ok(kept)
 }
 
 fn known(set: &FlagSet, flag: &str, of: &OfFlag) -> Result<(), ApiError> {

@@ -7,7 +7,7 @@ mod plane;
 mod turned;
 
 pub(crate) use admission::admit;
-pub use by_hand::{LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
+pub use by_hand::{CheckRollout, LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
 #[cfg(test)]
 pub(crate) use plane::MemoryFlags;
 pub(crate) use plane::{FlagPlane, Waiting};

@@ -2,7 +2,7 @@
 
 use super::Turned;
 use esclusa_flags::{FlagSet, Patch, Rollout};
-use esclusa_model::{Actor, ServiceName};
+use esclusa_model::{Actor, ServiceName, Timestamp};
 use esclusa_plan::FlagTurn;
 use esclusa_wire::FlagKill;
 use std::future::Future;
@@ -23,8 +23,9 @@ pub(crate) trait FlagPlane: Send + Sync {
     /// What running releases turn, of all services.
     fn running(&self) -> Vec<Rollout>;
 
-    /// The decision by which one of these flags is killed right now, if one is.
-    fn killed(&self, flags: &[FlagTurn]) -> Option<FlagKill>;
+    /// The decision by which one of these flags, or one that they need, is killed right now,
+    /// or was killed after `since`, though it may be lifted again.
+    fn killed(&self, flags: &[FlagTurn], since: Option<Timestamp>) -> Option<FlagKill>;
 
     /// What a service's release turns from now on. Done once no evaluation that begins
     /// later sees anything older, and only then; saying the same again reads it back.
@@ -96,7 +97,7 @@ impl FlagPlane for MemoryFlags {
         })
     }
 
-    fn killed(&self, _: &[FlagTurn]) -> Option<FlagKill> {
+    fn killed(&self, _: &[FlagTurn], _: Option<Timestamp>) -> Option<FlagKill> {
         self.with(|memory| memory.killed.clone())
     }
 

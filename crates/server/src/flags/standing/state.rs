@@ -31,6 +31,10 @@ pub(super) fn kill_standing(
         KillTargets::All => in_force.all.killed,
         KillTargets::Flags(keys) => keys.iter().all(|key| in_force.of(key).is_some()),
     };
+    let acts = about
+        .iter()
+        .filter(|kill| own(kill) || (kill.by != actor() && !kill.killed));
+    let act = acts.max_by_key(|kill| kill.epoch);
     let kills = about.iter().filter(|kill| kill.killed && own(kill));
     let in_a_day = kills.filter(|kill| counts_still(kill.at, now)).count();
     KillStanding {
@@ -39,6 +43,7 @@ pub(super) fn kill_standing(
             .filter(|kill| killed && kill.killed && own(kill))
             .map(|kill| kill.at),
         changed_at: newest.map(|kill| kill.at),
+        acted_at: act.map(|kill| kill.at),
         kills_in_a_day: u32::try_from(in_a_day).unwrap_or(u32::MAX),
     }
 }
@@ -98,6 +103,22 @@ mod tests {
         let mut other = decision(3, true, ab, "standing-rule");
         other.reason = reason_of("another", "too many");
         assert_eq!(stands(&flags, &[other]).killed_by_rule_at, None);
+    }
+
+    // RBK-09: a mild rule that turned one feature off keeps no severe one from turning off all;
+    // a person who lifts is left in peace for as long as one waits between two acts.
+    #[test]
+    fn what_others_kill_keeps_no_rule_from_its_own() {
+        let ours = rule(KillTargets::Flags(vec!["a".into(), "b".into()]));
+        let mut other = decision(3, true, Some(&["a"]), "standing-rule");
+        other.reason = reason_of("another", "too many");
+        let acted = |decisions: &[FlagKill]| stands(&ours, decisions).acted_at;
+        assert_eq!(acted(std::slice::from_ref(&other)), None);
+        assert_eq!(acted(&[decision(3, true, Some(&["a"]), "ana")]), None);
+        let own = decision(4, true, Some(&["a", "b"]), "standing-rule");
+        assert_eq!(acted(&[other.clone(), own]), Some(Timestamp(4_000_000)));
+        let lifted = decision(5, false, Some(&["b"]), "ana");
+        assert_eq!(acted(&[other, lifted]), Some(Timestamp(5_000_000)));
     }
 
     #[test]
