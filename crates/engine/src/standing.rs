@@ -223,7 +223,9 @@ fn seen(rule: &StandingRule, watched: &Watched, now: Timestamp) -> Finding {
             }
             Some(_) if unknown < *times => Finding::Quiet,
             None if unknown == 0 => Finding::Unknown(format!("{url} was not checked yet")),
-            _ => Finding::Unknown(format!("{url} could not be asked, {unknown} times in a row")),
+            _ => Finding::Unknown(format!(
+                "{url} could not be asked, {unknown} times in a row"
+            )),
         };
     }
     let sum = watched.sum(rule, now);

@@ -72,7 +72,9 @@ pub mod body {
     pub use crate::flags::{SinkView, StandingView};
     pub use crate::kill::Killed;
     pub use crate::links::LinkAction;
-    pub use crate::rollouts::{CheckRollout, LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
+    pub use crate::rollouts::{
+        CheckRollout, LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout,
+    };
 }
 
 pub use audit::verify_folder;

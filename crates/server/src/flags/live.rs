@@ -103,7 +103,11 @@ impl Live {
 
     /// The latest decision after `since` by which one of these flags was killed, as far as
     /// this program remembers it, lifted again or not.
-    pub(crate) fn killed_since(&self, since: Timestamp, flags: &BTreeSet<&str>) -> Option<FlagKill> {
+    pub(crate) fn killed_since(
+        &self,
+        since: Timestamp,
+        flags: &BTreeSet<&str>,
+    ) -> Option<FlagKill> {
         let is_it = |kill: &&FlagKill| {
             let named = kill.flags.as_deref();
             let of = named.is_none_or(|keys| keys.iter().any(|key| flags.contains(key.as_str())));

@@ -284,13 +284,13 @@ fn ask_health(name: &str, post: &mut Post, now: Timestamp, done: &mpsc::Sender<D
     post.asked_at = Some(now);
     let (name, url, done) = (name.to_owned(), url.clone(), done.clone());
     tokio::spawn(async move {
-        let health = healthy(&url).await;
+        let health = healthy(&url, CHECK_LIMIT).await;
         let _ = done.send(Done::Checked(name, health)).await;
     });
 }
 
 /// A service that does not answer in time is not healthy: its users wait as long.
-async fn healthy(url: &str) -> Health {
+async fn healthy(url: &str, within: Millis) -> Health {
     let Ok(question) = check::check("http", &json!({ "url": url })) else {
         return Health::Unknown;
     };
@@ -299,9 +299,9 @@ async fn healthy(url: &str) -> Health {
         env: BTreeMap::new(),
         cwd: PathBuf::new(),
         // Ours comes first.
-        timeout: Millis(CHECK_LIMIT.0 * 2),
+        timeout: Millis(within.0.saturating_mul(2)),
     };
-    let limit = Duration::from_millis(CHECK_LIMIT.0);
+    let limit = Duration::from_millis(within.0);
     match tokio::time::timeout(limit, question.ask(&context)).await {
         Err(_) => Health::Unhealthy,
         Ok(result) => match result.status {
@@ -309,5 +309,37 @@ async fn healthy(url: &str) -> Health {
             CheckStatus::Fail => Health::Unhealthy,
             CheckStatus::Unknown => Health::Unknown,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    // RBK-04: a service that takes a request and never answers is as bad as one that is gone.
+    #[tokio::test]
+    async fn a_service_that_hangs_is_unhealthy() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/health", listener.local_addr().expect("bound"));
+        let (shut, open) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let (held, _) = listener.accept().await.expect("asked");
+            let _ = open.await;
+            drop(held);
+            let (mut answers, _) = listener.accept().await.expect("asked");
+            let mut question = [0; 1024];
+            let _ = answers.read(&mut question).await.expect("read");
+            let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            answers.write_all(ok).await.expect("answered");
+        });
+        assert_eq!(healthy(&url, Millis(200)).await, Health::Unhealthy);
+        shut.send(()).expect("it goes on");
+        assert_eq!(healthy(&url, CHECK_LIMIT).await, Health::Healthy);
+        server.await.expect("ends");
+        // Nobody is there any more.
+        assert_eq!(healthy(&url, CHECK_LIMIT).await, Health::Unhealthy);
+        assert_eq!(healthy("nonsense", CHECK_LIMIT).await, Health::Unknown);
     }
 }

@@ -3,6 +3,7 @@
 use super::Flags;
 use crate::clock;
 use crate::dataplane::DataPlane;
+use crate::rollouts::FlagPlane;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
@@ -450,6 +451,40 @@ async fn a_kill_works_with_a_dead_store() {
     // Nothing is opened again that cannot be recorded.
     assert!(world.flags.lift(None, "", &ana()).await.is_err());
     assert!(world.flags.kills().all.killed);
+}
+
+// EMG-01, BLD-09: a release hears of kills of what its flag needs, and of kills that were lifted
+// since it began.
+#[tokio::test]
+async fn releases_hear_of_kills_of_what_they_need() {
+    let world = World::start().await;
+    let mut set = reports();
+    set["flags"]["board"] = json!({ "type": "boolean",
+        "prerequisites": [{ "flag": "exec", "variant": "on" }] });
+    world.define(set).await;
+    let turns = |flag: &str| {
+        vec![esclusa_plan::FlagTurn {
+            flag: flag.into(),
+            variant: "on".into(),
+        }]
+    };
+    let killed = |flag: &str, since| world.flags.killed(&turns(flag), since);
+    let before = Some(clock::now());
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert_eq!(killed("board", before), None);
+    let exec = Some(vec!["exec".to_owned()]);
+    world.flags.kill(exec.clone(), "errors", &ana()).await;
+    let found = killed("board", None).expect("what it needs is killed");
+    assert_eq!((found.flags, found.by), (exec.clone(), ana()));
+    assert_eq!(killed("master", before), None);
+    world
+        .flags
+        .lift(exec, "over", &ana())
+        .await
+        .expect("lifted");
+    assert_eq!(killed("board", None), None);
+    assert!(killed("board", before).is_some() && killed("exec", before).is_some());
+    assert_eq!(killed("board", Some(clock::now())), None);
 }
 
 // A lifting that only the proxy knew does not undo a kill that comes after it.
