@@ -39,6 +39,9 @@ pub struct StandingRule {
     /// How often in a day it may do so: after one kill more it is left to a person.
     #[serde(default = "lifts")]
     pub lifts_a_day: u32,
+    /// Whether it is at rest: it neither kills nor lifts, and looks at nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 /// What a standing rule looks for.

@@ -15,6 +15,7 @@ fn rule(when: Symptom) -> StandingRule {
         cool_down_s: 30,
         lift_after_s: None,
         lifts_a_day: 1,
+        paused: false,
     }
 }
 

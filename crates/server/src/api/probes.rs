@@ -185,6 +185,7 @@ pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse 
     state.app.notifier.metrics(&mut out).await;
     super::flags::measured::metrics(&state.app, &mut out);
     state.app.shared.flags.sink_metrics(&mut out);
+    state.app.shared.flags.standing_metrics(&mut out);
     state.count.write(&mut out);
     if let Ok(proxy) = proxy {
         out.push_str(&proxy);

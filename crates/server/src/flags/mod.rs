@@ -62,7 +62,7 @@ pub(crate) struct Flags {
     live: Mutex<Live>,
     pushed: tokio::sync::Mutex<plane::Pushed>,
     contact: watch::Sender<FlagContact>,
-    standing: watch::Receiver<Vec<StandingView>>,
+    standing: watch::Receiver<standing::StandingBoard>,
     /// How long changes take to arrive.
     pub(crate) propagation: propagation::Propagation,
     /// Tables that follow.
@@ -94,7 +94,7 @@ impl Flags {
         let mut live = Live::new(ledger.kills.clone(), tokens(&store).await?);
         live.wait_for(services);
         let (orders, asked) = mpsc::channel(WAITING);
-        let (views, standing) = watch::channel(Vec::new());
+        let (board, standing) = watch::channel(standing::StandingBoard::default());
         let flags = Arc::new(Self {
             store: store.clone(),
             dataplane,
@@ -112,7 +112,7 @@ impl Flags {
         });
         tokio::spawn(Writer::new(store, ledger, Arc::clone(&flags)).run(asked));
         tokio::spawn(plane::keep(Arc::clone(&flags)));
-        tokio::spawn(standing::keep(Arc::clone(&flags), views));
+        tokio::spawn(standing::keep(Arc::clone(&flags), board));
         Ok(flags)
     }
 
@@ -139,7 +139,12 @@ impl Flags {
 
     /// How the standing rules stand.
     pub(crate) fn standing(&self) -> Vec<StandingView> {
-        self.standing.borrow().clone()
+        self.standing.borrow().views(crate::clock::now())
+    }
+
+    /// Appends what there is to count of standing rules as Prometheus text.
+    pub(crate) fn standing_metrics(&self, out: &mut String) {
+        self.standing.borrow().metrics(crate::clock::now(), out);
     }
 
     /// A state of all that a table follows, to tell whether it changes.

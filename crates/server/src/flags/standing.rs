@@ -4,18 +4,20 @@
 //! What is decided stands in [`esclusa_engine::standing`]; here is only who tells it what,
 //! and who carries it out. A rule that cannot see says so and does nothing.
 
+mod board;
 mod state;
 
 use super::{FlagEvent, Flags};
 use crate::clock;
 use crate::dataplane::Counted;
+pub(super) use board::StandingBoard;
+pub use board::StandingView;
 use esclusa_drivers::check::{self, CheckContext};
-use esclusa_engine::{Finding, Health, KillStanding, StandingAct, Watched, standing};
+use esclusa_engine::{Finding, Health, StandingAct, Watched, standing};
 use esclusa_flags::{FlagSet, KillTargets, StandingRule, Symptom};
 use esclusa_model::{Actor, CheckStatus, Millis, Timestamp};
 use esclusa_plan::Placeholders;
 use esclusa_wire::FlagKill;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use state::{kill_standing, reason_of};
 use std::collections::BTreeMap;
@@ -23,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
-use utoipa::ToSchema;
 
 /// How often rules are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,23 +37,6 @@ const KNOWN_KILLS: usize = 1_000;
 pub(super) fn actor() -> Actor {
     #[expect(clippy::expect_used, reason = "two words and a dash are a valid name")]
     Actor::new("standing-rule").expect("a valid name")
-}
-
-/// How a standing rule stands, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct StandingView {
-    /// Its name.
-    pub name: String,
-    /// The service that it watches.
-    pub service: String,
-    /// `quiet`, `seen`, `unknown`, `acting`.
-    pub state: String,
-    /// What is seen, or why nothing can be said; empty where it is quiet.
-    pub because: String,
-    /// Whether all that it kills is killed now.
-    pub killed: bool,
-    /// Whether it was this rule that did it, in microseconds since 1970.
-    pub killed_by_rule_at_us: Option<i64>,
 }
 
 /// One rule at work.
@@ -82,11 +66,11 @@ struct Watch {
     /// The recorded kills that `kills` was read for.
     read_for: Option<esclusa_flags::Kills>,
     done: mpsc::Sender<Done>,
-    views: watch::Sender<Vec<StandingView>>,
+    board: watch::Sender<StandingBoard>,
 }
 
 /// Watches until the program ends.
-pub(super) async fn keep(flags: Arc<Flags>, views: watch::Sender<Vec<StandingView>>) {
+pub(super) async fn keep(flags: Arc<Flags>, board: watch::Sender<StandingBoard>) {
     let mut slices = flags.dataplane.slices();
     let (done, mut finished) = mpsc::channel(64);
     let mut all = Watch {
@@ -95,7 +79,7 @@ pub(super) async fn keep(flags: Arc<Flags>, views: watch::Sender<Vec<StandingVie
         kills: Vec::new(),
         read_for: None,
         done,
-        views,
+        board,
     };
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -143,15 +127,19 @@ impl Watch {
     }
 
     async fn look(&mut self) {
-        let Ok(ledger) = self.flags.ledger() else {
-            return;
-        };
+        match self.look_at_rules().await {
+            Ok(views) => self.board.send_modify(|board| board.looked(views)),
+            Err(why) => self.board.send_modify(|board| board.failed(why)),
+        }
+    }
+
+    async fn look_at_rules(&mut self) -> Result<Vec<StandingView>, String> {
+        let ledger = self.flags.ledger().map_err(|error| error.to_string())?;
         self.take_up(&ledger.set);
         if self.read_for.as_ref() != Some(&ledger.kills) {
             // What cannot be read now is read at the next look.
-            let Ok(entries) = self.flags.history(None, KNOWN_KILLS).await else {
-                return;
-            };
+            let entries = self.flags.history(None, KNOWN_KILLS).await;
+            let entries = entries.map_err(|error| error.to_string())?;
             let kills = entries.into_iter().filter_map(|entry| match entry.event {
                 FlagEvent::Killed(kill) => Some(kill),
                 FlagEvent::Changed(_) | FlagEvent::Granted(_) => None,
@@ -173,8 +161,13 @@ impl Watch {
                 post.watched.begin_anew();
                 post.anew_since = stands.changed_at;
             }
+            if post.rule.paused {
+                post.watched.begin_anew();
+                views.push(StandingView::paused(name, &post.rule, stands));
+                continue;
+            }
             let finding = standing(&post.rule, &post.watched, stands, now);
-            views.push(view(name, post, &finding, stands));
+            views.push(StandingView::new(name, &post.rule, &finding, stands));
             if let Finding::Act(act) = finding
                 && !post.acting
             {
@@ -184,11 +177,7 @@ impl Watch {
             }
             ask_health(name, post, now, &self.done);
         }
-        self.views.send_if_modified(|shown| {
-            let changed = *shown != views;
-            *shown = views;
-            changed
-        });
+        Ok(views)
     }
 
     /// Rules that are new or changed begin with nothing seen.
@@ -205,25 +194,6 @@ impl Watch {
                 checking: false,
             });
         }
-    }
-}
-
-fn view(name: &str, post: &Post, finding: &Finding, stands: KillStanding) -> StandingView {
-    let (state, because) = match finding {
-        Finding::Quiet => ("quiet", String::new()),
-        Finding::Unknown(why) => ("unknown", why.clone()),
-        Finding::Seen(what) => ("seen", what.clone()),
-        Finding::Act(StandingAct::Kill { because } | StandingAct::Lift { because }) => {
-            ("acting", because.clone())
-        }
-    };
-    StandingView {
-        name: name.to_owned(),
-        service: post.rule.service.clone(),
-        state: state.to_owned(),
-        because,
-        killed: stands.killed,
-        killed_by_rule_at_us: stands.killed_by_rule_at.map(|at| at.0),
     }
 }
 

@@ -477,11 +477,8 @@ async fn releases_hear_of_kills_of_what_they_need() {
     let found = killed("board", None).expect("what it needs is killed");
     assert_eq!((found.flags, found.by), (exec.clone(), ana()));
     assert_eq!(killed("master", before), None);
-    world
-        .flags
-        .lift(exec, "over", &ana())
-        .await
-        .expect("lifted");
+    let lifted = world.flags.lift(exec, "over", &ana()).await;
+    lifted.expect("lifted").1.expect("in force");
     assert_eq!(killed("board", None), None);
     assert!(killed("board", before).is_some() && killed("exec", before).is_some());
     assert_eq!(killed("board", Some(clock::now())), None);

@@ -67,6 +67,7 @@ mod tests {
             cool_down_s: 60,
             lift_after_s: None,
             lifts_a_day: 1,
+            paused: false,
         }
     }
 
