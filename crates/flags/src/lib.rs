@@ -34,6 +34,7 @@ mod names;
 mod patch;
 mod population;
 mod problem;
+mod reach;
 mod recorder;
 mod recording;
 mod request;
@@ -56,6 +57,7 @@ pub use definition::{
     ShareDefinition, Tenant, Weight,
 };
 pub use diff::{Change, diff};
+pub use esclusa_expr::nearest;
 pub use explain::{Explanation, Stage, Step};
 pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
 pub use graph::{Dependent, SegmentUse, dependents, segment_use};
@@ -69,6 +71,7 @@ pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
 pub use patch::{Patch, replay};
 pub use problem::{Problem, ProblemCode};
+pub use reach::{Obstacle, ReachesNobody};
 pub use recording::OnFor;
 pub use request::{RequestContext, compile_condition, request_schema};
 pub use rollout::Rollout;
