@@ -49,6 +49,10 @@ pub struct StandingView {
     pub state: String,
     /// What is seen, or why nothing can be said; empty where it is quiet.
     pub because: String,
+    /// Until when it does nothing though it sees something, in microseconds since 1970: its
+    /// cool-down after its features were turned last, also by people.
+    #[serde(default)]
+    pub cooling_until_us: Option<i64>,
     /// Whether all that it kills is killed now.
     pub killed: bool,
     /// Whether it was this rule that did it, in microseconds since 1970.
@@ -212,12 +216,17 @@ fn view(name: &str, post: &Post, finding: &Finding, stands: KillStanding) -> Sta
     let (state, because) = match finding {
         Finding::Quiet => ("quiet", String::new()),
         Finding::Unknown(why) => ("unknown", why.clone()),
-        Finding::Seen(what) => ("seen", what.clone()),
+        Finding::Seen(what) | Finding::Cooling { symptom: what, .. } => ("seen", what.clone()),
         Finding::Act(StandingAct::Kill { because } | StandingAct::Lift { because }) => {
             ("acting", because.clone())
         }
     };
+    let cooling_until = match finding {
+        Finding::Cooling { until, .. } => Some(*until),
+        Finding::Quiet | Finding::Unknown(_) | Finding::Seen(_) | Finding::Act(_) => None,
+    };
     StandingView {
+        cooling_until_us: cooling_until.map(|at| at.0),
         name: name.to_owned(),
         service: post.rule.service.clone(),
         state: state.to_owned(),
