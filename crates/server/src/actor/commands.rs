@@ -68,7 +68,8 @@ impl ServiceActor {
         let Some(flags) = &run.release.requested.plan.flags else {
             return;
         };
-        let Some(kill) = self.shared.flag_plane.killed(&flags.set) else {
+        let mut keys = flags.set.iter().map(|turn| turn.flag.as_str());
+        let Some(kill) = keys.find_map(|key| self.shared.flag_plane.killed(key)) else {
             return;
         };
         let abort = Command::for_kill(&run.release, kill.flags.as_deref(), &kill.reason);

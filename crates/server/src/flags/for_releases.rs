@@ -4,7 +4,6 @@ use super::Flags;
 use crate::rollouts::{FlagPlane, Turned, Waiting};
 use esclusa_flags::{FlagSet, Patch, Rollout};
 use esclusa_model::{Actor, ServiceName};
-use esclusa_plan::FlagTurn;
 use esclusa_wire::FlagKill;
 use std::sync::Arc;
 
@@ -18,9 +17,8 @@ impl FlagPlane for Flags {
         self.live().rollouts()
     }
 
-    fn killed(&self, flags: &[FlagTurn]) -> Option<FlagKill> {
-        let live = self.live();
-        flags.iter().find_map(|turn| live.killed_by(&turn.flag))
+    fn killed(&self, flag: &str) -> Option<FlagKill> {
+        self.live().killed_by(flag)
     }
 
     fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {

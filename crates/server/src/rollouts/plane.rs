@@ -3,7 +3,6 @@
 use super::Turned;
 use esclusa_flags::{FlagSet, Patch, Rollout};
 use esclusa_model::{Actor, ServiceName};
-use esclusa_plan::FlagTurn;
 use esclusa_wire::FlagKill;
 use std::future::Future;
 use std::pin::Pin;
@@ -23,8 +22,8 @@ pub(crate) trait FlagPlane: Send + Sync {
     /// What running releases turn, of all services.
     fn running(&self) -> Vec<Rollout>;
 
-    /// The decision by which one of these flags is killed right now, if one is.
-    fn killed(&self, flags: &[FlagTurn]) -> Option<FlagKill>;
+    /// The decision by which a flag is killed right now, if it is.
+    fn killed(&self, flag: &str) -> Option<FlagKill>;
 
     /// What a service's release turns from now on. Done once no evaluation that begins
     /// later sees anything older, and only then; saying the same again reads it back.
@@ -96,8 +95,12 @@ impl FlagPlane for MemoryFlags {
         })
     }
 
-    fn killed(&self, _: &[FlagTurn]) -> Option<FlagKill> {
-        self.with(|memory| memory.killed.clone())
+    fn killed(&self, flag: &str) -> Option<FlagKill> {
+        let names = |kill: &FlagKill| {
+            let flags = kill.flags.as_ref();
+            flags.is_none_or(|flags| flags.iter().any(|key| key == flag))
+        };
+        self.with(|memory| memory.killed.clone()).filter(names)
     }
 
     fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {
