@@ -357,3 +357,29 @@ pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Fail
     }
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RBK-23: a rule that sees something and does nothing says why, and until when.
+    #[test]
+    fn a_rule_that_cools_down_says_until_when() {
+        let mut rule = StandingView {
+            name: "r".into(),
+            service: "shop".into(),
+            state: "seen".into(),
+            because: "http://shop/health failed 8 times in a row".into(),
+            cooling_until_us: None,
+            killed: false,
+            killed_by_rule_at_us: None,
+        };
+        assert_eq!(because(&rule), rule.because);
+        rule.cooling_until_us = Some(600_000_000);
+        assert_eq!(
+            because(&rule),
+            "http://shop/health failed 8 times in a row; its features were turned lately, so it \
+             does nothing before 1970-01-01T00:10:00.000Z"
+        );
+    }
+}
