@@ -36,6 +36,8 @@ describe('gates', () => {
     expect(gates(proof, NOW)[1]?.waits).toEqual([{ key: 'wait.proof' }, { raw: 'too little' }]);
     const held = release({ hold: 'no traffic', stages: [stage('25%', { ...at, for_ms: 1_000 })] });
     expect(gates(held, NOW)[1]?.waits).toEqual([{ key: 'wait.hold', raw: 'no traffic' }]);
+    const nobody = { ...held, hold: null, reaches_nobody_because: 'a needs b on' };
+    expect(gates(nobody, NOW)[1]?.waits).toEqual([{ key: 'wait.nobody', raw: 'a needs b on' }]);
     const set = release({ stages: [stage('25%', { entered_at_us: 1 })] });
     expect(gates(set, NOW)[1]?.waits[0]?.key).toBe('wait.set');
     const sign = release({ phase: 'preflight', missing_sign_offs: ['dba'] });

@@ -575,15 +575,16 @@ pub(crate) enum TokenVerb {
         #[arg(long, value_name = "WHOM", value_enum, conflicts_with_all = ["roles", "person"],
               requires = "environment")]
         flags: Option<crate::flag::args::TokenFor>,
+        // `requires` alone lets it pass beside a role, which excludes what it requires.
         /// The environment in which it asks for flags
-        #[arg(long, value_name = "NAME", requires = "flags")]
+        #[arg(long, value_name = "NAME", requires = "flags", conflicts_with_all = ["roles", "person"])]
         environment: Option<String>,
         /// The only project whose flags it sees [default: all]
-        #[arg(long, value_name = "NAME", requires = "flags")]
+        #[arg(long, value_name = "NAME", requires = "flags", conflicts_with_all = ["roles", "person"])]
         project: Option<String>,
         /// Leave value and variant out of answers that are a default, as OFREP has it, in
         /// place of naming the off value, which old clients need
-        #[arg(long, requires = "flags")]
+        #[arg(long, requires = "flags", conflicts_with_all = ["roles", "person"])]
         strict: bool,
         /// Whose it is. Where a plan wants somebody else than who asked for a release,
         /// all tokens of a person count as one

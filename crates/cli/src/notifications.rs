@@ -35,7 +35,8 @@ pub(crate) async fn run(
 }
 
 fn lint(file: &Path, output: &Output) -> Result<Exit, Failure> {
-    let read = place::read_plan(file)?;
+    let help = "name the file of channels and rules: `esclusa notify lint FILE`";
+    let read = place::read_settings(file, help)?;
     let source = SourceFile::new(&read.name, &read.text);
     let found = match check_notify(&source) {
         Ok(config) => {

@@ -34,7 +34,7 @@ pub(crate) fn data(global: &Global) -> Result<PathBuf, Failure> {
         })
 }
 
-/// A plan as it was read.
+/// A plan, or another file of settings, as it was read.
 pub(crate) struct PlanText {
     /// The name as it was typed.
     pub name: String,
@@ -62,12 +62,15 @@ pub(crate) fn one_file(file: &Path, help: &str) -> Result<String, Failure> {
 
 /// Reads a plan.
 pub(crate) fn read_plan(file: &Path) -> Result<PlanText, Failure> {
+    let help = "name the plan, or change to the folder that holds esclusa.yaml";
+    read_settings(file, help)
+}
+
+/// Reads a file of settings, a plan or another one; `help` says what to name.
+pub(crate) fn read_settings(file: &Path, help: &str) -> Result<PlanText, Failure> {
     let fail = |why: String| {
-        Failure::input(
-            "ESC-0502",
-            format!("{} cannot be read: {why}", file.display()),
-            "name the plan, or change to the folder that holds esclusa.yaml",
-        )
+        let message = format!("{} cannot be read: {why}", file.display());
+        Failure::input("ESC-0502", message, help)
     };
     let size = std::fs::metadata(file)
         .map_err(|error| fail(error.to_string()))?

@@ -184,7 +184,16 @@ async fn raise(
         on_conflict: None,
         source: None,
     };
-    let started: Started = client.post("/api/v1/releases", &body).await?;
+    let started: Result<Started, Failure> = client.post("/api/v1/releases", &body).await;
+    let started = started.map_err(|mut failure| {
+        if failure.error.code == "ESC-0301" {
+            // A rollout stands in no line, so the server's advice is none here.
+            failure.error.help = "wait for it, or take it back with `esclusa release abort`; a \
+                                  rollout by hand waits in no line"
+                .to_owned();
+        }
+        failure
+    })?;
     done.push("started; see `esclusa release watch`".to_owned());
     Ok(Done {
         release: Some(started.release),

@@ -105,5 +105,9 @@ fn what(token: &TokenView) -> String {
     };
     let project = flags.project.as_ref();
     let project = project.map_or_else(String::new, |name| format!(" of {name}"));
-    format!("flags for a {whom} in {}{project}", flags.environment)
+    let strict = if flags.strict { ", strict" } else { "" };
+    format!(
+        "flags for a {whom} in {}{project}{strict}",
+        flags.environment
+    )
 }

@@ -85,8 +85,15 @@ pub enum Finding {
     Quiet,
     /// Nothing can be said; in words why.
     Unknown(String),
-    /// The symptom is there, and the rule has done or may do nothing more.
+    /// The symptom is there, and the rule has done what it does.
     Seen(String),
+    /// The symptom is there, and the rule acts no earlier than its cool-down ends.
+    Cooling {
+        /// What is seen.
+        symptom: String,
+        /// When it may act again.
+        until: Timestamp,
+    },
     /// The rule acts.
     Act(StandingAct),
 }
@@ -189,13 +196,15 @@ pub fn standing(
         Finding::Seen(symptom) => symptom,
         other => return other,
     };
-    let cooling = kill
-        .acted_at
-        .is_some_and(|at| now.since(at) < Millis::from_secs(rule.cool_down_s.into()));
-    if kill.killed || cooling {
+    if kill.killed {
         return Finding::Seen(symptom);
     }
-    Finding::Act(StandingAct::Kill { because: symptom })
+    let cool_down = Millis::from_secs(rule.cool_down_s.into());
+    let cooled = kill.acted_at.map(|at| at.plus(cool_down));
+    match cooled.filter(|until| now < *until) {
+        Some(until) => Finding::Cooling { symptom, until },
+        None => Finding::Act(StandingAct::Kill { because: symptom }),
+    }
 }
 
 fn lift(rule: &StandingRule, kill: KillStanding, now: Timestamp) -> Option<StandingAct> {

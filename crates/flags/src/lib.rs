@@ -35,6 +35,7 @@ mod names;
 mod patch;
 mod population;
 mod problem;
+mod reach;
 mod recorder;
 mod recording;
 mod request;
@@ -57,6 +58,7 @@ pub use definition::{
     ShareDefinition, Tenant, Weight,
 };
 pub use diff::{Change, diff};
+pub use esclusa_expr::nearest;
 pub use explain::{Explanation, Stage, Step};
 pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
 pub use graph::{Dependent, SegmentUse, dependents, prerequisites, segment_use};
@@ -71,6 +73,7 @@ pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
 pub use patch::{Patch, replay};
 pub use problem::{Problem, ProblemCode};
+pub use reach::{Obstacle, ReachesNobody};
 pub use recording::OnFor;
 pub use request::{RequestContext, compile_condition, request_schema};
 pub use rollout::Rollout;

@@ -205,6 +205,7 @@ impl Witness for Recorder<'_, '_> {
             Fact::Tester(variant) => {
                 let found = match variant {
                     Some(variant) => format!("yes, for {:?}", self.variant(variant)),
+                    None if self.context.has_grants() => "yes, and not for this flag".to_owned(),
                     None => "no".to_owned(),
                 };
                 self.step(Stage::Tester, "is there a tester token?", found);

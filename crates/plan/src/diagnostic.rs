@@ -139,6 +139,25 @@ pub fn render_places(source: &SourceFile, diagnostics: &[Diagnostic]) -> String 
         .collect()
 }
 
+/// How much of a refused file has to be mended, such as `1 error that must be mended, and 2
+/// warnings`.
+#[must_use]
+pub fn to_mend(found: &[Diagnostic]) -> String {
+    let count = |severity| found.iter().filter(|one| one.severity == severity).count();
+    let counted = |n: usize, word: &str| match n {
+        1 => format!("1 {word}"),
+        n => format!("{n} {word}s"),
+    };
+    let errors = counted(count(Severity::Error), "error");
+    match count(Severity::Warning) {
+        0 => format!("{errors} that must be mended"),
+        n => format!(
+            "{errors} that must be mended, and {}",
+            counted(n, "warning")
+        ),
+    }
+}
+
 /// A line as it may be shown on a terminal: control characters are replaced.
 fn printable(line: &str) -> String {
     line.chars()
@@ -206,4 +225,37 @@ codes! {
     POWERLESS = "ESC-0235", "a stage is powerless";
     FLAGS = "ESC-0780", "the flags of a plan are not what they seem";
     FLAGS_ALONE = "ESC-0781", "a plan of flags alone has something that only versions have";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_counted_apart() {
+        let found = |errors: usize, warnings: usize| -> Vec<Diagnostic> {
+            let one = |severity| {
+                let span = Span { offset: 0, len: 0 };
+                Diagnostic::new(
+                    "ESC-0216",
+                    severity,
+                    "a: 1",
+                    "",
+                    span,
+                    String::new(),
+                    String::new(),
+                )
+            };
+            let errors = std::iter::repeat_n(Severity::Error, errors);
+            let all = errors.chain(std::iter::repeat_n(Severity::Warning, warnings));
+            all.map(one).collect()
+        };
+        for (errors, warnings, words) in [
+            (1, 2, "1 error that must be mended, and 2 warnings"),
+            (2, 1, "2 errors that must be mended, and 1 warning"),
+            (3, 0, "3 errors that must be mended"),
+        ] {
+            assert_eq!(to_mend(&found(errors, warnings)), words);
+        }
+    }
 }

@@ -31,7 +31,7 @@ mod units;
 mod yaml;
 
 pub use catalog::{Capability, Catalog, DriverEntry, Field, FieldKind};
-pub use diagnostic::{CODES, Diagnostic, Severity, render_all, render_places};
+pub use diagnostic::{CODES, Diagnostic, Severity, render_all, render_places, to_mend};
 pub use flag_turns::{FlagTurn, FlagTurns};
 pub use format::format;
 pub use model::{

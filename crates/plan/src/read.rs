@@ -14,9 +14,19 @@ use crate::suggest::{label, listed, meant_key, nearest_all};
 use crate::yaml::{self, Entry, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How a file begins.
-const BEGIN: &str =
-    "begin with `esclusa: 1` and `service:`, or let `esclusa init` write a first plan";
+/// The key of a plan's version, which no other file has.
+const PLAN_KEY: &str = "esclusa";
+
+/// How a plan begins, or what another file of settings is made of.
+fn begin(shape: &Shape) -> String {
+    match shape {
+        Shape::Block(block) if block.key(PLAN_KEY).is_none() => {
+            format!("the keys here are {}", listed(block.names()))
+        }
+        _ => "begin with `esclusa: 1` and `service:`, or let `esclusa init` write a first plan"
+            .to_owned(),
+    }
+}
 
 fn is_blocks(shape: &Shape) -> bool {
     matches!(shape, Shape::Block(_))
@@ -31,7 +41,7 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 Some(key) => format!("`{key}` has no value"),
             };
             let help = if path.is_empty() {
-                BEGIN.to_owned()
+                begin(shape)
             } else {
                 format!("write {}, or remove the key", shape.expected())
             };
@@ -45,9 +55,13 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
         (Shape::Either { block, .. }, Value::Map(entries)) => {
             read_block(entries, block, path, sink).map(Val::Block)
         }
-        (Shape::Block(_), Value::Scalar { .. }) if path.is_empty() => {
-            let message = "this text is no plan: a plan is made of keys with values".to_owned();
-            sink.error_at(code::WRONG_FORM, path, node.span, message, BEGIN.to_owned());
+        (Shape::Block(block), Value::Scalar { .. }) if path.is_empty() => {
+            let message = match block.key(PLAN_KEY) {
+                Some(_) => "this text is no plan: a plan is made of keys with values",
+                None => "this text is no such file: it is made of keys with values",
+            };
+            let (message, help) = (message.to_owned(), begin(shape));
+            sink.error_at(code::WRONG_FORM, path, node.span, message, help);
             None
         }
         (Shape::Either { short, block }, Value::Scalar { text, plain })
@@ -102,7 +116,7 @@ pub(crate) fn read(node: &Node, shape: &Shape, path: &str, sink: &mut Sink<'_>) 
                 _ => "a list",
             };
             let (expected, help) = match (path, shape) {
-                ("", _) => ("a block of keys".to_owned(), BEGIN.to_owned()),
+                ("", _) => ("a block of keys".to_owned(), begin(shape)),
                 (_, Shape::Named(_)) if form == "a list" => (
                     shape.expected(),
                     "give each a name in place of its dash, such as `web: { ... }`".to_owned(),

@@ -316,10 +316,7 @@ impl App {
             let mut error = ApiError::new(
                 ErrorKind::BadInput,
                 "ESC-0100",
-                format!(
-                    "{name} has {} that must be mended",
-                    errors(diagnostics.len())
-                ),
+                format!("{name} has {}", esclusa_plan::to_mend(&diagnostics)),
                 "each detail names its line and the next step",
             );
             error.details = diagnostics
@@ -607,12 +604,4 @@ pub(crate) fn gone() -> ApiError {
         "the service's actor is gone",
         "restart `esclusa serve`: every release goes on from its last event",
     )
-}
-
-fn errors(n: usize) -> String {
-    if n == 1 {
-        "1 error".into()
-    } else {
-        format!("{n} errors")
-    }
 }

@@ -42,7 +42,7 @@ pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use figures::{LatencyMs, Percent};
 pub use flags::{
-    FlagsKilledAt, SqlByHand, at_proxy as flags_at_proxy, check_sinks,
+    FlagsKilledAt, NoSql, SqlByHand, at_proxy as flags_at_proxy, check_sinks,
     mark_at_proxy as kill_flags_at_proxy, sink_by_hand,
 };
 pub use kill::proxy_socket_path;

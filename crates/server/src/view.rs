@@ -141,6 +141,9 @@ pub struct ReleaseView {
     pub paused_by: Option<String>,
     /// Why, where that was said.
     pub paused_because: Option<String>,
+    /// Why its flags reach nobody as things stand; absent when they may reach somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaches_nobody_because: Option<String>,
     /// What it waits for.
     pub hold: Option<String>,
     /// When that wait ends, microseconds since 1970; absent when it waits for nothing
@@ -332,6 +335,7 @@ impl ReleaseView {
                 .as_ref()
                 .and_then(|pause| pause.because.as_ref())
                 .map(|because| because.reason.clone()),
+            reaches_nobody_because: None,
             hold: waiting(release).map(|hold| hold.reason.clone()),
             hold_until_us: hold_end(release, HoldThen::Rollback),
             needs_person_at_us: release
@@ -382,6 +386,7 @@ impl ReleaseView {
             can_resume: false,
             paused_by: None,
             paused_because: None,
+            reaches_nobody_because: None,
             hold: None,
             hold_until_us: None,
             needs_person_at_us: None,

@@ -148,6 +148,7 @@ function general(release: ReleaseView): Said[] {
         : { key: 'wait.paused', values: { who: release.paused_by } },
     );
   }
+  if (release.reaches_nobody_because) waits.push({ key: 'wait.nobody', raw: release.reaches_nobody_because });
   if (release.hold) waits.push({ key: 'wait.hold', raw: release.hold });
   for (const task of release.tasks) {
     if (task.result == null) waits.push({ key: 'wait.task', raw: task.title });

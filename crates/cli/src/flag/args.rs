@@ -233,6 +233,9 @@ pub(crate) struct Explain {
     /// The user
     #[arg(long, value_name = "ID")]
     pub user: Option<String>,
+    /// A tester's token that the request carries
+    #[arg(long, value_name = "TOKEN")]
+    pub tester: Option<String>,
     /// What else is known: an attribute and its value, which is read as JSON where it is
     /// JSON. Once for each
     #[arg(long = "with", value_name = "NAME=VALUE")]

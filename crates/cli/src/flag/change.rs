@@ -4,11 +4,12 @@ use super::args::Set;
 use super::say_changed;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, Tone};
 use crate::release::path_part;
+use crate::table::one_line;
 use esclusa_flags::Change;
 use esclusa_model::BasisPoints;
-use esclusa_server::body::{ChangeFlags, ChangedView, FlagView, RevertFlags};
+use esclusa_server::body::{ChangeFlags, ChangedView, FlagView, RevertFlags, WhoView};
 use serde_json::{Map, Value, json};
 
 pub(super) async fn set(client: &Client, asked: &Set, output: &Output) -> Result<Exit, Failure> {
@@ -44,6 +45,7 @@ pub(super) async fn set(client: &Client, asked: &Set, output: &Output) -> Result
     };
     let done: ChangedView = client.patch("/api/v1/flag-set", &body).await?;
     say_changed(&done, output);
+    say_if_unknown(client, asked, output).await;
     if let (None, None, None) = (&asked.tenant, &asked.user, asked.share) {
         say_what_comes_first(&found, &here, output);
     }
@@ -75,6 +77,29 @@ fn place(found: &FlagView, asked: &Set) -> Result<Vec<String>, Failure> {
             ))
         }
     }
+}
+
+/// A tenant that the directory does not have is most likely misspelt. What cannot be found out
+/// is left: the change is made.
+async fn say_if_unknown(client: &Client, asked: &Set, output: &Output) {
+    let Some(id) = &asked.tenant else { return };
+    let environment = asked.at.environment.as_deref();
+    let query = environment.map_or_else(String::new, |name| {
+        format!("?environment={}", path_part(name))
+    });
+    let path = format!("/api/v1/flags/{}/who{query}", path_part(&asked.key));
+    let Ok(found) = client.get::<WhoView>(&path).await else {
+        return;
+    };
+    let known = || found.variants.iter().flat_map(|one| &one.tenants);
+    if known().next().is_none() || known().any(|known| known == id) {
+        return;
+    }
+    let meant = esclusa_flags::nearest(id, known().map(String::as_str));
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    let word = output.talk_colour.paint(Tone::Warn, "warning");
+    let id = one_line(id);
+    output.say(&format!("{word}: the directory has no tenant {id}{meant}"));
 }
 
 fn say_what_comes_first(found: &FlagView, here: &[String], output: &Output) {

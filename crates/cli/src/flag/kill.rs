@@ -19,7 +19,10 @@ fn asked(names: Names) -> KillFlags {
 }
 
 pub(super) async fn kill(client: &Client, names: Names, output: &Output) -> Result<Exit, Failure> {
-    let done: FlagsKilledView = client.post("/api/v1/flag-set/kill", &asked(names)).await?;
+    let typed = names.names.join(" ");
+    let done: Result<FlagsKilledView, Failure> =
+        client.post("/api/v1/flag-set/kill", &asked(names)).await;
+    let done = done.map_err(|failure| or_at_the_proxy(failure, &typed))?;
     if !output.json(&done) {
         output.line(&line(&done, output));
         warnings(&done, output);
@@ -28,6 +31,17 @@ pub(super) async fn kill(client: &Client, names: Names, output: &Output) -> Resu
         true => Exit::Done,
         false => Exit::Outcome(Outcome::RollbackFailed),
     })
+}
+
+/// Nobody who has to turn something off looks for another command.
+fn or_at_the_proxy(mut failure: Failure, names: &str) -> Failure {
+    if failure.error.code == "ESC-0501" {
+        failure.error.help = format!(
+            "without a server the proxy of this machine does it: `esclusa kill {names}`; or {}",
+            failure.error.help
+        );
+    }
+    failure
 }
 
 fn words(flags: Option<&Vec<String>>) -> String {

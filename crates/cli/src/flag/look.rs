@@ -7,13 +7,14 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
 use crate::release::path_part;
 use crate::table::{one_line, table};
-use esclusa_model::Timestamp;
+use esclusa_model::{BasisPoints, Timestamp};
 use esclusa_server::body::{
     ExplainFlag, ExplainedView, FlagEntryView, FlagHere, FlagRow, FlagView, FlagsView,
-    StandingView, WhoView,
+    StandingView, TesterGrantView, WhoView,
 };
 use esclusa_server::report::rfc3339;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Most lines of one change; nobody reads a thousand tenants.
@@ -25,6 +26,7 @@ pub(super) async fn list(
     stale: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
+    let named = project;
     let project = project.map_or_else(String::new, |name| format!("&project={}", path_part(name)));
     let path = format!("/api/v1/flags?stale={stale}{project}");
     let found: FlagsView = client.get(&path).await?;
@@ -42,9 +44,38 @@ pub(super) async fn list(
         output.line(&line);
     }
     if rows.is_empty() {
-        output.say("no flag is defined: `esclusa flag apply FILE` defines some");
+        output.say(&nothing_listed(client, named, stale).await?);
     }
     Ok(Exit::Done)
+}
+
+/// Why a list is empty: nothing is defined, or nothing is as it was asked for.
+async fn nothing_listed(
+    client: &Client,
+    project: Option<&str>,
+    stale: bool,
+) -> Result<String, Failure> {
+    let all: FlagsView = client.get("/api/v1/flags").await?;
+    if all.flags.is_empty() {
+        return Ok("no flag is defined: `esclusa flag apply FILE` defines some".to_owned());
+    }
+    let projects: BTreeSet<&str> = all
+        .flags
+        .iter()
+        .filter_map(|f| f.project.as_deref())
+        .collect();
+    Ok(match project {
+        Some(name) if !projects.contains(name) => {
+            let known: Vec<&str> = projects.into_iter().collect();
+            let known = match known.is_empty() {
+                true => "no flag names a project".to_owned(),
+                false => format!("known are {}", known.join(", ")),
+            };
+            format!("no flag belongs to a project {name}; {known}")
+        }
+        _ if stale => "no such flag is past its last day".to_owned(),
+        _ => "no flag is as it was asked for".to_owned(),
+    })
 }
 
 fn cells(row: &FlagRow, view: &FlagsView) -> Vec<String> {
@@ -84,6 +115,17 @@ fn said(row: &FlagRow, here: &FlagHere) -> String {
             n => words.push(format!("{n} {what}s")),
         }
     }
+    let turned = here.turned.iter().map(|turned| {
+        let whom = turned.segments.iter().cloned();
+        let share = (turned.share_bp > 0).then(|| {
+            BasisPoints::new(turned.share_bp)
+                .unwrap_or_default()
+                .to_string()
+        });
+        let whom: Vec<String> = whom.chain(share).collect();
+        format!("a release: {} for {}", turned.variant, whom.join(" + "))
+    });
+    words.extend(turned);
     words.join(", ")
 }
 
@@ -139,17 +181,25 @@ pub(super) async fn explain(
     let body = ExplainFlag {
         environment: asked.at.environment.clone(),
         context,
+        tester: asked.tester.clone(),
     };
     let path = format!("/api/v1/flags/{}/explain", path_part(&asked.key));
     let found: ExplainedView = client.post(&path, &body).await?;
-    if !output.json(&found.explanation) {
-        output.line(&found.text);
-    }
     // A misspelt key is no answer that a script should go on with.
-    Ok(match found.explanation["error"] == "FLAG_NOT_FOUND" {
-        true => Exit::BadInput,
-        false => Exit::Done,
-    })
+    let unknown = found.explanation["error"] == "FLAG_NOT_FOUND";
+    if output.json(&found.explanation) {
+        return Ok(match unknown {
+            true => Exit::BadInput,
+            false => Exit::Done,
+        });
+    }
+    if unknown {
+        // The server says what was meant.
+        let path = format!("/api/v1/flags/{}", path_part(&asked.key));
+        let _: FlagView = client.get(&path).await?;
+    }
+    output.line(&found.text);
+    Ok(Exit::Done)
 }
 
 pub(super) async fn who(
@@ -203,7 +253,7 @@ pub(super) async fn history(
             (None, Some(flags)) => {
                 let flags = flags.join(", ");
                 match &entry.to {
-                    Some(who) => format!("granted {flags} to the tester {who}"),
+                    Some(who) => granted(who, &flags, entry.grant.as_ref()),
                     None => format!("{} {flags}", entry.kind),
                 }
             }
@@ -231,6 +281,25 @@ pub(super) async fn history(
     Ok(Exit::Done)
 }
 
+/// Such as `granted exec-reports=on to the tester ana in production until ...`.
+fn granted(who: &str, flags: &str, grant: Option<&TesterGrantView>) -> String {
+    let Some(grant) = grant else {
+        return format!("granted {flags} to the tester {who}");
+    };
+    let shown = grant.variants.iter();
+    let shown: Vec<String> = shown.map(|(flag, to)| format!("{flag}={to}")).collect();
+    let within = match grant.environment.as_str() {
+        "" => String::new(),
+        name => format!(" in {name}"),
+    };
+    format!(
+        "granted {} to the tester {}{within} until {}",
+        shown.join(", "),
+        one_line(who),
+        rfc3339(Timestamp(grant.until_us))
+    )
+}
+
 pub(super) async fn export(
     client: &Client,
     out: Option<&Path>,
@@ -246,6 +315,18 @@ pub(super) async fn export(
         })?,
     }
     Ok(Exit::Done)
+}
+
+/// What a rule sees, and why it does nothing about it where it waits.
+fn because(rule: &StandingView) -> String {
+    match rule.cooling_until_us {
+        Some(until) => format!(
+            "{}; its features were turned lately, so it does nothing before {}",
+            rule.because,
+            rfc3339(Timestamp(until))
+        ),
+        None => rule.because.clone(),
+    }
 }
 
 pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -265,7 +346,8 @@ pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Fail
                 (true, None) => "off",
                 (false, _) => "-",
             };
-            [&rule.name, &rule.service, &rule.state, off, &rule.because]
+            let because = because(rule);
+            [&rule.name, &rule.service, &rule.state, off, &because]
                 .map(|cell: &str| cell.to_owned())
                 .to_vec()
         })
@@ -274,4 +356,30 @@ pub(super) async fn rules(client: &Client, output: &Output) -> Result<Exit, Fail
         output.line(&line);
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RBK-23: a rule that sees something and does nothing says why, and until when.
+    #[test]
+    fn a_rule_that_cools_down_says_until_when() {
+        let mut rule = StandingView {
+            name: "r".into(),
+            service: "shop".into(),
+            state: "seen".into(),
+            because: "http://shop/health failed 8 times in a row".into(),
+            cooling_until_us: None,
+            killed: false,
+            killed_by_rule_at_us: None,
+        };
+        assert_eq!(because(&rule), rule.because);
+        rule.cooling_until_us = Some(600_000_000);
+        assert_eq!(
+            because(&rule),
+            "http://shop/health failed 8 times in a row; its features were turned lately, so it \
+             does nothing before 1970-01-01T00:10:00.000Z"
+        );
+    }
 }

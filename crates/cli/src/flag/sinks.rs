@@ -10,7 +10,7 @@ use esclusa_model::Timestamp;
 use esclusa_plan::SourceFile;
 use esclusa_server::body::{PropagationView, SinkView};
 use esclusa_server::report::rfc3339;
-use esclusa_server::{check_sinks, proxy_socket_path, sink_by_hand};
+use esclusa_server::{NoSql, check_sinks, proxy_socket_path, sink_by_hand};
 use serde_json::json;
 use std::path::Path;
 
@@ -71,7 +71,8 @@ fn more(sink: &SinkView) -> Vec<String> {
 
 /// Says all that is wrong with a file.
 pub(super) fn lint(file: &Path, output: &Output) -> Result<Exit, Failure> {
-    let read = place::read_plan(file)?;
+    let help = "name the file that names the tables: `esclusa flag sink lint FILE`";
+    let read = place::read_settings(file, help)?;
     let source = SourceFile::new(&read.name, &read.text);
     let found = match check_sinks(&source) {
         Ok(config) => {
@@ -97,7 +98,8 @@ pub(super) fn sql(
 ) -> Result<Exit, Failure> {
     let data = place::data(global)?;
     let file = file.map_or_else(|| data.join("sinks.yaml"), Path::to_owned);
-    let read = place::read_plan(&file)?;
+    let help = "name it with --file, or the data folder that has it as sinks.yaml with --data";
+    let read = place::read_settings(&file, help)?;
     let source = SourceFile::new(&read.name, &read.text);
     let config = match check_sinks(&source) {
         Ok(config) => config,
@@ -117,9 +119,13 @@ pub(super) fn sql(
     let saved = esclusa_proxy::saved_flags(folder);
     let made = match &saved {
         Some(saved) => sink_by_hand(sink, saved),
-        None => Err("the proxy of this data folder has kept no flags".to_owned()),
+        None => {
+            let why = "the proxy of this data folder has kept no flags".to_owned();
+            let help = "name the data folder of the server with --data".to_owned();
+            Err(NoSql { why, help })
+        }
     };
-    let made = made.map_err(|why| unable(why, "name the data folder of the server with --data"))?;
+    let made = made.map_err(|none| unable(none.why, &none.help))?;
     if !output.json(&json!({ "sql": made.sql, "notes": made.notes })) {
         output.line(&made.sql);
         for note in &made.notes {

@@ -78,6 +78,7 @@ pub(super) fn told(release: &ReleaseView) -> Told {
     let said = [
         ("judge", release.judged.clone().filter(|_| judges)),
         ("waits", waits(release)),
+        ("reaches nobody", release.reaches_nobody_because.clone()),
     ];
     let judged = said[0].1.clone().unwrap_or_default();
     let words: Vec<String> = said
@@ -249,6 +250,13 @@ fn remarks(release: &ReleaseView, now_us: i64, colour: Colour) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(judged) = &release.judged {
         lines.push(format!("  judge: {}", one_line(judged)));
+    }
+    if let Some(why) = &release.reaches_nobody_because {
+        lines.push(format!(
+            "  {}: {}",
+            colour.paint(Tone::Warn, "reaches nobody"),
+            one_line(why)
+        ));
     }
     if let Some(waits) = waits(release) {
         lines.push(format!(
@@ -455,6 +463,13 @@ mod tests {
             v["outcome"] = json!("promoted");
             v["reason"] = json!("reached all users through all gates");
         });
+        let nobody = view(|v| {
+            v["reaches_nobody_because"] = json!("a needs b on, which nobody has in staging");
+        });
+        let remarked = remarks(&nobody, 0, Colour::Off).join("\n");
+        let expected = "  reaches nobody: a needs b on, which nobody has in staging";
+        assert!(remarked.contains(expected), "{remarked}");
+        assert!(all(&nobody).contains(expected.trim()), "{}", all(&nobody));
         let lines = [view(|_| {}), stuck, waits_for_the_judge, returning, over];
         insta::assert_snapshot!(lines.each_ref().map(all).join("\n\n"));
     }

@@ -117,6 +117,20 @@ fn everything_that_is_wrong_is_told_with_its_place() {
     );
 }
 
+// The next step is one of this file, not of a plan, and of the choices that there are.
+#[test]
+fn next_steps_are_those_of_this_file() {
+    let helps = |text: &str| -> Vec<String> {
+        let found = parse(&SourceFile::new("sinks.yaml", text)).expect_err("wrong");
+        found.into_iter().map(|one| one.help).collect()
+    };
+    for text in ["", "[a]", "some words"] {
+        assert_eq!(helps(text), ["the keys here are `sinks`"], "{text}");
+    }
+    let none = FILE.replace("    postgres: { url: 'file:/run/queue' }\n", "");
+    assert_eq!(helps(&none), ["give `postgres`"]);
+}
+
 const RULES: Rules = Rules {
     insert: false,
     repair: true,

@@ -248,10 +248,12 @@ fn a_kill_latches_and_cools_down() {
         acted_at: Some(at(40)),
         kills_in_a_day: 1,
     };
-    assert!(matches!(
-        standing(&rule, &watched, lifted, at(60)),
-        Finding::Seen(_)
-    ));
+    let waits = standing(&rule, &watched, lifted, at(60));
+    assert!(
+        matches!(&waits, Finding::Cooling { until, symptom } if *until == at(70)
+            && symptom.contains("requests failed")),
+        "{waits:?}"
+    );
     assert!(killed(&standing(&rule, &watched, lifted, at(70))));
 }
 

@@ -69,7 +69,7 @@ impl ServiceActor {
             return;
         };
         let begun = run.release.requested_at;
-        let Some(kill) = self.shared.flag_plane.killed(&flags.set, Some(begun)) else {
+        let Some(kill) = self.shared.flag_plane.kill_of(&flags.set, Some(begun)) else {
             return;
         };
         let abort = Command::for_kill(&run.release, kill.flags.as_deref(), &kill.reason);
@@ -88,7 +88,7 @@ impl ServiceActor {
         let plane = &self.shared.flag_plane;
         let killed = self.waiting.iter().find_map(|(release, request)| {
             let flags = request.plan.flags.as_ref()?;
-            let kill = plane.killed(&flags.set, Some(request.asked_at))?;
+            let kill = plane.kill_of(&flags.set, Some(request.asked_at))?;
             Some((release.clone(), kill))
         });
         let Some((release, kill)) = killed else {

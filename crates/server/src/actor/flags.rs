@@ -29,7 +29,7 @@ impl ServiceActor {
         // What it takes the place of turns them no more.
         let active = self.service.active.as_ref();
         crate::rollouts::admit(plan, active, &set, &plane.running())?;
-        if let Some(kill) = plane.killed(&turns.set, None) {
+        if let Some(kill) = plane.kill_of(&turns.set, None) {
             let which = kill.flags.map_or("every flag".to_owned(), |f| f.join(", "));
             return Err(ApiError::new(
                 ErrorKind::Conflict,
@@ -38,6 +38,7 @@ impl ServiceActor {
                 "nothing was begun; `esclusa flag lift` opens it again",
             ));
         }
+        crate::rollouts::admit_reach(plan, &set, plane.as_ref())?;
         let seen = self.shared.observes_release(plan, &self.service);
         if plan.flags_alone().is_some() && !seen && plan.judge.blind.then == BlindThen::Rollback {
             let service = &self.service.name;
@@ -53,6 +54,14 @@ impl ServiceActor {
             ));
         }
         Ok(())
+    }
+
+    /// Why the flags that are turned reach nobody as things stand.
+    pub(super) fn reaches_nobody(&self) -> Option<String> {
+        let plane = &self.shared.flag_plane;
+        let plan = &self.run.as_ref()?.release.requested.plan;
+        let why = crate::rollouts::reaches_nobody(plan, &*plane.set().ok()?, plane.as_ref());
+        why.map(|why| why.to_string())
     }
 
     /// The release, if it turned flags alone.

@@ -329,6 +329,57 @@ async fn a_kill_ends_the_rollout_of_its_flag() {
     start(&app, PLAN).await.expect("it begins");
 }
 
+// ROL-05, FLAG-09; trap 17: what could reach nobody is refused with what is in its way, and
+// what comes in its way later is said.
+#[tokio::test]
+async fn what_would_reach_nobody_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut known = set();
+    let reports = known.flags.get_mut("reports").expect("there");
+    reports.prerequisites = vec![esclusa_flags::Prerequisite {
+        flag: "base".into(),
+        variant: "on".into(),
+    }];
+    let base = esclusa_flags::FlagDefinition::boolean();
+    known.flags.insert("base".into(), base);
+    let flags = MemoryFlags::new(known);
+    let app = app(dir.path(), &flags).await;
+    let refused = start(&app, PLAN).await.expect_err("nobody would have it");
+    assert_eq!(refused.code, "ESC-0790");
+    assert!(
+        refused
+            .message
+            .contains("reports needs base on, which nobody has in production"),
+        "{refused}"
+    );
+    assert!(refused.help.contains("esclusa rollout base=on"));
+    // With it in one plan, or on already, somebody has it.
+    let both = PLAN.replace("reports: on, ", "reports: on, base: on, ");
+    let id = start(&app, &both).await.expect("begins");
+    until(&app, &id, |v| v.phase == "stage 1" && v.share_confirmed).await;
+    assert_eq!(on(&flags, "reports"), ["t07"]);
+    let reason = String::new();
+    let abort = Ask::Abort { reason };
+    app.ask(&id, abort, &by()).await.expect("aborts");
+    until(&app, &id, |v| v.outcome.is_some()).await;
+    let turn_base = |default: &str| {
+        flags.with(|memory| {
+            let base = memory.set.flags.get_mut("base").expect("there");
+            base.default = Some(default.to_owned());
+        });
+    };
+    turn_base("on");
+    let id = start(&app, PLAN).await.expect("begins");
+    let quiet = until(&app, &id, |v| v.phase == "stage 1" && v.share_confirmed).await;
+    assert_eq!(quiet.reaches_nobody_because, None);
+    turn_base("off");
+    let told = until(&app, &id, |v| v.reaches_nobody_because.is_some()).await;
+    assert_eq!(
+        told.reaches_nobody_because.as_deref(),
+        Some("reports needs base on, which nobody has in production")
+    );
+}
+
 // Trap 27: a set that cannot be changed is tried again, and nobody loses the flag meanwhile.
 #[tokio::test]
 async fn a_record_that_fails_is_tried_again() {

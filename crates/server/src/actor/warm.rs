@@ -139,6 +139,11 @@ impl ServiceActor {
             let because = trouble.unwrap_or_else(|| "the store has not answered yet".into());
             release.not_recorded_because = Some(because);
         }
+        if let Some(release) = &mut view.release
+            && release.outcome.is_none()
+        {
+            release.reaches_nobody_because = self.reaches_nobody();
+        }
         view.instances = self.care.views(Instant::now());
         view
     }

@@ -12,7 +12,8 @@ pub use views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, ExposuresView,
     FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView,
     FlagsLiftedView, FlagsView, GrantTester, GrantedView, ImportEnv, ImportedView, KillFlags,
-    PropagationView, RevertFlags, VariantWho, WhoView, WhoWouldChange, WouldChangeView,
+    PropagationView, RevertFlags, TesterGrantView, TurnedHere, VariantWho, WhoView, WhoWouldChange,
+    WouldChangeView,
 };
 
 use crate::error::{ApiError, ErrorKind};

@@ -52,8 +52,8 @@ pub mod body {
         AppliedView, ApplyFlags, ArrivedView, ChangeFlags, ChangedView, DelaysView, ExplainFlag,
         ExplainedView, ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView,
         FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, GrantTester, GrantedView, ImportEnv,
-        ImportedView, KillFlags, MeasuredView, PropagationView, RevertFlags, VariantWho, WhoView,
-        WhoWouldChange, WouldChangeView,
+        ImportedView, KillFlags, MeasuredView, PropagationView, RevertFlags, TesterGrantView,
+        TurnedHere, VariantWho, WhoView, WhoWouldChange, WouldChangeView,
     };
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};

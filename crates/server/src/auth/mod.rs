@@ -100,7 +100,11 @@ impl Auth {
             }
         }
         self.failed(from)?;
-        Err(unauthorized("the token is not valid"))
+        let hash = Digest::of(token.as_bytes());
+        match self.find(&hash).await {
+            Ok(Some(record)) if record.flags.is_some() => Err(of_flags(record.name.as_str())),
+            Ok(_) | Err(_) => Err(unauthorized("the token is not valid")),
+        }
     }
 
     /// Counts that somebody showed what they should not have.
@@ -167,6 +171,16 @@ impl Auth {
 }
 
 /// Nobody is known who asked.
+/// A token of flags opens nothing here, and says so: whoever shows it has it.
+fn of_flags(name: &str) -> ApiError {
+    ApiError::new(
+        ErrorKind::Unauthorized,
+        "ESC-0401",
+        format!("the token {name} asks a proxy for flags and opens nothing here"),
+        "set ESCLUSA_TOKEN to a token with a role: `esclusa token create NAME --role viewer`",
+    )
+}
+
 pub(crate) fn unauthorized(message: &str) -> ApiError {
     ApiError::new(
         ErrorKind::Unauthorized,

@@ -18,7 +18,11 @@ impl FlagPlane for Flags {
         self.live().rollouts()
     }
 
-    fn killed(&self, flags: &[FlagTurn], since: Option<Timestamp>) -> Option<FlagKill> {
+    fn killed(&self, flag: &str) -> Option<FlagKill> {
+        self.live().killed_by(flag)
+    }
+
+    fn kill_of(&self, flags: &[FlagTurn], since: Option<Timestamp>) -> Option<FlagKill> {
         // Without a readable set what they need is not known; what they are is.
         let set = self.set().unwrap_or_default();
         let turned = flags.iter().map(|turn| turn.flag.as_str());

@@ -1,12 +1,13 @@
 //! The record read back: what became of a flag, and how everything was.
 
-use super::ledger::{Changed, FlagEvent, Ledger, stream};
+use super::ledger::{Changed, FlagEvent, Ledger, marks, stream};
 use super::writer::PAGE;
 use super::{Flags, refused};
 use crate::error::{ApiError, ErrorKind};
 use esclusa_flags::{Change, FlagSet, Kills, Patch, Snapshot};
 use esclusa_model::{Actor, Envelope, Timestamp};
-use serde_json::Value;
+use esclusa_wire::FlagKill;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 
 /// A decision as it is recorded, the parts of a large one together.
@@ -20,6 +21,8 @@ pub(crate) struct Entry {
     pub actor: Actor,
     /// What.
     pub event: FlagEvent,
+    /// What a kill or a lifting turned; nothing of other decisions.
+    pub kills: Vec<Change>,
 }
 
 impl Flags {
@@ -52,7 +55,13 @@ impl Flags {
         limit: usize,
     ) -> Result<Vec<Entry>, ApiError> {
         let mut found = VecDeque::new();
-        self.each(|entry| {
+        let mut kills = Kills::default();
+        self.each(|mut entry| {
+            if let FlagEvent::Killed(kill) = &entry.event {
+                let before = kills.clone();
+                kills.merge(&marks(kill));
+                entry.kills = turned(kill, &before, &kills, flag);
+            }
             if let Some(entry) = about(entry, flag) {
                 found.push_front(entry);
                 found.truncate(limit);
@@ -145,6 +154,7 @@ impl Flags {
                     at: envelope.at,
                     actor: envelope.actor,
                     event,
+                    kills: Vec::new(),
                 };
                 if !take(entry) {
                     return Ok(());
@@ -168,6 +178,29 @@ fn no_revision(revision: u64) -> ApiError {
         format!("no change led to revision {revision}"),
         "see `esclusa flag history` for the revisions there were",
     )
+}
+
+/// What a kill or its lifting changed: the state `killed` of its flags, of one of them, or of
+/// all flags at once. It stands in no set, so that nothing else can undo it.
+fn turned(kill: &FlagKill, before: &Kills, after: &Kills, flag: Option<&str>) -> Vec<Change> {
+    let of = |key: &str| Change {
+        path: format!("{}/killed", path_of(key)),
+        before: Some(json!(before.of(key).is_some())),
+        after: Some(json!(after.of(key).is_some())),
+    };
+    match (&kill.flags, flag) {
+        (_, Some(key)) => vec![of(key)],
+        (Some(flags), None) => flags.iter().map(|key| of(key)).collect(),
+        (None, None) => vec![Change {
+            path: "/killed".to_owned(),
+            before: Some(json!(before.all.killed)),
+            after: Some(json!(after.all.killed)),
+        }],
+    }
+}
+
+fn path_of(key: &str) -> String {
+    format!("/flags/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 /// What of an entry is about a flag.
@@ -197,7 +230,7 @@ fn about(mut entry: Entry, flag: Option<&str>) -> Option<Entry> {
 
 /// What of a change is about a flag: also one of all flags at once, as the first is.
 fn narrowed(change: Change, key: &str) -> Option<Change> {
-    let mine = format!("/flags/{}", key.replace('~', "~0").replace('/', "~1"));
+    let mine = path_of(key);
     if change.path == "/flags" {
         let of = |all: Option<&Value>| all.and_then(|all| all.get(key)).cloned();
         let narrow = Change {

@@ -1,11 +1,12 @@
 //! Kills: at the data planes first, in the record afterwards.
 
 use super::live::Live;
+use super::naming::unknown;
 use super::propagation::{Kind, State};
 use super::{Flags, Order};
 use crate::clock;
 use crate::dataplane::limited;
-use crate::error::{ApiError, ErrorKind};
+use crate::error::ApiError;
 use esclusa_model::Actor;
 use esclusa_wire::{FlagKill, FlagStatus};
 use std::collections::BTreeSet;
@@ -53,7 +54,7 @@ impl Flags {
         for name in names {
             let meant = set.meant_by(name);
             if meant.is_empty() {
-                return Err(unknown(name, &known_names(&set)));
+                return Err(unknown(&set, name));
             }
             found.extend(meant.into_iter().map(str::to_owned));
         }
@@ -201,27 +202,4 @@ fn unconfirmed(status: &FlagStatus, epoch: u64) -> Vec<String> {
     let streams = status.streams.iter();
     let open = streams.filter(|stream| stream.fetched.is_none_or(|(_, seen)| seen < epoch));
     open.map(|stream| stream.who.clone()).collect()
-}
-
-/// Every name by which something can be killed.
-pub(super) fn known_names(set: &esclusa_flags::FlagSet) -> Vec<String> {
-    let keys = set.flags.keys().cloned();
-    let aliases = set.flags.values().flat_map(|flag| flag.aliases.clone());
-    let names: BTreeSet<String> = keys.chain(aliases).collect();
-    names.into_iter().collect()
-}
-
-pub(super) fn unknown(name: &str, known: &[String]) -> ApiError {
-    const SHOWN: usize = 20;
-    let help = match known.len() {
-        0 => "no flag is defined yet: see `esclusa flag apply`".to_owned(),
-        n if n > SHOWN => format!(
-            "known are {} and {} more: see `esclusa flag list`",
-            known[..SHOWN].join(", "),
-            n - SHOWN
-        ),
-        _ => format!("known are {}", known.join(", ")),
-    };
-    let message = format!("no flag has the key or alias {name}");
-    ApiError::new(ErrorKind::NotFound, "ESC-0742", message, help)
 }

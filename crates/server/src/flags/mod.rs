@@ -10,6 +10,7 @@ mod history;
 mod kill;
 mod ledger;
 mod live;
+mod naming;
 mod offline;
 mod plane;
 pub(crate) mod propagation;
@@ -22,10 +23,11 @@ mod writer;
 
 pub(crate) use history::Entry;
 pub(crate) use ledger::{FlagEvent, Ledger};
+pub(crate) use naming::{hint as flag_hint, no_flag};
 pub use offline::{FlagsKilledAt, at_proxy, mark_at_proxy};
 pub(crate) use plane::FlagContact;
 pub(crate) use sink::run as run_sinks;
-pub use sink::{SinkView, SqlByHand, check as check_sinks, sink_by_hand};
+pub use sink::{NoSql, SinkView, SqlByHand, check as check_sinks, sink_by_hand};
 pub use standing::StandingView;
 pub(crate) use startup::StartVariables;
 pub(crate) use writer::Made;
@@ -201,6 +203,43 @@ impl Flags {
         .await
     }
 
+    fn tester_key(&self) -> Result<TesterKey, ApiError> {
+        TesterKey::new(&self.key).ok_or_else(|| {
+            let help = "restore the state from a backup";
+            ApiError::new(
+                ErrorKind::Internal,
+                "ESC-0900",
+                "the key of flags is none",
+                help,
+            )
+        })
+    }
+
+    /// What a tester's token shows in an environment right now.
+    ///
+    /// # Errors
+    /// When it is not genuine, has run out, or counts elsewhere.
+    pub(crate) fn granted(&self, token: &str, environment: &str) -> Result<TesterGrant, ApiError> {
+        let second = u64::try_from(clock::now().0 / 1_000_000).unwrap_or_default();
+        let refuse = |why: String| {
+            let help = "applications leave such a token out; `esclusa flag tester` gives another";
+            ApiError::new(ErrorKind::BadInput, "ESC-0408", why, help)
+        };
+        let grant = self
+            .tester_key()?
+            .read(token.trim(), second)
+            .ok_or_else(|| {
+                refuse("the tester's token was not given by this server, or has run out".into())
+            })?;
+        match grant.environment == environment {
+            true => Ok(grant),
+            false => Err(refuse(format!(
+                "the tester's token counts in {}, not in {environment}",
+                grant.environment
+            ))),
+        }
+    }
+
     /// A token that shows a tester variants. Recorded first, given then.
     ///
     /// # Errors
@@ -211,16 +250,7 @@ impl Flags {
         reason: String,
         by: &Actor,
     ) -> Result<String, ApiError> {
-        let key = TesterKey::new(&self.key).ok_or_else(|| {
-            let help = "restore the state from a backup";
-            ApiError::new(
-                ErrorKind::Internal,
-                "ESC-0900",
-                "the key of flags is none",
-                help,
-            )
-        })?;
-        let token = key.sign(&grant);
+        let token = self.tester_key()?.sign(&grant);
         let (granted, by) = (Granted { grant, reason }, by.clone());
         self.order(|reply| Order::Grant { granted, by, reply })
             .await?;

@@ -1,6 +1,6 @@
 //! Kills without a server: whoever stands at the machine speaks to the proxy itself.
 
-use super::kill::{known_names, unknown};
+use super::naming::unknown;
 use crate::error::{ApiError, ErrorKind};
 use esclusa_model::{Actor, Timestamp};
 use esclusa_proxy::client::{ControlClient, ControlError};
@@ -24,7 +24,7 @@ pub async fn at_proxy(proxy: &ControlClient, name: &str) -> Result<Vec<String>, 
     let set = document.map(|document| document.set).unwrap_or_default();
     let meant = set.meant_by(name);
     match meant.is_empty() {
-        true => Err(unknown(name, &known_names(&set))),
+        true => Err(unknown(&set, name)),
         false => Ok(meant.into_iter().map(str::to_owned).collect()),
     }
 }

@@ -468,7 +468,7 @@ async fn releases_hear_of_kills_of_what_they_need() {
             variant: "on".into(),
         }]
     };
-    let killed = |flag: &str, since| world.flags.killed(&turns(flag), since);
+    let killed = |flag: &str, since| world.flags.kill_of(&turns(flag), since);
     let before = Some(clock::now());
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert_eq!(killed("board", before), None);

@@ -1,6 +1,7 @@
 //! Whether flags can be turned as a plan asks: found out before anything begins.
 
 use crate::error::{ApiError, ErrorKind};
+use crate::flags::flag_hint;
 use esclusa_flags::{FlagSet, Rollout, ShareOrder};
 use esclusa_model::{BasisPoints, ReleaseId};
 use esclusa_plan::{Audience, FlagTurns, Plan, Stage};
@@ -68,24 +69,11 @@ fn refuse(found: Vec<String>, error: impl FnOnce(String) -> ApiError) -> Result<
 }
 
 fn unknown(plan: &Plan, flags: &FlagTurns, set: &FlagSet) -> Vec<String> {
-    let mut found = Vec::new();
-    let environment = &flags.environment;
-    if !set.environments.contains(environment) {
-        let names = listed(set.environments.iter().map(String::as_str));
-        found.push(format!("environment {environment} ({names})"));
-    }
-    for turn in &flags.set {
-        let Some(flag) = set.flags.get(&turn.flag) else {
-            found.push(format!("flag {}", turn.flag));
-            continue;
-        };
-        let variants = flag.effective_variants();
-        if !variants.contains_key(&turn.variant) {
-            let names = listed(variants.keys().map(String::as_str));
-            let (key, variant) = (&turn.flag, &turn.variant);
-            found.push(format!("variant {variant} of {key} ({names})"));
-        }
-    }
+    let mut found: Vec<String> = unknown_environment(set, &flags.environment)
+        .into_iter()
+        .collect();
+    let turns = flags.set.iter();
+    found.extend(turns.filter_map(|turn| unknown_turn(set, &turn.flag, &turn.variant)));
     if let Some(of) = &flags.of
         && !UNITS.contains(&of.as_str())
         && !set.attributes.contains_key(of)
@@ -107,6 +95,28 @@ fn unknown(plan: &Plan, flags: &FlagTurns, set: &FlagSet) -> Vec<String> {
         }
     }
     found
+}
+
+/// An environment that the set does not have, with those it has.
+pub(super) fn unknown_environment(set: &FlagSet, environment: &str) -> Option<String> {
+    let names = || listed(set.environments.iter().map(String::as_str));
+    let known = set.environments.contains(environment);
+    (!known).then(|| format!("environment {environment} ({})", names()))
+}
+
+/// A flag that the set does not have, or a variant that the flag does not, with what was
+/// probably meant.
+pub(super) fn unknown_turn(set: &FlagSet, key: &str, variant: &str) -> Option<String> {
+    let Some(flag) = set.flags.get(key) else {
+        let hint = flag_hint(set, key).map(|hint| format!(" ({hint})"));
+        return Some(format!("flag {key}{}", hint.unwrap_or_default()));
+    };
+    let variants = flag.effective_variants();
+    if variants.contains_key(variant) {
+        return None;
+    }
+    let names = listed(variants.keys().map(String::as_str));
+    Some(format!("variant {variant} of {key} ({names})"))
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -1,5 +1,6 @@
 //! Flags that people turn down by hand: at once, whatever runs and whatever is stored.
 
+use super::admission::{unknown_environment, unknown_turn};
 use crate::app::{App, Ask};
 use crate::error::{ApiError, ErrorKind};
 use esclusa_flags::{FlagSet, Rollout, ShareOrder};
@@ -346,16 +347,17 @@ fn kept_order(
 }
 
 fn known(set: &FlagSet, flag: &str, of: &OfFlag) -> Result<(), ApiError> {
-    let found = set.flags.get(flag);
-    let variant = found.is_some_and(|f| f.effective_variants().contains_key(&of.variant));
-    if variant && set.environments.contains(&of.environment) {
-        return Ok(());
+    let turn = unknown_turn(set, flag, &of.variant).into_iter();
+    let missing: Vec<String> = turn
+        .chain(unknown_environment(set, &of.environment))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(ApiError::new(
+            ErrorKind::NotFound,
+            "ESC-0782",
+            format!("the flag set has no {}", missing.join(", and no ")),
+            "`esclusa flag list` shows what there is",
+        )),
     }
-    let (variant, environment) = (&of.variant, &of.environment);
-    Err(ApiError::new(
-        ErrorKind::NotFound,
-        "ESC-0782",
-        format!("the flag set has no {flag} with a variant {variant} in {environment}"),
-        "`esclusa flag list` shows what there is",
-    ))
 }

@@ -4,6 +4,7 @@
 mod admission;
 mod by_hand;
 mod plane;
+mod reach;
 mod turned;
 
 pub(crate) use admission::admit;
@@ -11,4 +12,5 @@ pub use by_hand::{CheckRollout, LowerRollout, Lowered, OfFlag, RolloutState, Run
 #[cfg(test)]
 pub(crate) use plane::MemoryFlags;
 pub(crate) use plane::{FlagPlane, Waiting};
+pub(crate) use reach::{admit_reach, reaches_nobody};
 pub(crate) use turned::{Turned, end_of, reached, side, turned, unknown_segments, version_of};

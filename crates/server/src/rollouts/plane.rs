@@ -23,9 +23,12 @@ pub(crate) trait FlagPlane: Send + Sync {
     /// What running releases turn, of all services.
     fn running(&self) -> Vec<Rollout>;
 
+    /// The decision by which a flag is killed right now, if it is.
+    fn killed(&self, flag: &str) -> Option<FlagKill>;
+
     /// The decision by which one of these flags, or one that they need, is killed right now,
     /// or was killed after `since`, though it may be lifted again.
-    fn killed(&self, flags: &[FlagTurn], since: Option<Timestamp>) -> Option<FlagKill>;
+    fn kill_of(&self, flags: &[FlagTurn], since: Option<Timestamp>) -> Option<FlagKill>;
 
     /// What a service's release turns from now on. Done once no evaluation that begins
     /// later sees anything older, and only then; saying the same again reads it back.
@@ -97,8 +100,16 @@ impl FlagPlane for MemoryFlags {
         })
     }
 
-    fn killed(&self, _: &[FlagTurn], _: Option<Timestamp>) -> Option<FlagKill> {
-        self.with(|memory| memory.killed.clone())
+    fn killed(&self, flag: &str) -> Option<FlagKill> {
+        let names = |kill: &FlagKill| {
+            let flags = kill.flags.as_ref();
+            flags.is_none_or(|flags| flags.iter().any(|key| key == flag))
+        };
+        self.with(|memory| memory.killed.clone()).filter(names)
+    }
+
+    fn kill_of(&self, flags: &[FlagTurn], _: Option<Timestamp>) -> Option<FlagKill> {
+        flags.iter().find_map(|turn| self.killed(&turn.flag))
     }
 
     fn turn(&self, service: &ServiceName, turned: Turned) -> Waiting<'_, Result<(), String>> {

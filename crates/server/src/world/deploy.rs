@@ -3,7 +3,7 @@
 use super::instances::{Version, driver, placeholders, record, stop_all};
 use super::quiet::until_quiet;
 use super::{TaskContext, done, driver_reason, failed};
-use crate::rollouts::{admit, version_of};
+use crate::rollouts::{admit, admit_reach, version_of};
 use esclusa_drivers::run::PrepareSpec;
 use esclusa_engine::Completion;
 use esclusa_model::{ComponentKind, ComponentName, Digest, Track, VersionRef};
@@ -82,7 +82,9 @@ fn may_turn(context: &TaskContext) -> Result<(), String> {
     let plane = &context.shared.flag_plane;
     let (requested, set) = (&context.release.requested, plane.set()?);
     let own = Some(&requested.release);
-    admit(&requested.plan, own, &set, &plane.running()).map_err(|refused| refused.to_string())
+    admit(&requested.plan, own, &set, &plane.running())
+        .and_then(|()| admit_reach(&requested.plan, &set, plane.as_ref()))
+        .map_err(|refused| refused.to_string())
 }
 
 /// Starts all instances that a canary has, side by side, and waits for all.

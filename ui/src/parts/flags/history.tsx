@@ -10,7 +10,12 @@ import { confirm } from './confirm';
 
 const EVERY_MS = 10_000;
 const MOST = 50;
-const KINDS = { changed: 'past.changed', killed: 'past.killed', lifted: 'past.lifted' } as const;
+const KINDS = {
+  changed: 'past.changed',
+  killed: 'past.killed',
+  lifted: 'past.lifted',
+  'tester-granted': 'past.granted',
+} as const;
 
 /** What became of a flag: by whom, why, from what to what. */
 export function FlagHistory({
@@ -55,7 +60,7 @@ function Entry({
   return (
     <li data-kind={entry.kind} data-revision={revision ?? undefined}>
       <p class="what">
-        <strong>{t(all ? (entry.kind === 'killed' ? 'past.killedAll' : 'past.liftedAll') : kind)}</strong>
+        <strong>{t(all ? (entry.kind === 'killed' ? 'past.killedAll' : 'past.liftedAll') : kind, { who: entry.to ?? '' })}</strong>
         <span class="soft">
           <Time us={entry.decided_at_us ?? entry.at_us} /> · {t('timeline.by', { who: entry.actor })}
           {revision != null && ` · ${t('past.revision', { n: revision })}`}
@@ -64,6 +69,12 @@ function Entry({
       {entry.reason !== '' && (
         <p class="why">
           <Raw>{entry.reason}</Raw>
+        </p>
+      )}
+      {entry.grant && (
+        <p>
+          <Raw>{`${granted(entry.grant.variants)} · ${entry.grant.environment}`}</Raw> ·{' '}
+          {t('past.until')} <Time us={entry.grant.until_us} />
         </p>
       )}
       {entry.changes.length > 0 && <Changes changes={entry.changes} flag={flag} />}
@@ -79,6 +90,12 @@ function Entry({
       )}
     </li>
   );
+}
+
+/** Such as `exec-reports=on, exec-export=on`. */
+function granted(variants: Record<string, string>): string {
+  const shown = Object.entries(variants).map(([flag, variant]) => `${flag}=${variant}`);
+  return shown.join(', ');
 }
 
 function askRevert(revision: number, entry: FlagEntryView, flag: string, done: () => void): void {

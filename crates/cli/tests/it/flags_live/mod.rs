@@ -5,6 +5,7 @@ mod clients;
 mod exec_reports;
 mod killed;
 mod looked;
+mod said;
 mod testers;
 
 use super::told;

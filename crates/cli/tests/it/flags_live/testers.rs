@@ -101,11 +101,21 @@ async fn a_tester_is_shown_a_variant_at_every_door() {
         (&json!("tester-granted"), &json!("ana"), &json!("before"))
     );
     assert!(!history.to_string().contains(token));
+    let said = scene.does(&["flag", "history", "exec"]);
+    assert!(
+        said.contains("granted exec=on to the tester ana in production until 20"),
+        "{said}"
+    );
+    let why = scene.does(&["flag", "explain", "exec", "--tester", token]);
+    assert!(
+        why.contains("is there a tester token? yes, for \"on\""),
+        "{why}"
+    );
     scene.does(&["audit", "verify"]);
     // What cannot be shown is refused with the place.
     for (show, said) in [
-        ("exce=on", "variants.exce"),
-        ("exec=green", "green is none of"),
+        ("exe=on", "did you mean exec?"),
+        ("exec=green", "exec has no variant green"),
     ] {
         let (code, _, talk) = scene.run(&["flag", "tester", "ana", "--show", show]);
         assert!(code == 2 && talk.contains(said), "{code} {talk}");

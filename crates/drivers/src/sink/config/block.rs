@@ -135,7 +135,10 @@ fn one_of<'k, T>(
         false => format!("several keys say {what}"),
     };
     let all: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
-    let help = format!("give exactly one of {}", all.join(", "));
+    let help = match all.as_slice() {
+        [only] => format!("give {only}"),
+        all => format!("give exactly one of {}", all.join(", ")),
+    };
     findings.refuse("ESC-0116", "", message, &help);
     None
 }

@@ -4,16 +4,22 @@ use super::environment;
 use super::set::{HistoryQuery, entries};
 use super::views::{
     ExplainFlag, ExplainedView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagView, FlagsView,
-    VariantWho, WhoView,
+    TurnedHere, VariantWho, WhoView,
 };
 use crate::api::ApiState;
 use crate::api::answer::{Body, Named, Params};
 use crate::clock;
-use crate::error::{ApiError, ErrorKind};
+use crate::error::ApiError;
+use crate::flags::no_flag;
 use axum::Json;
 use axum::extract::State;
-use esclusa_flags::{FlagDefinition, FlagSet, FlagState, Kills, dependents, tenants_by_variant};
+use esclusa_flags::{
+    FlagDefinition, FlagSet, FlagState, Kills, Rollout, dependents, tenants_by_variant,
+};
+use esclusa_wire::TESTER_NAME;
 use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
 use utoipa::IntoParams;
 
 /// Which flags.
@@ -37,7 +43,39 @@ pub(crate) struct Where {
     environment: Option<String>,
 }
 
-fn row(key: &str, flag: &FlagDefinition, set: &FlagSet, kills: &Kills) -> FlagRow {
+/// What is known of flags at this moment.
+struct Known {
+    set: Arc<FlagSet>,
+    kills: Kills,
+    /// What releases turn.
+    running: Vec<Rollout>,
+}
+
+impl Known {
+    fn of(state: &ApiState) -> Result<Self, ApiError> {
+        let shared = &state.app.shared;
+        Ok(Self {
+            set: shared.flags.set()?,
+            kills: shared.flags.kills(),
+            running: shared.flag_plane.running(),
+        })
+    }
+
+    fn turned(&self, key: &str, environment: &str) -> Option<TurnedHere> {
+        let mut running = self.running.iter();
+        let running =
+            running.find(|one| one.environment == environment && one.flags.contains_key(key))?;
+        Some(TurnedHere {
+            release: running.release.to_string(),
+            variant: running.flags.get(key)?.clone(),
+            share_bp: running.share.get(),
+            segments: running.segments.clone(),
+        })
+    }
+}
+
+fn row(key: &str, flag: &FlagDefinition, known: &Known) -> FlagRow {
+    let set = &known.set;
     let expires = flag.lifetime.and_then(|lifetime| lifetime.expires);
     let default = flag.default.as_ref().unwrap_or(&flag.off);
     let empty = esclusa_flags::FlagSettings::default();
@@ -49,6 +87,7 @@ fn row(key: &str, flag: &FlagDefinition, set: &FlagSet, kills: &Kills) -> FlagRo
             rules: here.rules.len(),
             users: here.users.len(),
             tenants: here.tenants.len(),
+            turned: known.turned(key, name),
         };
         (name.clone(), view)
     });
@@ -58,7 +97,7 @@ fn row(key: &str, flag: &FlagDefinition, set: &FlagSet, kills: &Kills) -> FlagRo
         description: flag.description.clone(),
         owner: flag.owner.clone(),
         project: flag.project.clone(),
-        killed: kills.of(key).is_some(),
+        killed: known.kills.of(key).is_some(),
         stale: expires.is_some_and(|day| day.end() <= clock::now()),
         expires: expires.map(|day| day.to_string()),
         environments: environments.collect(),
@@ -66,14 +105,7 @@ fn row(key: &str, flag: &FlagDefinition, set: &FlagSet, kills: &Kills) -> FlagRo
 }
 
 fn find<'s>(set: &'s FlagSet, key: &str) -> Result<&'s FlagDefinition, ApiError> {
-    set.flags.get(key).ok_or_else(|| {
-        ApiError::new(
-            ErrorKind::NotFound,
-            "ESC-0742",
-            format!("there is no flag {key}"),
-            "see `esclusa flag list`",
-        )
-    })
+    set.flags.get(key).ok_or_else(|| no_flag(set, key))
 }
 
 /// All flags
@@ -85,12 +117,9 @@ pub(crate) async fn list(
     State(state): State<ApiState>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<FlagsView>, ApiError> {
-    let flags = &state.app.shared.flags;
-    let (set, kills) = (flags.set()?, flags.kills());
-    let rows = set
-        .flags
-        .iter()
-        .map(|(key, flag)| row(key, flag, &set, &kills));
+    let known = Known::of(&state)?;
+    let set = &known.set;
+    let rows = set.flags.iter().map(|(key, flag)| row(key, flag, &known));
     let rows = rows.filter(|row| {
         let project = query.project.is_none() || query.project == row.project;
         project && (row.stale || !query.stale)
@@ -98,7 +127,7 @@ pub(crate) async fn list(
     Ok(Json(FlagsView {
         revision: set.revision,
         environments: set.environments.iter().cloned().collect(),
-        all_killed: kills.all.killed,
+        all_killed: known.kills.all.killed,
         flags: rows.collect(),
     }))
 }
@@ -113,16 +142,16 @@ pub(crate) async fn get(
     State(state): State<ApiState>,
     Named(key): Named<String>,
 ) -> Result<Json<FlagView>, ApiError> {
-    let flags = &state.app.shared.flags;
-    let (set, kills) = (flags.set()?, flags.kills());
-    let flag = find(&set, &key)?;
-    let needs = dependents(&set, &key).into_iter().map(|needs| FlagNeeds {
+    let known = Known::of(&state)?;
+    let set = &known.set;
+    let flag = find(set, &key)?;
+    let needs = dependents(set, &key).into_iter().map(|needs| FlagNeeds {
         flag: needs.flag,
         path: needs.path,
     });
     Ok(Json(FlagView {
         revision: set.revision,
-        flag: row(&key, flag, &set, &kills),
+        flag: row(&key, flag, &known),
         definition: serde_json::to_value(flag).unwrap_or_default(),
         dependents: needs.collect(),
     }))
@@ -162,6 +191,7 @@ pub(crate) async fn who(
     params(("name" = String, Path, description = "The flag's key")),
     responses(
         (status = 200, body = ExplainedView, description = "Also of a flag that does not exist"),
+        (status = 400, description = "The tester's token does not count", body = ApiError),
         (status = 404, body = ApiError),
     )
 )]
@@ -176,6 +206,12 @@ pub(crate) async fn explain(
     let snapshot = flags.snapshot(&set, &environment)?;
     let mut context = snapshot.context();
     context.set_all(&asked.context);
+    let within = asked.context.get(TESTER_NAME).and_then(Value::as_str);
+    if let Some(token) = asked.tester.as_deref().or(within) {
+        for (flag, variant) in flags.granted(token, &environment)?.variants {
+            context.grant(&flag, &variant);
+        }
+    }
     let explanation = context.explain(&key);
     Ok(Json(ExplainedView {
         text: explanation.to_string(),

@@ -3,10 +3,10 @@
 use super::environment;
 use super::views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, FlagEntryView, ImportEnv, ImportedView,
-    RevertFlags, WhoWouldChange, WouldChangeView,
+    RevertFlags, TesterGrantView, WhoWouldChange, WouldChangeView, micros,
 };
 use crate::api::ApiState;
-use crate::api::answer::{Body, Params, bad_input};
+use crate::api::answer::{Body, Params};
 use crate::api::commands::check_words;
 use crate::api::scopes;
 use crate::auth::Caller;
@@ -37,7 +37,12 @@ impl HistoryQuery {
     pub(super) fn limit(&self) -> Result<usize, ApiError> {
         match self.limit.unwrap_or(50) {
             limit if (1..=MOST).contains(&limit) => Ok(limit),
-            _ => Err(bad_input("ESC-0408", "limit is 1 to 1,000")),
+            limit => Err(ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0408",
+                format!("a history of {limit} entries cannot be shown"),
+                "ask for 1 to 1,000: `--limit 50`",
+            )),
         }
     }
 }
@@ -58,6 +63,7 @@ fn entry(found: Entry) -> FlagEntryView {
         changes: Vec::new(),
         flags: None,
         to: None,
+        grant: None,
     };
     match found.event {
         FlagEvent::Changed(changed) => {
@@ -69,13 +75,20 @@ fn entry(found: Entry) -> FlagEntryView {
             view.kind = if kill.killed { "killed" } else { "lifted" }.into();
             view.reason = kill.reason;
             view.flags = kill.flags;
+            view.changes = found.kills;
             view.decided_at_us = Some(kill.at.0);
         }
         FlagEvent::Granted(granted) => {
             view.kind = "tester-granted".into();
             view.reason = granted.reason;
-            view.flags = Some(granted.grant.variants.into_keys().collect());
-            view.to = Some(granted.grant.who);
+            let grant = granted.grant;
+            view.flags = Some(grant.variants.keys().cloned().collect());
+            view.to = Some(grant.who);
+            view.grant = Some(TesterGrantView {
+                variants: grant.variants,
+                environment: grant.environment,
+                until_us: micros(grant.until),
+            });
         }
     }
     view

@@ -1,16 +1,18 @@
 //! Tokens that show testers a variant before anybody else has it.
 
 use super::environment;
-use super::views::{GrantTester, GrantedView};
+use super::views::{GrantTester, GrantedView, micros};
 use crate::api::ApiState;
 use crate::api::answer::{Body, bad_input};
 use crate::api::commands::check_words;
 use crate::auth::Caller;
 use crate::clock;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKind};
+use crate::flags::no_flag;
 use axum::extract::State;
 use axum::{Extension, Json};
 use esclusa_flags::FlagSet;
+use esclusa_model::Millis;
 use esclusa_wire::{TESTER_NAME, TesterGrant};
 
 /// Longest time for which a token counts, in seconds.
@@ -29,17 +31,29 @@ fn check(set: &FlagSet, asked: &GrantTester) -> Result<(), ApiError> {
         return refuse(format!("variants: 1 to {MOST_FLAGS} flags"));
     }
     if asked.for_s == 0 || asked.for_s > LONGEST_S {
-        return refuse(format!("for_s: 1 to {LONGEST_S} seconds"));
+        let asked = Millis::from_secs(asked.for_s);
+        return Err(ApiError::new(
+            ErrorKind::BadInput,
+            "ESC-0408",
+            format!("a tester's token cannot count for {asked}"),
+            "give one for 1s to 30d, such as `--for 8h`, and another one when it runs out",
+        ));
     }
     for (key, variant) in &asked.variants {
         let Some(flag) = set.flags.get(key) else {
-            return refuse(format!("variants.{key}: there is no such flag"));
+            let mut error = no_flag(set, key);
+            error.kind = ErrorKind::BadInput;
+            return Err(error);
         };
         let variants = flag.effective_variants();
         if !variants.contains_key(variant) {
             let known: Vec<&str> = variants.keys().map(String::as_str).collect();
-            let known = known.join(", ");
-            return refuse(format!("variants.{key}: {variant} is none of {known}"));
+            return Err(ApiError::new(
+                ErrorKind::BadInput,
+                "ESC-0408",
+                format!("{key} has no variant {variant}"),
+                format!("it has {}", known.join(", ")),
+            ));
         }
     }
     Ok(())
@@ -71,7 +85,7 @@ pub(crate) async fn grant(
         variants: asked.variants,
         until: now + asked.for_s,
     };
-    let until_us = i64::try_from(grant.until).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
+    let until_us = micros(grant.until);
     let token = flags.grant(grant, asked.reason, &caller.actor).await?;
     Ok(Json(GrantedView {
         token,

@@ -58,6 +58,22 @@ pub struct FlagHere {
     pub users: usize,
     /// How many single tenants have.
     pub tenants: usize,
+    /// What a release turns here right now, before these rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turned: Option<TurnedHere>,
+}
+
+/// What a release turns of a flag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TurnedHere {
+    /// The release.
+    pub release: String,
+    /// The variant.
+    pub variant: String,
+    /// For which share, hundredths of a percent.
+    pub share_bp: u16,
+    /// For which segments.
+    pub segments: Vec<String>,
 }
 
 /// One flag.
@@ -113,6 +129,9 @@ pub struct ExplainFlag {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub context: Map<String, Value>,
+    /// A tester's token that the request would carry; one in the context counts as well.
+    #[serde(default)]
+    pub tester: Option<String>,
 }
 
 /// An answer with everything that led to it.
@@ -124,6 +143,32 @@ pub struct ExplainedView {
     pub text: String,
 }
 
+/// A field, with what it was and what it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Change)]
+#[expect(
+    dead_code,
+    reason = "the schema of `esclusa_flags::Change`, which knows none"
+)]
+pub(crate) struct ChangeSchema {
+    /// Where it stands in the set, as a JSON pointer such as `/flags/exec-reports/owner`.
+    path: String,
+    /// What it was; absent for a field that was not there.
+    #[schema(required = false)]
+    before: Option<Value>,
+    /// What it is to be; absent for one that goes.
+    #[schema(required = false)]
+    after: Option<Value>,
+}
+
+/// Seconds since 1970 in microseconds.
+pub(super) fn micros(seconds: u64) -> i64 {
+    i64::try_from(seconds)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000)
+}
+
 /// Fields to change.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -132,7 +177,7 @@ pub struct ChangeFlags {
     pub revision: u64,
     /// The fields as JSON pointers, each with what it was (`before`) and is to be (`after`);
     /// absent for a field that is not there.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<ChangeSchema>)]
     pub changes: Vec<Change>,
     /// Why; recorded with the change.
     #[serde(default)]
@@ -145,7 +190,7 @@ pub struct ChangedView {
     /// The revision now.
     pub revision: u64,
     /// What became different.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<ChangeSchema>)]
     pub changes: Vec<Change>,
     /// Whether the proxy has it in force.
     pub in_force: bool,
@@ -182,7 +227,7 @@ pub struct AppliedView {
     /// The revision now.
     pub revision: u64,
     /// The fields that differ.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<ChangeSchema>)]
     pub changes: Vec<Change>,
     /// Whether the proxy has it in force.
     pub in_force: bool,
@@ -243,7 +288,7 @@ pub struct WhoWouldChange {
     #[serde(default)]
     pub environment: Option<String>,
     /// The fields that would change.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<ChangeSchema>)]
     pub changes: Vec<Change>,
     /// Ask about the contexts that applications asked with lately, as the proxy knows them.
     /// For operators: they name people.
@@ -287,14 +332,29 @@ pub struct FlagEntryView {
     pub reason: String,
     /// The revision that a change led to.
     pub revision: Option<u64>,
-    /// The fields, with what they were and what they became.
-    #[schema(value_type = Vec<Object>)]
+    /// The fields, with what they were and what they became. Of a kill and of its lifting
+    /// `killed` of its flags, which is no field of a set.
+    #[schema(value_type = Vec<ChangeSchema>)]
     pub changes: Vec<Change>,
     /// The flags that were killed, lifted or granted; absent for all of them.
     pub flags: Option<Vec<String>>,
     /// To whom they were granted.
     #[serde(default)]
     pub to: Option<String>,
+    /// What exactly was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<TesterGrantView>,
+}
+
+/// What a tester's token shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TesterGrantView {
+    /// The variant of each flag.
+    pub variants: BTreeMap<String, String>,
+    /// The environment in which it counts.
+    pub environment: String,
+    /// Until when, microseconds since 1970.
+    pub until_us: i64,
 }
 
 /// A tester, and what is to be shown.

@@ -101,12 +101,39 @@ async fn flags_are_looked_at_one_by_one() {
     let missing = api
         .ask(
             "get",
-            "/api/v1/flags/exce",
+            "/api/v1/flags/exe",
             StatusCode::NOT_FOUND,
             &Value::Null,
         )
         .await;
     assert_eq!(missing["code"], "ESC-0742");
+    assert_eq!(missing["help"], "did you mean exec?");
+    let alias = "/api/v1/flags/reports/who";
+    let alias = api
+        .ask("get", alias, StatusCode::NOT_FOUND, &Value::Null)
+        .await;
+    assert_eq!(
+        alias["help"],
+        "reports is an alias, by which one kills exec: name its key here"
+    );
+    // Which of the three is missing, and what was meant.
+    for (path, message) in [
+        (
+            "exe?variant=on&environment=production",
+            "the flag set has no flag exe (did you mean exec?)",
+        ),
+        (
+            "exec?variant=onn&environment=prod",
+            "the flag set has no variant onn of exec (there are off, on), and no environment prod \
+             (there are production)",
+        ),
+    ] {
+        let path = format!("/api/v1/rollouts/{path}");
+        let missing = api
+            .ask("get", &path, StatusCode::NOT_FOUND, &Value::Null)
+            .await;
+        assert_eq!(missing["message"], message);
+    }
     let nowhere = "/api/v1/flags/exec/who?environment=prod";
     let nowhere = api
         .ask("get", nowhere, StatusCode::NOT_FOUND, &Value::Null)
@@ -258,13 +285,94 @@ async fn features_are_killed_and_opened_again() {
         )
         .await;
     assert_eq!(lifted["epoch"], 2);
-    let kinds: Vec<Value> = api
-        .get("/api/v1/flags/exec/history")
-        .await
-        .as_array()
-        .map(|all| all.iter().map(|entry| entry["kind"].clone()).collect())
-        .unwrap_or_default();
-    assert_eq!(kinds, ["lifted", "killed", "changed"]);
+    let all = json!({ "all": true });
+    api.ask("post", path, StatusCode::OK, &all).await;
+    let history = api.get("/api/v1/flags/exec/history").await;
+    let history = history.as_array().cloned().unwrap_or_default();
+    let kinds: Vec<&Value> = history.iter().map(|entry| &entry["kind"]).collect();
+    assert_eq!(kinds, ["killed", "lifted", "killed", "changed"]);
+    // FLAG-15: what each of them was before, and what it is.
+    let turned: Vec<&Value> = history[..3].iter().map(|entry| &entry["changes"]).collect();
+    let exec = |before: bool| json!([{ "path": "/flags/exec/killed", "before": before, "after": !before }]);
+    assert_eq!(turned, [&exec(false), &exec(true), &exec(false)]);
+    let whole = api.get("/api/v1/flag-set/history?limit=1").await;
+    assert_eq!(
+        whole[0]["changes"],
+        json!([{ "path": "/killed", "before": false, "after": true }])
+    );
+    let none = "/api/v1/flag-set/history?limit=0";
+    let none = api
+        .ask("get", none, StatusCode::BAD_REQUEST, &Value::Null)
+        .await;
+    assert_eq!(none["help"], "ask for 1 to 1,000: `--limit 50`");
+}
+
+// ROL-08, FLAG-13, FLAG-15: what a tester was given is in the record, and explained.
+#[tokio::test]
+async fn a_testers_token_is_recorded_and_explained() {
+    let api = Api::start().await;
+    let path = "/api/v1/flag-set/testers";
+    let ask = |flag: &str, variant: &str, for_s: u64| json!({ "who": "ana", "variants": { flag: variant }, "for_s": for_s, "reason": "try" });
+    for (asked, help) in [
+        (ask("exe", "on", 60), "did you mean exec?"),
+        (ask("exec", "onn", 60), "it has off, on"),
+        (
+            ask("exec", "on", 31 * 86_400),
+            "give one for 1s to 30d, such as `--for 8h`, and another one when it runs out",
+        ),
+    ] {
+        let refused = api.ask("post", path, StatusCode::BAD_REQUEST, &asked).await;
+        assert_eq!(refused["help"], help, "{refused}");
+    }
+    let given = api
+        .ask("post", path, StatusCode::OK, &ask("exec", "on", 60))
+        .await;
+    let entry = api.get("/api/v1/flags/exec/history?limit=1").await[0].clone();
+    assert_eq!(
+        (&entry["kind"], &entry["to"]),
+        (&json!("tester-granted"), &json!("ana"))
+    );
+    assert_eq!(
+        entry["grant"],
+        json!({ "variants": { "exec": "on" }, "environment": "production",
+                "until_us": given["until_us"] })
+    );
+    let explain = |flag: &str| format!("/api/v1/flags/{flag}/explain");
+    let step = |why: &Value| {
+        let steps = why["explanation"]["steps"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let tester = |step: &&Value| step["asked"] == "is there a tester token?";
+        steps.iter().find(tester).map(|step| step["found"].clone())
+    };
+    // As an argument of its own, and as applications have it in the context.
+    let named = json!({ "context": { "tenant": "umbrella" }, "tester": given["token"] });
+    let within = json!({ "context": { "tenant": "umbrella",
+                                      "x-esclusa-tester": given["token"] } });
+    for asked in [named.clone(), within] {
+        let why = api
+            .ask("post", &explain("exec"), StatusCode::OK, &asked)
+            .await;
+        assert_eq!(step(&why), Some(json!("yes, for \"on\"")), "{why}");
+        assert_eq!(why["explanation"]["variant"], "on");
+    }
+    let other = api
+        .ask("post", &explain("api%2Fv2"), StatusCode::OK, &named)
+        .await;
+    assert_eq!(
+        step(&other),
+        Some(json!("yes, and not for this flag")),
+        "{other}"
+    );
+    let forged = json!({ "tester": "esct1.e30.AA" });
+    let forged = api
+        .ask("post", &explain("exec"), StatusCode::BAD_REQUEST, &forged)
+        .await;
+    assert_eq!(
+        forged["message"],
+        "the tester's token was not given by this server, or has run out"
+    );
 }
 
 #[tokio::test]
@@ -290,6 +398,10 @@ async fn tokens_of_flags_open_nothing_else() {
     for path in ["/api/v1/me", "/api/v1/flags"] {
         let refused = api.server.call("get", path, Some(token), "").await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(
+            refused.json["message"],
+            "the token web asks a proxy for flags and opens nothing here"
+        );
     }
     let login = json!({ "token": token }).to_string();
     let refused = api.server.call("post", "/api/v1/login", None, &login).await;

@@ -15,7 +15,7 @@ mod wanted;
 
 pub use board::SinkView;
 pub(super) use board::{Board, Mark};
-pub use by_hand::{SqlByHand, sink_by_hand};
+pub use by_hand::{NoSql, SqlByHand, sink_by_hand};
 
 use super::Flags;
 use esclusa_drivers::sink::{SinksConfig, parse};

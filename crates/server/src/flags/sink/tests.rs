@@ -1,14 +1,15 @@
 //! What tables have to hold, and who waits for them: nobody. FLAG-08
 
-use super::check;
 use super::keep::keep;
 use super::wanted::{Desired, desired};
+use super::{check, sink_by_hand};
 use crate::flags::tests::{World, ana, until};
 use async_trait::async_trait;
 use esclusa_drivers::sink::{Known, Mirrored, Sink, SinkConfig, SinkError, SinksConfig, Wanted};
 use esclusa_flags::{FlagSet, KillMark, Kills, Snapshot};
-use esclusa_model::Millis;
+use esclusa_model::{GenerationId, Millis};
 use esclusa_plan::SourceFile;
+use esclusa_wire::{FlagDocument, FlagsFile};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -108,6 +109,37 @@ fn a_tenants_row_is_what_the_evaluator_answers() {
     assert_eq!(rows(&found), off);
     let mut cells = found.wanted.rows.iter().flat_map(|row| &row.cells);
     assert!(cells.all(|cell| cell.always));
+}
+
+// The next step is that of what is missing.
+#[test]
+fn a_statement_that_cannot_be_made_says_what_is_missing() {
+    let config = sink(COLUMNS);
+    let made = |set: Option<FlagSet>| {
+        let saved = FlagsFile {
+            document: set.map(|set| FlagDocument {
+                v: esclusa_wire::WIRE_VERSION,
+                id: GenerationId::default(),
+                set,
+                kills: Kills::default(),
+                rollouts: Vec::new(),
+                tokens: Vec::new(),
+                key: String::new(),
+                journal: Vec::new(),
+            }),
+            ..FlagsFile::default()
+        };
+        sink_by_hand(&config, &saved)
+    };
+    assert!(made(Some(set(&Value::Null))).is_ok());
+    let mut several = set(&Value::Null);
+    several.environments.insert("staging".into());
+    let none = made(Some(several)).expect_err("which one?");
+    assert!(none.why.contains("several environments"), "{none:?}");
+    assert!(none.help.contains("`environment` of this sink"), "{none:?}");
+    assert!(none.help.ends_with("production, staging"), "{none:?}");
+    let empty = made(None).expect_err("no flags");
+    assert!(empty.help.contains("--data"), "{empty:?}");
 }
 
 #[test]

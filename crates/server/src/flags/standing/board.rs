@@ -22,6 +22,10 @@ pub struct StandingView {
     pub state: String,
     /// What is seen, or why nothing can be said; empty where it is quiet.
     pub because: String,
+    /// Until when it does nothing though it sees something, in microseconds since 1970: its
+    /// cool-down after it acted last, or after people lifted what it kills.
+    #[serde(default)]
+    pub cooling_until_us: Option<i64>,
     /// Whether all that it kills is killed now.
     pub killed: bool,
     /// Whether it was this rule that did it, in microseconds since 1970.
@@ -38,12 +42,19 @@ impl StandingView {
         let (state, because) = match finding {
             Finding::Quiet => ("quiet", String::new()),
             Finding::Unknown(why) => ("unknown", why.clone()),
-            Finding::Seen(what) => ("seen", what.clone()),
+            Finding::Seen(what) | Finding::Cooling { symptom: what, .. } => ("seen", what.clone()),
             Finding::Act(StandingAct::Kill { because } | StandingAct::Lift { because }) => {
                 ("acting", because.clone())
             }
         };
-        Self::of(name, rule, (state, because), stands)
+        let cooling_until = match finding {
+            Finding::Cooling { until, .. } => Some(until.0),
+            Finding::Quiet | Finding::Unknown(_) | Finding::Seen(_) | Finding::Act(_) => None,
+        };
+        Self {
+            cooling_until_us: cooling_until,
+            ..Self::of(name, rule, (state, because), stands)
+        }
     }
 
     /// Of a rule that is at rest.
@@ -63,6 +74,7 @@ impl StandingView {
             service: rule.service.clone(),
             state: state.to_owned(),
             because,
+            cooling_until_us: None,
             killed: stands.killed,
             killed_by_rule_at_us: stands.killed_by_rule_at.map(|at| at.0),
         }
