@@ -81,6 +81,7 @@ async fn get_status(State(proxy): State<Proxy>) -> Json<FlagStatus> {
         killed_here: now.killed_here.clone(),
         streams: now.streams.clone(),
         exposures: None,
+        keyless: Vec::new(),
     })
 }
 
