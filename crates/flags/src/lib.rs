@@ -38,6 +38,7 @@ mod recorder;
 mod recording;
 mod request;
 mod rollout;
+mod shape;
 mod snapshot;
 mod split;
 mod standing;
