@@ -65,7 +65,9 @@ pub use guard::{
     GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, PathPattern, RequestPath,
     UnitSource, Units, Verdict, check_guards, closed_body, coverage, default_message, takes_method,
 };
-pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
+pub use import::{
+    FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments, says_nothing,
+};
 pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};
 pub use patch::{Patch, replay};

@@ -3,6 +3,7 @@
 mod apply;
 pub(crate) mod args;
 mod change;
+mod env_file;
 mod exposures;
 mod import;
 mod kill;

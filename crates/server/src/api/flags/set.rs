@@ -11,7 +11,7 @@ use crate::api::commands::check_words;
 use crate::api::scopes;
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorKind};
-use crate::flags::{Entry, FlagEvent, Flags, Made, refused};
+use crate::flags::{Entry, FlagEvent, Flags, Made, refused, refused_variables};
 use axum::extract::State;
 use axum::{Extension, Json};
 use esclusa_flags::{FlagSet, Patch, Unknown, import_env as import, who_would_change as compare};
@@ -295,7 +295,11 @@ pub(crate) async fn import_env(
     let variables = asked.variables.iter();
     let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
     let found = import(&set, &environment, variables, unknown);
-    let found = found.map_err(|problems| refused(&problems))?;
+    let found = found.map_err(|problems| {
+        let help = "nothing was changed; mend the variables, or define their flags first \
+                    (`create` makes those of FEATURE_* that are missing)";
+        refused_variables(&problems, help)
+    })?;
     let applied = put(
         flags,
         &set,

@@ -214,6 +214,9 @@ async fn what_would_change_is_said_before_it_is_done() {
         .ask("post", path, StatusCode::BAD_REQUEST, &variables)
         .await;
     assert_eq!(wrong["details"][0]["path"], "/FEATURE_EXEC");
+    assert_eq!(wrong["details"][0]["variable"], "FEATURE_EXEC");
+    let said = "variables of flags are not usable: FEATURE_EXEC: \"yes\" is neither true nor false";
+    assert_eq!(wrong["message"], said);
     let variables = json!({ "variables": { "FEATURE_EXEC": "true", "HOME": "/root" } });
     let done = api.ask("post", path, StatusCode::OK, &variables).await;
     assert_eq!(done["applied"], true, "{done}");
