@@ -106,7 +106,7 @@ pub(crate) enum FlagVerb {
     /// Show how far the flags have come: the proxy, who follows them there, how long it took,
     /// and tables
     ///
-    /// Exits 1 as long as one of them is behind.
+    /// Exits 1 as long as one of them is behind, or a guard does not do what it seems to.
     Status,
     /// Tables that follow the flags
     #[command(subcommand)]

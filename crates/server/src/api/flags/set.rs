@@ -1,6 +1,7 @@
 //! The set of flags as a whole: read, change, compare, take back.
 
 use super::environment;
+use super::guards::troubles;
 use super::views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, FlagEntryView, ImportEnv, ImportedView,
     RevertFlags, WhoWouldChange, WouldChangeView,
@@ -162,8 +163,14 @@ pub(crate) async fn apply(
         true => given,
         false => merged(&set, given),
     };
-    let applied = put(flags, &set, &wanted, asked.dry_run, &asked.reason, &caller).await;
-    applied.map(Json)
+    let mut applied = put(flags, &set, &wanted, asked.dry_run, &asked.reason, &caller).await?;
+    // What the proxy has in force it can tell about, and about nothing else.
+    let proxy = match applied.applied || applied.changes.is_empty() {
+        true => flags.status().await.ok(),
+        false => None,
+    };
+    applied.guards = troubles(&state.app, &wanted, proxy.as_ref());
+    Ok(Json(applied))
 }
 
 /// A set with everything in `given` in place of what has its name.
@@ -213,6 +220,7 @@ async fn put(
             changes: patch.changes,
             in_force: flags.contact().current,
             note: None,
+            guards: Vec::new(),
         });
     }
     let made = flags.change(patch, reason, &caller.actor).await?;
@@ -223,6 +231,7 @@ async fn put(
         changes: done.changes,
         in_force: done.in_force,
         note: done.note,
+        guards: Vec::new(),
     })
 }
 
