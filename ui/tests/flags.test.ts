@@ -231,6 +231,8 @@ describe('how far flags have come', () => {
       expect(tone(status({ sinks: [sink('reached'), sink(state)] }))).toBe('tables');
     }
     expect(tone(status({ sinks_trouble: 'not read' }))).toBe('tables');
+    const keyless = { guard: 'reports', kind: 'unreadable-key' as const, trouble: 'not set' };
+    expect(tone(status({ guards: [keyless] }))).toBe('guards');
     expect(tone(status({ current: false, sinks: [sink('behind')] }))).toBe('waits');
   });
 

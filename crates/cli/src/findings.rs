@@ -82,6 +82,9 @@ struct AtField {
     message: String,
     #[serde(default)]
     hint: String,
+    /// The variable that the field comes from: people wrote that.
+    #[serde(default)]
+    variable: Option<String>,
 }
 
 fn located(value: &Value, file: &str) -> String {
@@ -94,7 +97,8 @@ fn located(value: &Value, file: &str) -> String {
             "" => String::new(),
             hint => format!(" ({hint})"),
         };
-        return format!("{}: {}{hint}", found.path, found.message);
+        let place = found.variable.unwrap_or(found.path);
+        return format!("{place}: {}{hint}", found.message);
     }
     let Ok(finding) = serde_json::from_value::<Finding>(value.clone()) else {
         return value.to_string();

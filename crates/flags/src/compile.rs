@@ -5,6 +5,8 @@ mod flags;
 mod rules;
 mod segments;
 
+pub(crate) use flags::{KEY_RULE, is_key};
+
 use crate::bucket::UnitOrder;
 use crate::definition::{AttributeType, FlagSet};
 use crate::guard::check_guards;

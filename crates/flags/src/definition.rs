@@ -341,11 +341,15 @@ impl FlagSet {
     /// # Errors
     /// The field that does not exist or has another shape.
     pub fn from_json(json: Value) -> Result<Self, Problem> {
-        serde_path_to_error::deserialize(json).map_err(|error| Problem {
-            path: pointer(error.path()),
-            code: ProblemCode::Format,
-            message: error.inner().to_string(),
-            hint: None,
+        serde_path_to_error::deserialize(json).map_err(|error| {
+            let path = pointer(error.path());
+            let (message, hint) = crate::shape::in_words(&error.inner().to_string());
+            Problem {
+                path,
+                code: ProblemCode::Format,
+                message,
+                hint,
+            }
         })
     }
 

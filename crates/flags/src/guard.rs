@@ -9,7 +9,9 @@ pub use check::MAX_GUARDED_ROUTES;
 pub use compiled::{
     Guard, GuardRequest, Guarded, Units, Verdict, closed_body, default_message, takes_method,
 };
-pub use coverage::{Coverage, Endpoint, GuardedEndpoint, IdleRoute, coverage};
+pub use coverage::{
+    Coverage, CoverageOf, Endpoint, GuardOfNothing, GuardedEndpoint, IdleRoute, coverage,
+};
 pub use pattern::{PathPattern, RequestPath};
 
 pub use check::check_guards;

@@ -1,5 +1,6 @@
 //! Flags from environment variables: `FEATURE_*` and `ESCLUSA_FLAGS`.
 
+use crate::compile::{KEY_RULE, is_key};
 use crate::definition::{FlagDefinition, FlagSet};
 use crate::diff::{Change, diff};
 use crate::problem::{Place, Problem, ProblemCode, Problems};
@@ -31,6 +32,13 @@ pub struct Import {
     pub created: Vec<String>,
     /// Where the variables and the set did not agree.
     pub drift: Vec<Change>,
+}
+
+/// Whether a variable is there and says nothing: an empty list of flags. `FEATURE_X=` is not
+/// among them: it names a flag, and neither turns it on nor off.
+#[must_use]
+pub fn says_nothing(variable: &str, value: &str) -> bool {
+    variable == LIST_VARIABLE && value.split(',').all(|entry| entry.trim().is_empty())
 }
 
 /// Reads `a=true,b=false`.
@@ -87,6 +95,7 @@ pub fn import_env<'v>(
 ) -> Result<Import, Vec<Problem>> {
     let mut problems = Problems::default();
     let (mut created, mut listed) = (Vec::new(), BTreeMap::new());
+    let mut said = BTreeMap::new();
     let mut result = set.clone();
     if !result.environments.contains(environment) {
         let place = Place::root("environments");
@@ -113,6 +122,11 @@ pub fn import_env<'v>(
             [key] => (*key).to_owned(),
             [] if unknown == Unknown::Create && !name.is_empty() => {
                 let key = name.to_ascii_lowercase();
+                if !is_key(&key) {
+                    let message = format!("{key:?} is no flag's key");
+                    problems.add_hint(&place, ProblemCode::BadName, message, KEY_RULE);
+                    continue;
+                }
                 result.flags.insert(key.clone(), FlagDefinition::boolean());
                 created.push(key.clone());
                 key
@@ -129,6 +143,12 @@ pub fn import_env<'v>(
                 continue;
             }
         };
+        if let Some((other, before)) = said.insert(key.clone(), (variable, on))
+            && before != on
+        {
+            let message = format!("{other} says the opposite of the same flag, {key:?}");
+            problems.add(&place, ProblemCode::BadValue, message);
+        }
         assign(&mut problems, &place, &mut result, environment, &key, on);
     }
     let root = Place::root(LIST_VARIABLE);
@@ -183,11 +203,12 @@ fn assign(
         problems.add(place, ProblemCode::BadValue, message);
         return;
     };
-    let settings = flag.environments.entry(environment.to_owned());
-    let stored = settings.or_default();
+    let stored = flag.environments.get(environment);
+    let stored = stored.and_then(|settings| settings.default.as_ref());
     let default = flag.default.as_ref().unwrap_or(&flag.off);
     // What the flag serves anyway is no drift.
-    if stored.default.as_ref().unwrap_or(default) != variant {
-        stored.default = Some(variant.clone());
+    if stored.unwrap_or(default) != variant {
+        let settings = flag.environments.entry(environment.to_owned());
+        settings.or_default().default = Some(variant.clone());
     }
 }

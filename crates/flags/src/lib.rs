@@ -40,6 +40,7 @@ mod recorder;
 mod recording;
 mod request;
 mod rollout;
+mod shape;
 mod snapshot;
 mod split;
 mod standing;
@@ -63,11 +64,14 @@ pub use explain::{Explanation, Stage, Step};
 pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
 pub use graph::{Dependent, SegmentUse, dependents, prerequisites, segment_use};
 pub use guard::{
-    ClaimCheck, Coverage, Endpoint, Guard, GuardDefinition, GuardMode, GuardRequest, Guarded,
-    GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, PathPattern, RequestPath,
-    UnitSource, Units, Verdict, check_guards, closed_body, coverage, default_message, takes_method,
+    ClaimCheck, Coverage, CoverageOf, Endpoint, Guard, GuardDefinition, GuardMode, GuardOfNothing,
+    GuardRequest, Guarded, GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES,
+    PathPattern, RequestPath, UnitSource, Units, Verdict, check_guards, closed_body, coverage,
+    default_message, takes_method,
 };
-pub use import::{FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments};
+pub use import::{
+    FLAG_VARIABLE, Import, LIST_VARIABLE, Unknown, import_env, parse_assignments, says_nothing,
+};
 pub use kept::ShareOrder;
 pub use kill::{KillMark, Kills};
 pub use lifetime::{Date, DateError, Lifetime, LifetimeKind, StaleFlag, stale};

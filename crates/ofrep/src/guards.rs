@@ -163,6 +163,8 @@ pub struct Guard {
     service: Option<String>,
     check: Option<ClaimCheck>,
     claims: ArcSwapOption<Claims>,
+    /// Why there are no claims, if there are none.
+    trouble: ArcSwapOption<String>,
     testers: Option<TesterKey>,
 }
 
@@ -178,6 +180,7 @@ impl Guard {
             service: definition.service.clone(),
             check: definition.claims.clone(),
             claims: ArcSwapOption::empty(),
+            trouble: ArcSwapOption::empty(),
             testers: None,
         };
         guard.read_keys();
@@ -196,7 +199,15 @@ impl Guard {
         let read = Claims::load(check).inspect_err(|error| {
             tracing::error!(guard = self.name(), %error, "claims cannot be verified");
         });
+        let why = read.as_ref().err().map(|error| Arc::new(error.to_string()));
+        self.trouble.store(why);
         self.claims.store(read.ok().map(Arc::new));
+    }
+
+    /// Why claims cannot be verified now, if they are to be and cannot.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
     }
 
     /// Whether it verifies claims.

@@ -6,7 +6,7 @@ use crate::recent::Recent;
 use crate::table::FlagTable;
 use arc_swap::ArcSwap;
 use esclusa_flags::Kills;
-use esclusa_wire::{FlagKill, FlagStatus};
+use esclusa_wire::{FlagKill, FlagStatus, KeylessGuard};
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -107,6 +107,12 @@ impl Shared {
     #[must_use]
     pub fn status(&self, killed_here: Vec<FlagKill>) -> FlagStatus {
         let table = self.table.load();
+        let keyless = table.guards().filter_map(|(name, guard)| {
+            Some(KeylessGuard {
+                guard: name.to_owned(),
+                trouble: guard.trouble()?.to_string(),
+            })
+        });
         FlagStatus {
             id: table.id,
             revision: table.revision,
@@ -114,6 +120,7 @@ impl Shared {
             killed_here,
             streams: self.hub.streams(),
             exposures: self.exposures.get().and_then(|way| way.status(&table)),
+            keyless: keyless.collect(),
         }
     }
 }

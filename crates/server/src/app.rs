@@ -430,6 +430,13 @@ impl App {
             .collect()
     }
 
+    /// The names of all services, those with damaged records among them.
+    pub(crate) fn service_names(&self) -> BTreeSet<ServiceName> {
+        let mut names = self.damaged().clone();
+        names.extend(self.actors().keys().cloned());
+        names
+    }
+
     /// One service now.
     ///
     /// # Errors

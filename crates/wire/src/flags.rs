@@ -143,6 +143,19 @@ pub struct FlagStatus {
     /// What became of exposures, where any are recorded or were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposures: Option<ExposureStatus>,
+    /// Guards that cannot verify claims now: they take nobody for whom they say to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyless: Vec<KeylessGuard>,
+}
+
+/// A guard whose key cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeylessGuard {
+    /// The guard.
+    pub guard: String,
+    /// Why, for people.
+    pub trouble: String,
 }
 
 /// An event stream that is open.

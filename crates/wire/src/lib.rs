@@ -41,7 +41,7 @@ pub use control::{Heartbeat, Hello, ProxyStatus, Published, Refusal, VersionLoad
 pub use exposure::{EXPOSURE_VERSION, ExposureRecord, ExposureSource, ExposureStatus};
 pub use flags::{
     AskContexts, FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind,
-    FlagsKilled, FlagsTaken,
+    FlagsKilled, FlagsTaken, KeylessGuard,
 };
 pub use flags_file::FlagsFile;
 pub use generation::{

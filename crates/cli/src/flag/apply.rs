@@ -1,17 +1,17 @@
 //! Making flags what a file says.
 
 use super::args::Apply;
-use super::{change_lines, say_arrived};
+use super::{change_lines, guard_warnings, say_arrived, set_file};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Output};
-use crate::place;
 use esclusa_server::body::{AppliedView, ApplyFlags};
-use serde_json::Value;
 use std::io::{BufRead as _, IsTerminal as _};
 
 /// Most lines of a difference; nobody reads a thousand tenants.
 const MAX_LINES: usize = 50;
+
+const HELP: &str = "name a set of flags in JSON or YAML, such as `esclusa flag export` prints";
 
 pub(super) async fn apply(
     client: &Client,
@@ -19,7 +19,7 @@ pub(super) async fn apply(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let mut body = ApplyFlags {
-        set: read(asked)?,
+        set: set_file::read(&asked.file, "ESC-0747", HELP)?,
         replace: asked.replace,
         revision: None,
         dry_run: true,
@@ -29,11 +29,13 @@ pub(super) async fn apply(
     if would.changes.is_empty() || asked.dry_run {
         if !output.json(&would) {
             show(&would, output);
+            guard_warnings(&would.guards, &[], output);
         }
         return Ok(Exit::Done);
     }
     if output.form == Form::People {
         show(&would, output);
+        guard_warnings(&would.guards, &[], output);
         if !asked.yes && !agreed(output) {
             output.say("nothing was changed");
             return Ok(Exit::BadInput);
@@ -46,6 +48,7 @@ pub(super) async fn apply(
     if !output.json(&done) {
         output.say(&format!("revision {}", done.revision));
         say_arrived(done.in_force, done.note.as_deref(), output);
+        guard_warnings(&done.guards, &would.guards, output);
     }
     Ok(Exit::Done)
 }
@@ -78,35 +81,4 @@ fn agreed(output: &Output) -> bool {
     // Who closes the terminal has not agreed.
     let read = input.lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
-}
-
-fn read(asked: &Apply) -> Result<Value, Failure> {
-    let help = "name a set of flags in JSON or YAML, such as `esclusa flag export` prints";
-    let text = place::one_file(&asked.file, help)?;
-    parse(&text).map_err(|error| {
-        let message = format!("{} is neither JSON nor YAML: {error}", asked.file.display());
-        Failure::input("ESC-0747", message, help)
-    })
-}
-
-/// A variant `on` is a name, not the word that older YAML has for true.
-fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
-    // What is no JSON may be YAML, whose words are the better ones then.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_json::from_str(text).or_else(|_| serde_saphyr::from_str_with_options(text, options))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variants_on_and_off_are_names_in_yaml_too() {
-        let read = parse("flags: { a: { type: boolean, default: on, browsers: true } }");
-        let flag = &read.expect("YAML")["flags"]["a"];
-        assert_eq!(
-            (&flag["default"], &flag["browsers"]),
-            (&"on".into(), &true.into())
-        );
-    }
 }

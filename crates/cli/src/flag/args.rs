@@ -86,7 +86,8 @@ pub(crate) enum FlagVerb {
     /// Take FEATURE_* and ESCLUSA_FLAGS over as the defaults of an environment
     ///
     /// FEATURE_JOB_QUEUE=true is the flag with the same letters, such as job_queue or
-    /// job-queue. An unknown name, or a value other than true and false, is an error.
+    /// job-queue. An unknown name, a value other than true and false, or a line of the file that
+    /// cannot be read is an error; an empty ESCLUSA_FLAGS says nothing.
     /// Example: `esclusa flag import-env --file .env --environment production --dry-run`
     #[command(visible_alias = "import")]
     ImportEnv(ImportFrom),
@@ -105,7 +106,7 @@ pub(crate) enum FlagVerb {
     /// Show how far the flags have come: the proxy, who follows them there, how long it took,
     /// and tables
     ///
-    /// Exits 1 as long as one of them is behind.
+    /// Exits 1 as long as one of them is behind, or a guard does not do what it seems to.
     Status,
     /// Tables that follow the flags
     #[command(subcommand)]

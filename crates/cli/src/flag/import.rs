@@ -2,38 +2,40 @@
 
 use super::apply::show;
 use super::args::ImportFrom;
-use super::say_arrived;
+use super::{env_file, say_arrived};
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::place;
-use esclusa_flags::{FLAG_VARIABLE, LIST_VARIABLE};
+use esclusa_flags::{FLAG_VARIABLE, LIST_VARIABLE, says_nothing};
 use esclusa_server::body::{ImportEnv, ImportedView};
-use std::collections::BTreeMap;
+use std::path::Path;
 
 pub(super) async fn import(
     client: &Client,
     asked: &ImportFrom,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let all: Vec<(String, String)> = match &asked.file {
+    let variables = match &asked.file {
         Some(file) => {
             let help = "name a file with lines such as FEATURE_JOB_QUEUE=true";
-            lines(&place::one_file(file, help)?)
+            env_file::read(&place::one_file(file, help)?).map_err(|wrong| {
+                let message = format!("{}: {}", file.display(), wrong.join("; "));
+                let help = "nothing was changed; write each line as FEATURE_JOB_QUEUE=true, and \
+                            each name once";
+                Failure::input("ESC-0749", message, help)
+            })?
         }
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| is_ours(name))
             .collect(),
     };
-    let ours = |name: &str| name == LIST_VARIABLE || name.starts_with(FLAG_VARIABLE);
-    let variables: BTreeMap<String, String> =
-        all.into_iter().filter(|(name, _)| ours(name)).collect();
-    if variables.is_empty() {
-        return Err(Failure::input(
-            "ESC-0748",
-            "no variable FEATURE_* or ESCLUSA_FLAGS is there",
-            "set them for this command, or name a file with --file",
-        ));
+    if variables
+        .iter()
+        .all(|(name, value)| says_nothing(name, value))
+    {
+        return Err(nothing(asked.file.as_deref()));
     }
     let body = ImportEnv {
         environment: asked.at.environment.clone(),
@@ -61,53 +63,23 @@ pub(super) async fn import(
     Ok(if drift { Exit::Fault } else { Exit::Done })
 }
 
-/// The assignments of a .env file.
-fn lines(text: &str) -> Vec<(String, String)> {
-    let lines = text.lines().map(str::trim);
-    let lines = lines.map(|line| line.strip_prefix("export ").unwrap_or(line));
-    let pairs = lines.filter_map(|line| line.split_once('='));
-    let pairs = pairs.filter(|(name, _)| !name.starts_with('#'));
-    pairs
-        .map(|(name, value)| (name.trim().to_owned(), unquoted(value.trim()).to_owned()))
-        .collect()
+/// Whether a variable speaks of flags.
+pub(super) fn is_ours(name: &str) -> bool {
+    name == LIST_VARIABLE || name.starts_with(FLAG_VARIABLE)
 }
 
-/// A value without its quotes, or without the comment behind it.
-fn unquoted(value: &str) -> &str {
-    for quote in ['"', '\''] {
-        if let Some(rest) = value.strip_prefix(quote)
-            && let Some((inner, _)) = rest.split_once(quote)
-        {
-            return inner;
-        }
-    }
-    value
-        .split_once(" #")
-        .map_or(value, |(value, _)| value)
-        .trim_end()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // FLAG-10
-    #[test]
-    fn an_env_file_is_read_as_shells_read_it() {
-        let text = "# FEATURE_OLD=true\n\nFEATURE_A=true # on\nexport FEATURE_B='false'\n\
-                    ESCLUSA_FLAGS=\"a=true,b=false\"\nFEATURE_C = true\n";
-        let found: Vec<String> = lines(text)
-            .into_iter()
-            .map(|(n, v)| format!("{n}:{v}"))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "FEATURE_A:true",
-                "FEATURE_B:false",
-                "ESCLUSA_FLAGS:a=true,b=false",
-                "FEATURE_C:true"
-            ]
-        );
+fn nothing(file: Option<&Path>) -> Failure {
+    let what = "no variable FEATURE_* or ESCLUSA_FLAGS that says anything";
+    match file {
+        Some(file) => Failure::input(
+            "ESC-0748",
+            format!("{} has {what}", file.display()),
+            "write lines such as FEATURE_JOB_QUEUE=true into it",
+        ),
+        None => Failure::input(
+            "ESC-0748",
+            format!("there is {what}"),
+            "set them for this command, or name a file with --file",
+        ),
     }
 }

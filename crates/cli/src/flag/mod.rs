@@ -3,10 +3,12 @@
 mod apply;
 pub(crate) mod args;
 mod change;
+mod env_file;
 mod exposures;
 mod import;
 mod kill;
 mod look;
+pub(crate) mod set_file;
 mod sinks;
 mod status;
 mod tester;
@@ -20,7 +22,7 @@ use crate::output::{Output, Tone};
 use crate::table::one_line;
 use args::{FlagVerb, SinkVerb};
 use esclusa_flags::Change;
-use esclusa_server::body::ChangedView;
+use esclusa_server::body::{ChangedView, GuardTroubleView};
 use serde_json::{Map, Value};
 
 pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Result<Exit, Failure> {
@@ -108,6 +110,15 @@ fn painted(line: &str, output: &Output) -> String {
         Some('-') => output.colour.paint(Tone::Bad, line),
         Some('~') => output.colour.paint(Tone::Warn, line),
         _ => line.to_owned(),
+    }
+}
+
+/// Guards that do not do what they seem to, but for those that were told before.
+fn guard_warnings(found: &[GuardTroubleView], told: &[GuardTroubleView], output: &Output) {
+    for guard in found.iter().filter(|guard| !told.contains(guard)) {
+        let word = output.talk_colour.paint(Tone::Warn, "warning");
+        let trouble = one_line(&guard.trouble);
+        output.say(&format!("{word}: guard {}: {trouble}", guard.guard));
     }
 }
 

@@ -11,7 +11,8 @@ use esclusa_server::report::rfc3339;
 pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failure> {
     let found: PropagationView = client.get("/api/v1/flag-set/status").await?;
     let sinks = found.sinks.iter().all(|sink| sink.state == "reached");
-    let done = match found.current && sinks && found.sinks_trouble.is_none() {
+    let tables = sinks && found.sinks_trouble.is_none();
+    let done = match found.current && tables && found.guards.is_empty() {
         true => Exit::Done,
         false => Exit::Fault,
     };
@@ -40,6 +41,7 @@ pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failur
             found.unrecorded
         ));
     }
+    super::guard_warnings(&found.guards, &[], output);
     for measured in &found.measured {
         for (at, line) in measured_lines(measured).iter().enumerate() {
             let indent = if at == 0 { "" } else { "  " };

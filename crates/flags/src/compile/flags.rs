@@ -12,7 +12,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A key is a salt, with room for what is put behind it.
-const KEY_RULE: &str = "use 1 to 100 of A-Z, a-z, 0-9 and . _ + : @ / -";
+pub(crate) const KEY_RULE: &str = "use 1 to 100 of A-Z, a-z, 0-9 and . _ + : @ / -";
+
+/// Whether a text can be a flag's key.
+pub(crate) fn is_key(text: &str) -> bool {
+    text.len() <= 100 && esclusa_model::Salt::new(text).is_ok()
+}
 
 /// A flag's variants, while it is compiled.
 pub(super) struct Variants<'v> {
@@ -33,7 +38,7 @@ impl<'a> Compiler<'a> {
         let above = Place::root("flags");
         for (key, flag) in &set.flags {
             let place = above.key(key);
-            if key.len() > 100 || esclusa_model::Salt::new(key.as_str()).is_err() {
+            if !is_key(key) {
                 let message = format!("{key:?} is no flag's key");
                 let code = ProblemCode::BadName;
                 self.problems.add_hint(&place, code, message, KEY_RULE);

@@ -7,6 +7,7 @@ use super::pattern::{PathPattern, RequestPath};
 use crate::definition::FlagSet;
 use crate::problem::Problem;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// One endpoint of an application.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,6 +47,26 @@ pub struct IdleRoute {
     pub flag: String,
 }
 
+/// A guard whose service does not exist: nobody's requests are asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GuardOfNothing {
+    /// The guard.
+    pub guard: String,
+    /// The service that it names.
+    pub service: String,
+}
+
+/// Which guards and endpoints are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct CoverageOf<'a> {
+    /// Guards of this service; all without.
+    pub service: Option<&'a str>,
+    /// Endpoints below this path, and guards' routes that may match there; all without.
+    pub below: Option<&'a PathPattern>,
+    /// Services that guards name and that do not exist: such guards guard nothing.
+    pub missing_services: &'a BTreeSet<String>,
+}
+
 /// What guards cover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Coverage {
@@ -55,27 +76,38 @@ pub struct Coverage {
     pub unguarded: Vec<Endpoint>,
     /// Routes of guards that no endpoint fits.
     pub idle: Vec<IdleRoute>,
+    /// Guards of services that do not exist; they count as none.
+    pub of_nothing: Vec<GuardOfNothing>,
 }
 
-/// Compares the guards of a set with an application's endpoints: those of one service,
-/// or all.
+/// Compares the guards of a set with an application's endpoints.
 ///
 /// # Errors
 /// What is wrong with the guards.
 pub fn coverage(
     set: &FlagSet,
-    service: Option<&str>,
+    of: CoverageOf<'_>,
     endpoints: &[Endpoint],
 ) -> Result<Coverage, Vec<Problem>> {
-    let mut guards = Vec::new();
+    let (mut guards, mut of_nothing) = (Vec::new(), Vec::new());
     let mut problems = Vec::new();
+    let concerns = |pattern: &PathPattern| of.below.is_none_or(|below| below.meets(pattern));
     for (name, definition) in &set.guards {
-        if service.is_some() && definition.service.as_deref() != service {
+        let service = definition.service.as_deref();
+        if of.service.is_some() && service != of.service {
             continue;
         }
-        match Guard::compile(name, definition) {
-            Ok(guard) => guards.push(guard),
-            Err(wrong) => problems.extend(wrong),
+        match (Guard::compile(name, definition), service) {
+            (Err(wrong), _) => problems.extend(wrong),
+            (Ok(guard), Some(service)) if of.missing_services.contains(service) => {
+                if guard.patterns().any(|(_, pattern)| concerns(pattern)) {
+                    of_nothing.push(GuardOfNothing {
+                        guard: name.clone(),
+                        service: service.to_owned(),
+                    });
+                }
+            }
+            (Ok(guard), _) => guards.push(guard),
         }
     }
     if !problems.is_empty() {
@@ -98,6 +130,10 @@ pub fn coverage(
         for (used, route) in used.iter_mut().zip(&routes) {
             *used |= fits(route);
         }
+        // A route that fits elsewhere is not idle, wherever that is.
+        if of.below.is_some_and(|below| !shape.is_within(below)) {
+            continue;
+        }
         match routes.iter().find(|route| fits(route)) {
             None => unguarded.push(endpoint.clone()),
             Some((guard, _, route, _)) => {
@@ -110,22 +146,22 @@ pub fn coverage(
             }
         }
     }
-    let idle =
-        routes
-            .iter()
-            .zip(&used)
-            .filter(|(_, used)| !**used)
-            .map(|((guard, at, route, _), _)| IdleRoute {
-                guard: guard.name().to_owned(),
-                route: *at,
-                method: route.method.clone(),
-                path: route.path.clone(),
-                flag: route.flag.clone(),
-            });
+    let idle = routes
+        .iter()
+        .zip(&used)
+        .filter(|((.., pattern), used)| !**used && concerns(pattern))
+        .map(|((guard, at, route, _), _)| IdleRoute {
+            guard: guard.name().to_owned(),
+            route: *at,
+            method: route.method.clone(),
+            path: route.path.clone(),
+            flag: route.flag.clone(),
+        });
     Ok(Coverage {
         idle: idle.collect(),
         guarded,
         unguarded,
+        of_nothing,
     })
 }
 
@@ -156,7 +192,7 @@ impl Shape {
 }
 
 /// A segment with a parameter anywhere in it can be any.
-fn parameter(segment: &str) -> String {
+pub(super) fn parameter(segment: &str) -> String {
     match segment.contains('{') && segment.contains('}') {
         true => ":any".to_owned(),
         false => segment.to_owned(),

@@ -80,6 +80,30 @@ impl PathPattern {
         given.next().is_none()
     }
 
+    /// Everything at and below a path, such as `/reports`; the slash before it may be left out.
+    /// Parameters are written `{name}` or `:name`.
+    ///
+    /// # Errors
+    /// What is wrong with the path, in words.
+    pub fn below(path: &str) -> Result<Self, String> {
+        let segments = path.split('/').map(super::coverage::parameter);
+        let segments: Vec<String> = segments.filter(|s| !s.is_empty()).collect();
+        Self::parse(&format!("/{}/*", segments.join("/")))
+    }
+
+    /// Whether some path fits both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.parts.iter(), other.parts.iter());
+        loop {
+            match (ours.next(), theirs.next()) {
+                (Some(Part::Rest), _) | (_, Some(Part::Rest)) | (None, None) => return true,
+                (Some(Part::Word(own)), Some(Part::Word(word))) if own != word => return false,
+                (Some(_), Some(_)) => {}
+                (None, Some(_)) | (Some(_), None) => return false,
+            }
+        }
+    }
+
     /// Whether it fits every path that `other` fits.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let mut theirs = other.parts.iter();

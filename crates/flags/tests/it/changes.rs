@@ -174,6 +174,21 @@ fn variables_become_defaults_and_show_their_drift() {
     assert_eq!(import.created, ["scheduler"]);
     assert!(compile(&import.set).context().evaluate("scheduler").is_on());
     assert!(!compile(&import.set).context().evaluate("job_queue").is_on());
+    // What a flag serves anyway is no difference, though its environment says nothing.
+    let mut quiet = set.clone();
+    for flag in quiet.flags.values_mut() {
+        flag.environments.clear();
+    }
+    let off = [("FEATURE_EXEC_REPORTS_ENABLED", "false")];
+    let import = import_env(&quiet, "production", off, Unknown::Refuse).expect("imports");
+    assert_eq!((import.drift, &import.set), (vec![], &quiet));
+    let twice = [("FEATURE_JOB_QUEUE", "true"), ("FEATURE_JOBQUEUE", "false")];
+    let refused = import_env(&set, "production", twice, Unknown::Refuse).expect_err("both");
+    assert_eq!(refused[0].path, "/FEATURE_JOBQUEUE");
+    assert!(refused[0].message.contains("FEATURE_JOB_QUEUE"));
+    let no_key = [("FEATURE_A B", "true")];
+    let refused = import_env(&set, "production", no_key, Unknown::Create).expect_err("no key");
+    assert_eq!(refused[0].path, "/FEATURE_A B");
     let refused = import_env(
         &set,
         "production",

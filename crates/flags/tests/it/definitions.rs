@@ -61,16 +61,25 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn shapes_are_refused_with_their_place() {
     for (json, path, part) in [
-        (json!({ "flag": {} }), "/flag", "unknown field `flag`"),
+        (
+            json!({ "flag": {} }),
+            "/flag",
+            "there is no field \"flag\" here",
+        ),
         (
             json!({ "flags": { "a/b": { "type": "bool" } } }),
             "/flags/a~1b/type",
-            "unknown variant `bool`",
+            "\"bool\" is none of the words that may stand here",
         ),
         (
             json!({ "flags": { "a": {} } }),
             "/flags/a",
-            "missing field `type`",
+            "the field \"type\" is missing",
+        ),
+        (
+            json!({ "flags": { "a": { "type": "boolean", "default": true } } }),
+            "/flags/a/default",
+            "here stands true, and a text is expected",
         ),
         (
             json!({ "flags": { "a": { "type": "boolean", "environments": { "p": { "rules": [

@@ -1,13 +1,13 @@
 //! Guards: what is wrong with them, whose a request is, what they decide, what they cover.
 
 use esclusa_flags::{
-    Endpoint, FlagSet, Guard, GuardRequest, Kills, ProblemCode, Snapshot, Units, Verdict, coverage,
-    validate,
+    CoverageOf, Endpoint, FlagSet, Guard, GuardRequest, Kills, PathPattern, ProblemCode, Snapshot,
+    Units, Verdict, coverage, validate,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn set_with(guard: &Value) -> FlagSet {
     FlagSet::from_json(json!({
@@ -270,7 +270,13 @@ fn coverage_names_what_is_open_and_what_stands_idle() {
         endpoint("GET", "/layout"),
         endpoint("GET", "/{page}"),
     ];
-    let found = coverage(&set_with(&guard()), Some("shop"), &endpoints).expect("guards");
+    let none = BTreeSet::new();
+    let of = |service| CoverageOf {
+        service: Some(service),
+        below: None,
+        missing_services: &none,
+    };
+    let found = coverage(&set_with(&guard()), of("shop"), &endpoints).expect("guards");
     let guarded: Vec<_> = found
         .guarded
         .iter()
@@ -290,11 +296,34 @@ fn coverage_names_what_is_open_and_what_stands_idle() {
     );
     let idle: Vec<_> = found.idle.iter().map(|i| (i.route, &*i.path)).collect();
     assert_eq!(idle, [(3, "/any-layout"), (4, "/safe")]);
-    let other = coverage(&set_with(&guard()), Some("other"), &endpoints).expect("guards");
+    let other = coverage(&set_with(&guard()), of("other"), &endpoints).expect("guards");
     assert_eq!(
         (other.guarded.len(), other.unguarded.len(), other.idle.len()),
         (0, 5, 0)
     );
+    // Below a path nothing else is spoken of, and a guard of no service guards nothing.
+    let below = |path| PathPattern::below(path).expect("a path");
+    let missing = BTreeSet::from(["shop".to_owned()]);
+    let found = |path, missing_services| {
+        let below = below(path);
+        let of = CoverageOf {
+            service: None,
+            below: Some(&below),
+            missing_services,
+        };
+        let found = coverage(&set_with(&guard()), of, &endpoints).expect("guards");
+        let idle: Vec<String> = found.idle.into_iter().map(|idle| idle.path).collect();
+        let open = found.unguarded.len();
+        (found.guarded.len(), open, idle, found.of_nothing.len())
+    };
+    let idle = |paths: &[&str]| -> Vec<String> { paths.iter().map(|p| (*p).into()).collect() };
+    assert_eq!(found("/reports", &none), (1, 0, idle(&[]), 0));
+    assert_eq!(found("safe", &none), (0, 0, idle(&["/safe"]), 0));
+    assert_eq!(found("/Modules/{id}/", &none), (1, 1, idle(&[]), 0));
+    assert_eq!(found("/", &none).1, 2);
+    assert_eq!(found("/reports", &missing), (0, 1, idle(&[]), 1));
+    assert_eq!(found("/elsewhere", &missing), (0, 0, idle(&[]), 0));
+    assert!(PathPattern::below("/a?b").is_err());
 }
 
 /// A path written in another way that lenient servers read alike.

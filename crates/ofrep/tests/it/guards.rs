@@ -233,6 +233,7 @@ fn keys_are_read_again() {
         units.tenant.map(std::borrow::Cow::into_owned)
     };
     assert_eq!(tenant("first").as_deref(), Some("acme"));
+    assert_eq!(guard.trouble(), None);
     assert_eq!(tenant("second"), None);
     std::fs::write(&secret, "second").expect("written");
     guard.read_keys();
@@ -241,6 +242,11 @@ fn keys_are_read_again() {
     std::fs::remove_file(&secret).expect("removed");
     guard.read_keys();
     assert_eq!(tenant("second"), None);
+    let why = guard.trouble().expect("it is said");
+    assert!(why.contains("cannot be read"), "{why}");
+    std::fs::write(&secret, "second").expect("written");
+    guard.read_keys();
+    assert_eq!(guard.trouble(), None);
 }
 
 /// A web server with its socket in a folder of the test.

@@ -352,6 +352,17 @@ fn guards(text: &mut String, control: &Control) {
             count.without_tenant
         );
     }
+    let keyless = |guard: &esclusa_ofrep::Guard| guard.trouble().is_some();
+    let table = control.shared.flags.current();
+    let name = "esclusa_guards_without_key";
+    head(
+        text,
+        name,
+        "gauge",
+        "Guards whose key for claims cannot be read now: claims name nobody to them.",
+    );
+    let count = table.guards().filter(|(_, guard)| keyless(guard)).count();
+    let _ = writeln!(text, "{name} {count}");
 }
 
 fn faults(text: &mut String, totals: &Totals) {

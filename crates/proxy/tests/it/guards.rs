@@ -258,6 +258,39 @@ async fn a_tenant_is_read_from_a_verified_token_alone() {
 }
 
 #[tokio::test]
+async fn a_guard_whose_key_cannot_be_read_is_shown() {
+    let mut world = World::new().await;
+    world.share(0).await;
+    let mut guard = guard();
+    guard["tenant"] = json!([{ "claim": "org" }]);
+    guard["claims"] = json!({ "secret": "env:ESCLUSA_TEST_NO_SUCH_SECRET" });
+    let taken = world.control.put_flags(&document(1, 1, set(&guard))).await;
+    taken.expect("taken");
+    let status = world.control.flag_status().await.expect("it says");
+    assert_eq!(status.keyless.len(), 1, "{status:?}");
+    assert_eq!(status.keyless[0].guard, "reports");
+    let why = &status.keyless[0].trouble;
+    assert!(
+        why.contains("ESCLUSA_TEST_NO_SUCH_SECRET is not set"),
+        "{why}"
+    );
+    let metrics = world.control.metrics().await.expect("metrics");
+    assert!(
+        metrics.contains("\nesclusa_guards_without_key 1\n"),
+        "{metrics}"
+    );
+    let taken = world
+        .control
+        .put_flags(&document(2, 2, set(&self::guard())))
+        .await;
+    taken.expect("taken");
+    let status = world.control.flag_status().await.expect("it says");
+    assert_eq!(status.keyless, []);
+    world.stop().await;
+}
+
+// GRD-05: what cannot work is refused.
+#[tokio::test]
 async fn guards_that_cannot_work_are_refused() {
     let world = guarded().await;
     let mut wrong = guard();

@@ -1,5 +1,6 @@
 //! Flags one by one: what they are, whom they serve what, and what became of them.
 
+mod guards;
 pub(super) mod kill;
 pub(super) mod looks;
 pub(crate) mod measured;
@@ -7,6 +8,7 @@ pub(super) mod set;
 pub(super) mod testers;
 mod views;
 
+pub use guards::{GuardTroubleKind, GuardTroubleView};
 pub use measured::{ArrivedView, DelaysView, MeasuredView};
 pub use views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, ExposuresView,

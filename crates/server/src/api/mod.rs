@@ -51,9 +51,10 @@ pub mod body {
     pub use super::flags::{
         AppliedView, ApplyFlags, ArrivedView, ChangeFlags, ChangedView, DelaysView, ExplainFlag,
         ExplainedView, ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView,
-        FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, GrantTester, GrantedView, ImportEnv,
-        ImportedView, KillFlags, MeasuredView, PropagationView, RevertFlags, TesterGrantView,
-        TurnedHere, VariantWho, WhoView, WhoWouldChange, WouldChangeView,
+        FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, GrantTester, GrantedView,
+        GuardTroubleKind, GuardTroubleView, ImportEnv, ImportedView, KillFlags, MeasuredView,
+        PropagationView, RevertFlags, TesterGrantView, TurnedHere, VariantWho, WhoView,
+        WhoWouldChange, WouldChangeView,
     };
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};

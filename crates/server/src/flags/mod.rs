@@ -29,7 +29,7 @@ pub(crate) use plane::FlagContact;
 pub(crate) use sink::run as run_sinks;
 pub use sink::{NoSql, SinkView, SqlByHand, check as check_sinks, sink_by_hand};
 pub use standing::StandingView;
-pub(crate) use startup::StartVariables;
+pub(crate) use startup::{StartVariables, refused_variables};
 pub(crate) use writer::Made;
 
 use crate::clock;

@@ -82,6 +82,7 @@ async fn get_status(State(proxy): State<Proxy>) -> Json<FlagStatus> {
         killed_here: now.killed_here.clone(),
         streams: now.streams.clone(),
         exposures: None,
+        keyless: Vec::new(),
     })
 }
 
@@ -548,10 +549,55 @@ async fn variables_set_what_nobody_decided_and_report_the_rest() {
         (here("exec"), here("master")),
         (Some("on".into()), Some("off".into()))
     );
-    for wrong in [("FEATURE_EXCE", "true"), ("ESCLUSA_FLAGS", "exec=yes")] {
-        let refused = world.flags.take_variables(&variables(&[wrong])).await;
+    for (name, value, says) in [
+        (
+            "FEATURE_EXCE",
+            "true",
+            "FEATURE_EXCE: there is no flag \"exce\"",
+        ),
+        (
+            "FEATURE_EXEC",
+            "",
+            "FEATURE_EXEC: \"\" is neither true nor false",
+        ),
+        (
+            "ESCLUSA_FLAGS",
+            "exec=yes",
+            "ESCLUSA_FLAGS, exec: \"yes\" is neither",
+        ),
+    ] {
+        let refused = world
+            .flags
+            .take_variables(&variables(&[(name, value)]))
+            .await;
         let refused = refused.expect_err("not usable");
         assert_eq!(refused.code, "ESC-0746", "{refused}");
         assert_eq!(refused.details.len(), 1);
+        assert!(refused.message.contains(says), "{refused}");
+        // Nobody can be asked who does not start.
+        let help = &refused.help;
+        assert!(
+            help.contains(&format!("mend {name}; or unset it")),
+            "{help}"
+        );
     }
+}
+
+// FLAG-10: a variable that is there and empty says nothing, also to a server without flags.
+#[tokio::test]
+async fn an_empty_list_of_flags_says_nothing() {
+    let world = World::start().await;
+    let variables = |value: &str| {
+        let pair = ("ESCLUSA_FLAGS".to_owned(), value.to_owned());
+        super::StartVariables::among([pair], None)
+    };
+    for nothing in ["", " ", ",, "] {
+        let taken = world.flags.take_variables(&variables(nothing)).await;
+        assert_eq!(taken.expect("usable"), []);
+    }
+    let refused = world.flags.take_variables(&variables("exec=true")).await;
+    let refused = refused.expect_err("no environment");
+    let said = "ESCLUSA_FLAGS: no environment of flags is declared yet";
+    assert!(refused.message.contains(said), "{refused}");
+    assert!(refused.help.contains("start without it"), "{refused}");
 }

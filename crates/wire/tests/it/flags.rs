@@ -6,7 +6,7 @@ use esclusa_flags::{FlagSet, KillMark, Kills, Rollout};
 use esclusa_model::{Actor, BasisPoints, Digest, ReleaseId, Timestamp};
 use esclusa_wire::{
     AskContexts, FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind,
-    FlagsFile, FlagsKilled, FlagsTaken, TesterGrant, TesterKey, WIRE_VERSION,
+    FlagsFile, FlagsKilled, FlagsTaken, KeylessGuard, TesterGrant, TesterKey, WIRE_VERSION,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -116,8 +116,20 @@ fn answers_about_flags() {
             fetched: Some((12, 2)),
         }],
         exposures: None,
+        keyless: Vec::new(),
     };
     holds(include_str!("../../golden/flag-status-v1.json"), &status);
+    let status = FlagStatus {
+        killed_here: Vec::new(),
+        streams: Vec::new(),
+        keyless: vec![KeylessGuard {
+            guard: "reports".into(),
+            trouble: "the environment variable ISSUER_SECRET is not set".into(),
+        }],
+        ..status
+    };
+    let golden = include_str!("../../golden/flag-status-keyless-v1.json");
+    holds(golden, &status);
     let asked = AskContexts {
         environment: "production".into(),
     };

@@ -2,11 +2,13 @@
 
 import type { FlagStreamView, PropagationView, SinkView } from '../../live/types';
 
-export type Tone = 'good' | 'tables' | 'waits' | 'bad';
+export type Tone = 'good' | 'tables' | 'guards' | 'waits' | 'bad';
 
 export function tone(status: PropagationView): Tone {
   if (status.trouble != null) return 'bad';
   if (!status.current || status.fetched < status.streams || status.unrecorded > 0) return 'waits';
+  // A guard that guards nothing, or keeps everybody out, is worse than a table that is late.
+  if ((status.guards ?? []).length > 0) return 'guards';
   const tables = (status.sinks ?? []).every((sink) => sinkState(sink) === 'reached');
   return tables && status.sinks_trouble == null ? 'good' : 'tables';
 }

@@ -8,9 +8,9 @@ import { Icon } from '../icons';
 import { Failed, Raw, Time } from '../states';
 
 const EVERY_MS = 3_000;
-const SHAPES = { good: 'passed', tables: 'clock', waits: 'clock', bad: 'fail' } as const;
+const SHAPES = { good: 'passed', tables: 'clock', guards: 'fail', waits: 'clock', bad: 'fail' } as const;
 const SINKS = { reached: 'prop.sinkReached', behind: 'prop.sinkBehind', unknown: 'prop.sinkUnknown' } as const;
-const TONES = { good: 'prop.good', tables: 'prop.tables', waits: 'prop.waits', bad: 'prop.bad' } as const;
+const TONES = { good: 'prop.good', tables: 'prop.tables', guards: 'prop.guards', waits: 'prop.waits', bad: 'prop.bad' } as const;
 
 export function useStatus(): Loaded<PropagationView> {
   return useLoad<PropagationView>('/api/v1/flag-set/status', EVERY_MS);
@@ -45,6 +45,11 @@ export function Propagation({ status }: { status: Loaded<PropagationView> }) {
           <Raw>{data.trouble}</Raw>
         </p>
       )}
+      {data.guards?.map(({ guard, kind, trouble }) => (
+        <p key={`${guard} ${kind}`} class="wrong" data-test="guard-trouble" data-kind={kind}>
+          {t('prop.guard', { guard })} <Raw>{trouble}</Raw>
+        </p>
+      ))}
       {data.unrecorded > 0 && <p class="notice">{t('prop.unrecorded', { n: data.unrecorded })}</p>}
       {data.kill_epoch > 0 && (
         <p class="soft" data-test="kill-acknowledged" data-heard={killHeard(data)}>

@@ -2,6 +2,7 @@
 //! released clients that were not made for it.
 
 mod clients;
+mod doubted;
 mod exec_reports;
 mod killed;
 mod looked;

@@ -1,5 +1,6 @@
 //! Turning features off for everybody, opening them again, and how far that has come.
 
+use super::guards::troubles;
 use super::measured;
 use super::views::{
     ExposuresView, FlagStreamView, FlagsKilledView, FlagsLiftedView, KillFlags, PropagationView,
@@ -102,7 +103,8 @@ pub(crate) async fn status(
     State(state): State<ApiState>,
 ) -> Result<Json<PropagationView>, ApiError> {
     let flags = &state.app.shared.flags;
-    let revision = flags.set()?.revision;
+    let set = flags.set()?;
+    let revision = set.revision;
     let kill_epoch = flags.kills().epoch();
     let asked = flags.status().await;
     let contact = flags.contact();
@@ -153,5 +155,6 @@ pub(crate) async fn status(
         measured: measured::views(&state.app),
         sinks: flags.sinks(),
         sinks_trouble: flags.sinks_trouble(),
+        guards: troubles(&state.app, &set, asked.as_ref().ok()),
     }))
 }

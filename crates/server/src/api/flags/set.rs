@@ -1,6 +1,7 @@
 //! The set of flags as a whole: read, change, compare, take back.
 
 use super::environment;
+use super::guards::troubles;
 use super::views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, FlagEntryView, ImportEnv, ImportedView,
     RevertFlags, TesterGrantView, WhoWouldChange, WouldChangeView, micros,
@@ -11,7 +12,7 @@ use crate::api::commands::check_words;
 use crate::api::scopes;
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorKind};
-use crate::flags::{Entry, FlagEvent, Flags, Made, refused};
+use crate::flags::{Entry, FlagEvent, Flags, Made, refused, refused_variables};
 use axum::extract::State;
 use axum::{Extension, Json};
 use esclusa_flags::{FlagSet, Patch, Unknown, import_env as import, who_would_change as compare};
@@ -175,8 +176,14 @@ pub(crate) async fn apply(
         true => given,
         false => merged(&set, given),
     };
-    let applied = put(flags, &set, &wanted, asked.dry_run, &asked.reason, &caller).await;
-    applied.map(Json)
+    let mut applied = put(flags, &set, &wanted, asked.dry_run, &asked.reason, &caller).await?;
+    // What the proxy has in force it can tell about, and about nothing else.
+    let proxy = match applied.applied || applied.changes.is_empty() {
+        true => flags.status().await.ok(),
+        false => None,
+    };
+    applied.guards = troubles(&state.app, &wanted, proxy.as_ref());
+    Ok(Json(applied))
 }
 
 /// A set with everything in `given` in place of what has its name.
@@ -226,6 +233,7 @@ async fn put(
             changes: patch.changes,
             in_force: flags.contact().current,
             note: None,
+            guards: Vec::new(),
         });
     }
     let made = flags.change(patch, reason, &caller.actor).await?;
@@ -236,6 +244,7 @@ async fn put(
         changes: done.changes,
         in_force: done.in_force,
         note: done.note,
+        guards: Vec::new(),
     })
 }
 
@@ -308,7 +317,11 @@ pub(crate) async fn import_env(
     let variables = asked.variables.iter();
     let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
     let found = import(&set, &environment, variables, unknown);
-    let found = found.map_err(|problems| refused(&problems))?;
+    let found = found.map_err(|problems| {
+        let help = "nothing was changed; mend the variables, or define their flags first \
+                    (`create` makes those of FEATURE_* that are missing)";
+        refused_variables(&problems, help)
+    })?;
     let applied = put(
         flags,
         &set,

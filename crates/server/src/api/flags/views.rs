@@ -1,5 +1,6 @@
 //! The bodies of requests and answers about flags.
 
+use super::GuardTroubleView;
 use super::measured::MeasuredView;
 use crate::flags::SinkView;
 use esclusa_flags::Change;
@@ -233,6 +234,10 @@ pub struct AppliedView {
     pub in_force: bool,
     /// Why not. It is sent again until it has.
     pub note: Option<String>,
+    /// Guards of the set that do not do what they seem to. Before it is applied only those of
+    /// services that are not known: keys are the proxy's to read.
+    #[serde(default)]
+    pub guards: Vec<GuardTroubleView>,
 }
 
 /// A change to be taken back.
@@ -473,6 +478,9 @@ pub struct PropagationView {
     /// Why the file that names these tables is not in force, if it is not.
     #[serde(default)]
     pub sinks_trouble: Option<String>,
+    /// Guards that do not do what they seem to.
+    #[serde(default)]
+    pub guards: Vec<GuardTroubleView>,
 }
 
 /// What became of exposures since the proxy's start.

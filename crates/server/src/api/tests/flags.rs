@@ -241,9 +241,33 @@ async fn what_would_change_is_said_before_it_is_done() {
         .ask("post", path, StatusCode::BAD_REQUEST, &variables)
         .await;
     assert_eq!(wrong["details"][0]["path"], "/FEATURE_EXEC");
+    assert_eq!(wrong["details"][0]["variable"], "FEATURE_EXEC");
+    let said = "variables of flags are not usable: FEATURE_EXEC: \"yes\" is neither true nor false";
+    assert_eq!(wrong["message"], said);
     let variables = json!({ "variables": { "FEATURE_EXEC": "true", "HOME": "/root" } });
     let done = api.ask("post", path, StatusCode::OK, &variables).await;
     assert_eq!(done["applied"], true, "{done}");
+}
+
+// GRD-06: a guard of a service that is not there guards nothing, and that is said.
+#[tokio::test]
+async fn a_guard_of_an_unknown_service_is_told() {
+    let api = Api::start().await;
+    let guard = json!({ "service": "shpo", "environment": "production",
+        "routes": [{ "path": "/reports/*", "flag": "exec" }] });
+    let put =
+        |dry_run: bool| json!({ "set": { "guards": { "reports": guard } }, "dry_run": dry_run });
+    for dry_run in [true, false] {
+        let path = "/api/v1/flag-set";
+        let applied = api.ask("put", path, StatusCode::OK, &put(dry_run)).await;
+        let told = &applied["guards"];
+        assert_eq!(told[0]["kind"], "unknown-service", "{applied}");
+        let said = "no service shpo is known (none is known yet): at the proxy it guards nothing";
+        assert_eq!(told[0]["trouble"], said);
+    }
+    let path = "/api/v1/flag-set/status";
+    let status = api.ask("get", path, StatusCode::OK, &Value::Null).await;
+    assert_eq!(status["guards"][0]["service"], "shpo", "{status}");
 }
 
 // EMG-01, BLD-07: by alias, for everybody, and told apart from what is not done.
