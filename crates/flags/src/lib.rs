@@ -58,7 +58,7 @@ pub use definition::{
 pub use diff::{Change, diff};
 pub use explain::{Explanation, Stage, Step};
 pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
-pub use graph::{Dependent, SegmentUse, dependents, segment_use};
+pub use graph::{Dependent, SegmentUse, dependents, off_with, segment_use};
 pub use guard::{
     ClaimCheck, Coverage, Endpoint, Guard, GuardDefinition, GuardMode, GuardRequest, Guarded,
     GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES, PathPattern, RequestPath,
