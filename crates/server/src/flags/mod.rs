@@ -10,7 +10,6 @@ mod history;
 mod kill;
 mod ledger;
 mod live;
-mod offline;
 mod plane;
 pub(crate) mod propagation;
 mod sink;
@@ -22,7 +21,6 @@ mod writer;
 
 pub(crate) use history::Entry;
 pub(crate) use ledger::{FlagEvent, Ledger};
-pub use offline::{FlagsKilledAt, at_proxy, mark_at_proxy};
 pub(crate) use plane::FlagContact;
 pub(crate) use sink::run as run_sinks;
 pub use sink::{SinkView, SqlByHand, check as check_sinks, sink_by_hand};

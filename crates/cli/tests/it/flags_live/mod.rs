@@ -2,6 +2,7 @@
 //! released clients that were not made for it.
 
 mod clients;
+mod emergency;
 mod exec_reports;
 mod killed;
 mod looked;
