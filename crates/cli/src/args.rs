@@ -86,12 +86,16 @@ pub(crate) enum Command {
     /// whatever its rules say, until `esclusa flag lift`. Of a service, what is under way is
     /// aborted. `all` is every feature and every service.
     ///
-    /// Works without a server too: where none answers for the data folder, the proxy of that
-    /// folder is told itself. It acts at once and keeps that until a server takes it over.
+    /// Works without a server too: where none answers for the data folder within a second, the
+    /// proxy of that folder is told itself. It acts at once and keeps that until a server takes
+    /// it over. Where no proxy runs either, nobody is served: the kill waits in the folder, and
+    /// the next proxy has it before it serves anybody. A server named by --server is stood in
+    /// for if it is one of this machine, or if --data names the folder.
     ///
-    /// Exits 0 when the proxy has it in force, also when nothing was under way; 9 when that was
-    /// not reached or not read back; 2 when nothing has that name; 1 when nobody answers. A
-    /// stream that has not confirmed, or a record that cannot be written, is a warning.
+    /// Exits 0 when the proxy has it in force or no proxy runs, also when nothing was under way;
+    /// 9 when that was not reached or not read back; 2 when nothing has one of the names; 1 when
+    /// it could be told nobody. A stream that has not confirmed, or a record that cannot be
+    /// written, is a warning.
     ///
     /// Examples: `esclusa kill exec-reports --reason "errors at acme"`, `esclusa kill all`
     Kill(Kill),
@@ -427,9 +431,9 @@ pub(crate) struct Because {
 /// Send everybody back.
 #[derive(Debug, Args)]
 pub(crate) struct Kill {
-    /// A flag's key or alias, a service, or `all`
-    #[arg(value_name = "FEATURE|SERVICE|all")]
-    pub name: String,
+    /// Keys or aliases of flags, services, or `all`
+    #[arg(value_name = "FEATURE|SERVICE|all", required = true)]
+    pub names: Vec<String>,
     /// Why; recorded with the decision
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub reason: String,

@@ -1,172 +1,227 @@
-//! `kill`: by the server, or where none answers by the proxy itself.
+//! `kill`: by the server, or where none answers by the proxy itself, or where no proxy
+//! answers either by a file for the next one.
 //!
 //! A name may be that of features, of a service, or of both: then both are meant. Nobody
 //! in a hurry is asked which.
 
+mod at_proxy;
 mod features;
+mod left;
 mod messages;
+mod services;
+mod told;
 
 use crate::args::{Global, Kill};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::exit::{Exit, Failure};
-use crate::flag::{killed_line, killed_warnings};
-use crate::output::{Output, Tone};
+use crate::flag::short_reason;
+use crate::output::Output;
 use crate::place;
-use crate::release::path_part;
-use esclusa_model::{Actor, Outcome, ServiceName};
-use esclusa_proxy::client::{ControlClient, ControlError};
-use esclusa_server::body::{FlagsKilledView, Killed, Reason};
+use esclusa_model::ServiceName;
 use esclusa_server::{ApiError, ErrorKind, proxy_socket_path};
-use esclusa_wire::{TakeBack, TakenBack, TookBack};
-use messages::Untold;
-use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use told::{By, Told};
 
 /// The word for every service and feature.
 const ALL: &str = "all";
 /// How it is asked.
-const USAGE: &str = "usage: esclusa kill <FEATURE|SERVICE|all> [--reason WORDS]";
+const USAGE: &str = "usage: esclusa kill <FEATURE|SERVICE|all>... [--reason WORDS]";
 /// Longest wait for the server, which gives itself less: people wait for this.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How often a proxy is asked whose earlier process has not confirmed yet.
-const TRIES: u32 = 3;
+/// How soon a server shows that it lives. Users have the feature meanwhile.
+const SOON: Duration = Duration::from_secs(1);
 
-/// Who did it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum By {
-    Server,
-    Proxy,
+/// What is meant by the names that were given.
+struct Meant {
+    /// The names; none for everything.
+    names: Vec<String>,
+    reason: String,
 }
 
-/// What was done, for programs.
-#[derive(Debug, Serialize)]
-struct Told {
-    answered_by: By,
-    services: Vec<Killed>,
-    /// What became of features; absent when none was meant.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    features: Option<FlagsKilledView>,
-    /// Whether the proxy's disk has it; absent where the server answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on_disk: Option<bool>,
-    /// Channels by which people have not been told of it yet.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    untold: Vec<Untold>,
-}
+impl Meant {
+    fn new(asked: &Kill, output: &Output) -> Result<Self, Failure> {
+        // Neither a flag nor a service: a proxy that knows no names would take it all the same.
+        let wrong = |name: &&String| name.is_empty() || name.contains(char::is_whitespace);
+        if let Some(name) = asked.names.iter().find(wrong) {
+            return Err(Failure::input(
+                "ESC-0510",
+                format!("{name:?} is not the name of a feature or a service"),
+                USAGE,
+            ));
+        }
+        let all = asked.names.iter().any(|name| name == ALL);
+        let names: BTreeSet<String> = asked.names.iter().cloned().collect();
+        Ok(Self {
+            names: match all {
+                true => Vec::new(),
+                false => names.into_iter().collect(),
+            },
+            reason: short_reason(&asked.reason, output),
+        })
+    }
 
-/// What is meant by the name that was given.
-struct Meant<'a> {
-    /// The name; none for everything.
-    name: Option<&'a str>,
-    /// The same, where a service can have it.
-    service: Option<ServiceName>,
-    reason: &'a str,
-}
+    fn is_all(&self) -> bool {
+        self.names.is_empty()
+    }
 
-impl Meant<'_> {
-    /// Whether services may be meant.
-    fn services(&self) -> bool {
-        self.name.is_none() || self.service.is_some()
+    /// The names that a service can have; none where all are meant.
+    fn services(&self) -> Option<Vec<ServiceName>> {
+        let names = self.names.iter();
+        (!self.is_all()).then(|| names.filter_map(|name| name.parse().ok()).collect())
     }
 }
 
 pub(crate) async fn run(asked: &Kill, global: &Global, output: &Output) -> Result<Exit, Failure> {
-    let name = (asked.name != ALL).then_some(asked.name.as_str());
-    // Neither a flag nor a service: a proxy that knows no names would take it all the same.
-    if let Some(name) = name.filter(|name| name.is_empty() || name.contains(char::is_whitespace)) {
-        return Err(Failure::input(
-            "ESC-0510",
-            format!("{name:?} is not the name of a feature or a service"),
-            USAGE,
-        ));
-    }
-    let meant = Meant {
-        name,
-        service: name.and_then(|name| ServiceName::new(name).ok()),
-        reason: &asked.reason,
+    let meant = Meant::new(asked, output)?;
+    let told = match reach(global)? {
+        Some(data) => either(&meant, &data, global, output).await?,
+        None => by_server(&meant, None, global)
+            .await
+            .map_err(|failure| without_reach(failure, &meant))?,
     };
-    let told = match by_server(&meant, global).await {
-        Ok(told) => told,
-        Err(failure) if global.server.is_none() && is_fault(&failure.error) => {
+    told.print(meant.is_all(), output);
+    Ok(told.exit())
+}
+
+/// The data folder whose proxy may be told in place of the server. A server elsewhere has
+/// another proxy, unless somebody says which folder is meant.
+fn reach(global: &Global) -> Result<Option<PathBuf>, Failure> {
+    let Some(url) = &global.server else {
+        return place::data(global).map(Some);
+    };
+    if global.data.is_none() && !client::is_here(url) {
+        return Ok(None);
+    }
+    // Who names a server need not have a folder.
+    let Ok(data) = place::data(global) else {
+        return Ok(None);
+    };
+    let there = proxy_socket_path(&data).try_exists();
+    Ok(there.unwrap_or(global.data.is_some()).then_some(data))
+}
+
+/// The server is named and does not do it, and which proxy is meant is not known here.
+fn without_reach(mut failure: Failure, meant: &Meant) -> Failure {
+    if is_fault(&failure.error) {
+        let names = match meant.is_all() {
+            true => ALL.to_owned(),
+            false => meant.names.join(" "),
+        };
+        failure.error.help = format!(
+            "on the machine of the data folder, without ESCLUSA_SERVER and --server: `esclusa \
+             kill {names} --data FOLDER` tells the proxy itself, whatever has become of the server"
+        );
+    }
+    failure
+}
+
+/// By the server; by the proxy where the server cannot, and by both where it is not known
+/// yet whether it can.
+async fn either(
+    meant: &Meant,
+    data: &Path,
+    global: &Global,
+    output: &Output,
+) -> Result<Told, Failure> {
+    let mut server = Box::pin(by_server(meant, Some(data), global));
+    let done = tokio::select! {
+        biased;
+        done = &mut server => Some(done),
+        () = is_silent(global) => None,
+    };
+    match done {
+        Some(Err(failure)) if is_fault(&failure.error) => {
             output.say(&format!("{}; the proxy itself is told", failure.error));
-            by_proxy(&meant, global).await?
+            Box::pin(at_proxy::kill(meant, data)).await
         }
-        Err(failure) => return Err(failure),
-    };
-    if !output.json(&told) {
-        if let Some(features) = &told.features {
-            output.line(&killed_line(features, output));
+        Some(done) => done,
+        None => {
+            output.say("the server has not answered for a second; the proxy itself is told too");
+            let told_first = async {
+                let told = at_proxy::kill(meant, data).await;
+                if told
+                    .as_ref()
+                    .is_ok_and(|told| told.answered_by == By::Proxy)
+                {
+                    output.say("the proxy has it; the server is waited for");
+                }
+                told
+            };
+            let (proxy, server) = tokio::join!(Box::pin(told_first), server);
+            match (server, proxy) {
+                (Ok(told), Ok(proxy)) => Ok(Told {
+                    also_by_proxy: proxy.answered_by == By::Proxy,
+                    ..told
+                }),
+                (Err(failure), proxy) if is_fault(&failure.error) => {
+                    output.say(&failure.error.to_string());
+                    proxy
+                }
+                (server, _) => server,
+            }
         }
-        for killed in &told.services {
-            output.line(&line(killed, told.answered_by, output));
-        }
-        say_more(&told, meant.name.is_none(), output);
     }
-    if let Some(features) = &told.features {
-        killed_warnings(features, output);
+}
+
+/// Returns when the server does not show in time that it lives. One that is not there at
+/// all is found out by whoever asks it for more.
+async fn is_silent(global: &Global) {
+    let asked = async { Client::new(global)?.text("/healthz").await };
+    if tokio::time::timeout(SOON, asked).await.is_ok() {
+        std::future::pending::<()>().await;
     }
-    messages::warn(&told.untold, output);
-    let back = told.services.iter().all(|killed| killed.at_stable);
-    let off = told.features.as_ref().is_none_or(|done| done.in_force);
-    Ok(if back && off {
-        Exit::Done
-    } else {
-        Exit::Outcome(Outcome::RollbackFailed)
-    })
 }
 
 /// Features and services at once: neither waits for the other.
-async fn by_server(meant: &Meant<'_>, global: &Global) -> Result<Told, Failure> {
+async fn by_server(meant: &Meant, data: Option<&Path>, global: &Global) -> Result<Told, Failure> {
     let (features, services) = tokio::join!(
-        features::by_server(meant.name, meant.reason, global),
-        services_by_server(meant, global)
+        features::by_server(meant, global),
+        services::by_server(meant, global)
     );
-    let (features, services) = match (features, services) {
-        (Ok(None), Ok(None)) => return Err(unknown(meant, &known(global).await)),
-        (Ok(features), Ok(services)) => (features, services.unwrap_or_default()),
-        // What could be done was done; what could not is what is told.
-        (Err(failure), _) | (_, Err(failure)) => return Err(failure),
+    // What could be done was done; what could not is what is told.
+    let (features, services) = (features?, services?);
+    let unknown = both_unknown(features.unknown, &services.unknown);
+    if features.done.is_none() && !unknown.is_empty() && unknown.len() == meant.names.len() {
+        return Err(not_known(&unknown, &known(global).await));
+    }
+    let known = match unknown.is_empty() {
+        true => Vec::new(),
+        false => known(global).await,
     };
     Ok(Told {
-        answered_by: By::Server,
-        services: second_try(services, meant.reason, global).await,
-        features,
-        on_disk: None,
+        services: services::second_try(services.done, &meant.reason, data).await,
+        features: features.done,
         untold: messages::untold(global).await,
+        unknown,
+        known,
+        ..Told::by(By::Server)
     })
 }
 
-/// Nothing has this name.
-fn unknown(meant: &Meant<'_>, known: &[String]) -> Failure {
-    const SHOWN: usize = 30;
-    let name = meant.name.unwrap_or(ALL);
-    let known = match known.len() {
-        0 => "no flag and no service is known yet".to_owned(),
-        n if n > SHOWN => format!(
-            "known are {} and {} more",
-            known[..SHOWN].join(", "),
-            n - SHOWN
-        ),
-        _ => format!("known are {}", known.join(", ")),
-    };
+/// The names that neither a flag nor a service has.
+fn both_unknown(flags: Vec<String>, services: &[String]) -> Vec<String> {
+    let both = flags.into_iter().filter(|name| services.contains(name));
+    both.collect()
+}
+
+/// Nothing has any of these names.
+fn not_known(names: &[String], known: &[String]) -> Failure {
     Failure::input(
         "ESC-0510",
-        format!("no flag, alias or service has the name {name}"),
-        format!("{known}; {USAGE}"),
+        format!(
+            "no flag, alias or service has the name {}",
+            names.join(", ")
+        ),
+        format!("{}; {USAGE}", told::known_words(known)),
     )
 }
 
 /// Every name that can be killed, as far as the server says.
 async fn known(global: &Global) -> Vec<String> {
     let mut names = features::known(global).await;
-    if let Ok(client) = Client::new(global)
-        && let Ok(services) = client
-            .get::<Vec<esclusa_server::ServiceView>>("/api/v1/services")
-            .await
-    {
-        names.extend(services.into_iter().map(|service| service.service));
-    }
+    names.extend(services::known(global).await);
     names
 }
 
@@ -180,230 +235,5 @@ fn is_fault(error: &ApiError) -> bool {
         | ErrorKind::NotFound
         | ErrorKind::Conflict
         | ErrorKind::TooMany => false,
-    }
-}
-
-/// What became of services; none when no service has the name.
-async fn services_by_server(
-    meant: &Meant<'_>,
-    global: &Global,
-) -> Result<Option<Vec<Killed>>, Failure> {
-    let path = match (&meant.service, meant.name) {
-        (Some(name), _) => format!("/api/v1/services/{}/kill", path_part(name.as_str())),
-        (None, None) => "/api/v1/kill".to_owned(),
-        (None, Some(_)) => return Ok(None),
-    };
-    let body = Reason {
-        reason: meant.reason.to_owned(),
-    };
-    let client = Client::new(global)?;
-    let done = client.post_within(&path, &body, PATIENCE).await;
-    match done {
-        Err(failure) if failure.error.kind == ErrorKind::NotFound => Ok(None),
-        done => done.map(Some),
-    }
-}
-
-/// Where the server has not brought everybody back, the local proxy may: its store may have
-/// failed, or whatever else it waits for.
-async fn second_try(mut services: Vec<Killed>, reason: &str, global: &Global) -> Vec<Killed> {
-    let open = services.iter().filter(|killed| !killed.at_stable);
-    let open: Vec<ServiceName> = open.filter_map(|k| k.service.parse().ok()).collect();
-    if open.is_empty() || global.server.is_some() {
-        return services;
-    }
-    // Whatever is wrong with the proxy too, what the server said stands.
-    let Ok(took) = take_back(Some(open), reason, global).await else {
-        return services;
-    };
-    for killed in &mut services {
-        let taken = took.taken_back.iter().any(|taken| {
-            taken.service.as_str() == killed.service
-                && killed.release.as_deref() == Some(taken.release.as_str())
-        });
-        if taken && took.everywhere {
-            killed.at_stable = true;
-            let why = killed.note.take().unwrap_or_default();
-            killed.note = Some(format!(
-                "taken back at the proxy, because of the server: {why}"
-            ));
-        }
-    }
-    services
-}
-
-async fn take_back(
-    services: Option<Vec<ServiceName>>,
-    reason: &str,
-    global: &Global,
-) -> Result<TookBack, Failure> {
-    let control = ControlClient::new(proxy_socket_path(&place::data(global)?));
-    let asked = TakeBack {
-        services,
-        by: me()?,
-        reason: reason.to_owned(),
-    };
-    let mut took = control
-        .take_back(&asked)
-        .await
-        .map_err(|error| not_taken(&error))?;
-    let mut tries = 1;
-    while !took.everywhere && tries < TRIES {
-        took = control
-            .take_back(&asked)
-            .await
-            .map_err(|error| not_taken(&error))?;
-        tries += 1;
-    }
-    Ok(took)
-}
-
-async fn by_proxy(meant: &Meant<'_>, global: &Global) -> Result<Told, Failure> {
-    let control = ControlClient::new(proxy_socket_path(&place::data(global)?));
-    let services = meant.service.clone().map(|name| vec![name]);
-    let (features, services) = tokio::join!(
-        features::by_proxy(&control, meant.name, me()?, meant.reason),
-        async {
-            match meant.services() {
-                true => take_back(services, meant.reason, global).await.map(Some),
-                false => Ok(None),
-            }
-        }
-    );
-    let took = services?.filter(|took| took.unknown.is_empty());
-    let features = match features {
-        // A proxy from before there were flags still takes services back.
-        Err(_) if meant.name.is_some() && took.is_some() => None,
-        features => features?,
-    };
-    if took.is_none() && features.is_none() {
-        return Err(unknown(meant, &features::known_at(&control).await));
-    }
-    let disks = [
-        took.as_ref().map(|took| took.persisted),
-        features.as_ref().map(|done| done.recorded),
-    ];
-    Ok(Told {
-        answered_by: By::Proxy,
-        on_disk: Some(disks.into_iter().flatten().all(|disk| disk)),
-        services: took.as_ref().map(killed).unwrap_or_default(),
-        features: features.map(|done| FlagsKilledView {
-            // A server records it from there.
-            recorded: true,
-            ..done
-        }),
-        untold: Vec::new(),
-    })
-}
-
-fn killed(took: &TookBack) -> Vec<Killed> {
-    let taken = took.taken_back.iter().map(|taken: &TakenBack| Killed {
-        service: taken.service.to_string(),
-        release: Some(taken.release.to_string()),
-        share: Some(taken.share.to_string()),
-        at_stable: took.everywhere,
-        note: (!took.everywhere).then(|| {
-            "an earlier proxy process that drains has not confirmed it for its open connections"
-                .to_owned()
-        }),
-        in_line: Vec::new(),
-    });
-    let nothing = took.nothing.iter().map(|name| Killed {
-        service: name.to_string(),
-        release: None,
-        share: None,
-        at_stable: true,
-        note: None,
-        in_line: Vec::new(),
-    });
-    taken.chain(nothing).collect()
-}
-
-/// Who is recorded: the name of the user who typed this.
-fn me() -> Result<Actor, Failure> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
-    let name = user.ok().flatten().map(|user| user.name);
-    match name.map(Actor::new) {
-        Some(Ok(actor)) => Ok(actor),
-        Some(Err(_)) | None => {
-            Actor::new("local").map_err(|error| Failure::internal(error.to_string()))
-        }
-    }
-}
-
-fn not_taken(error: &ControlError) -> Failure {
-    match error {
-        ControlError::Unreachable { .. } => ApiError::new(
-            ErrorKind::Unavailable,
-            "ESC-0501",
-            format!("no server could do it, and {error}"),
-            "start the proxy (`esclusa serve` starts one): until then nobody is served by it",
-        )
-        .into(),
-        ControlError::Refused(_) | ControlError::Protocol { .. } => Failure {
-            error: ApiError::new(
-                ErrorKind::Unavailable,
-                "ESC-0511",
-                error.to_string(),
-                "start `esclusa serve` and abort the release, or stop its version by hand",
-            ),
-            exit: Exit::Outcome(Outcome::RollbackFailed),
-        },
-    }
-}
-
-fn line(killed: &Killed, by: By, output: &Output) -> String {
-    let service = output.colour.paint(Tone::Strong, &killed.service);
-    let note = killed
-        .note
-        .as_ref()
-        .map_or_else(String::new, |note| format!(": {note}"));
-    let Some(release) = &killed.release else {
-        return match by {
-            By::Server => format!("{service}: no release is under way{note}"),
-            By::Proxy => format!("{service}: nothing to take back{note}"),
-        };
-    };
-    let share = killed.share.as_deref().unwrap_or("some");
-    let (tone, word) = if killed.at_stable {
-        (Tone::Good, "everybody is at the stable version")
-    } else {
-        (Tone::Bad, "not everybody is at the stable version yet")
-    };
-    let word = output.colour.paint(tone, word);
-    format!("{service}: {word}; release {release} had {share}{note}")
-}
-
-fn say_more(told: &Told, all: bool, output: &Output) {
-    if told.services.is_empty() && told.features.is_none() {
-        output.say("no service is known: there is nothing to move");
-    }
-    for killed in told.services.iter().filter(|k| !k.in_line.is_empty()) {
-        output.say(&format!(
-            "{}: in line and next to begin: {}",
-            killed.service,
-            killed.in_line.join(", ")
-        ));
-    }
-    if told.answered_by == By::Server {
-        return;
-    }
-    let taken = told.services.iter().any(|killed| killed.release.is_some());
-    if taken || told.features.is_some() {
-        output.say(
-            "the proxy keeps this, also when it is started again, until a server takes it over; \
-             nobody has been sent a message of it until then",
-        );
-    }
-    if told.on_disk == Some(false) && (taken || told.features.is_some()) {
-        output.say("its disk does not have it yet: if the proxy dies now, ask again");
-    }
-    if told.services.iter().any(|killed| killed.release.is_none()) {
-        output.say(
-            "a release that the proxy does not show to anybody yet goes on once a server runs",
-        );
-    }
-    if all {
-        output.say("services whose requests another router carries are not known to the proxy");
     }
 }

@@ -1,6 +1,6 @@
 //! What needs what: cycles, depth, and who depends on a flag or segment.
 
-use crate::definition::FlagSet;
+use crate::definition::{FlagSet, Prerequisite};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,6 +124,30 @@ pub fn prerequisites<'s>(
         }
     }
     found
+}
+
+/// The flags that go off with these: each needs another variant than the off one, of one of
+/// them or of one that goes off with them.
+#[must_use]
+pub fn off_with(set: &FlagSet, flags: &[String]) -> Vec<String> {
+    let mut off: BTreeSet<&str> = flags.iter().map(String::as_str).collect();
+    loop {
+        let unmet = |needed: &Prerequisite| {
+            let other = set.flags.get(&needed.flag);
+            off.contains(needed.flag.as_str())
+                && other.is_some_and(|other| other.off != needed.variant)
+        };
+        let more = set.flags.iter().filter(|(key, definition)| {
+            !off.contains(key.as_str()) && definition.prerequisites.iter().any(unmet)
+        });
+        let more: Vec<&str> = more.map(|(key, _)| key.as_str()).collect();
+        if more.is_empty() {
+            break;
+        }
+        off.extend(more);
+    }
+    let all = off.into_iter().map(str::to_owned);
+    all.filter(|key| !flags.contains(key)).collect()
 }
 
 /// Who uses a segment.

@@ -62,7 +62,7 @@ pub use diff::{Change, diff};
 pub use esclusa_expr::nearest;
 pub use explain::{Explanation, Stage, Step};
 pub use exposure::{EXPOSURE_SALT, ExposureRule, ExposureRules, Sampling};
-pub use graph::{Dependent, SegmentUse, dependents, prerequisites, segment_use};
+pub use graph::{Dependent, SegmentUse, dependents, off_with, prerequisites, segment_use};
 pub use guard::{
     ClaimCheck, Coverage, CoverageOf, Endpoint, Guard, GuardDefinition, GuardMode, GuardOfNothing,
     GuardRequest, Guarded, GuardedEndpoint, GuardedRoute, IdleRoute, MAX_GUARDED_ROUTES,

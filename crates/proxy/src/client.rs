@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -41,6 +42,8 @@ pub enum ControlError {
         socket: PathBuf,
         /// What happened.
         why: String,
+        /// What that says of the proxy.
+        unreached: Unreached,
     },
     /// Something answered that is not a proxy of this version.
     #[error("the proxy on {socket} answers in an unknown way: {why}")]
@@ -50,6 +53,27 @@ pub enum ControlError {
         /// What was not understood.
         why: String,
     },
+}
+
+/// What it says of a proxy that it gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// Nobody listens: it does not run, so it serves nobody.
+    Absent,
+    /// Its socket is closed to this user.
+    Denied,
+    /// It may run and serve.
+    Silent,
+}
+
+impl Unreached {
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Silent,
+        }
+    }
 }
 
 /// Speaks to one proxy.
@@ -275,8 +299,11 @@ impl ControlClient {
         let asked = tokio::time::timeout(patience, asked).await;
         let (status, answer) = match asked {
             Ok(Ok(answer)) => answer,
-            Ok(Err(why)) => return Err(self.unreachable(why)),
-            Err(_) => return Err(self.unreachable(format!("no answer within {patience:?}"))),
+            Ok(Err((why, unreached))) => return Err(self.unreachable(why, unreached)),
+            Err(_) => {
+                let why = format!("no answer within {patience:?}");
+                return Err(self.unreachable(why, Unreached::Silent));
+            }
         };
         match status {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(answer),
@@ -296,10 +323,21 @@ impl ControlClient {
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<(StatusCode, Bytes), String> {
+    ) -> Result<(StatusCode, Bytes), (String, Unreached)> {
         let stream = UnixStream::connect(&self.socket)
             .await
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| (e.to_string(), Unreached::of(&e)))?;
+        Self::ask_on(stream, method, path, body)
+            .await
+            .map_err(|why| (why, Unreached::Silent))
+    }
+
+    async fn ask_on(
+        stream: UnixStream,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), String> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| e.to_string())?;
@@ -330,10 +368,11 @@ impl ControlClient {
         }
     }
 
-    fn unreachable(&self, why: String) -> ControlError {
+    fn unreachable(&self, why: String, unreached: Unreached) -> ControlError {
         ControlError::Unreachable {
             socket: self.socket.clone(),
             why,
+            unreached,
         }
     }
 

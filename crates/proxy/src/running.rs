@@ -15,6 +15,7 @@ use crate::hand_over::leader::{self, Belongings};
 use crate::hand_over::newcomer::{self, InCharge};
 use crate::hand_over::{FdStream, follower};
 use crate::handle::Drained;
+use crate::left::Left;
 use crate::place::Place;
 use crate::worker::{self, Shared, WorkerHandle};
 use esclusa_model::BootId;
@@ -123,7 +124,9 @@ impl Running {
         let exposures = exposures.map_err(ProxyError::Worker)?;
         // Before anything is served: a guard must stand before its first request.
         control.restore_flags(place.flags).await;
-        control.restore(place.states).await;
+        let mut left = Left::new(&folder);
+        let states = control.begin_with_left(left.news(), place.states).await;
+        control.restore(states).await;
         let mut tasks = Vec::new();
         let lock = match place.predecessor {
             None => place.lock,
@@ -171,6 +174,10 @@ impl Running {
         tasks.push(tokio::spawn(async move { watching.watch().await }));
         let reading = Arc::clone(&control);
         tasks.push(tokio::spawn(async move { reading.read_keys().await }));
+        let looking = Arc::clone(&control);
+        tasks.push(tokio::spawn(
+            async move { looking.look_for_left(left).await },
+        ));
         Ok(Self {
             control,
             ending,

@@ -41,10 +41,7 @@ pub use api::{body, verify_folder};
 pub use app::{App, Ask, AskStart};
 pub use error::{ApiError, ErrorKind};
 pub use figures::{LatencyMs, Percent};
-pub use flags::{
-    FlagsKilledAt, NoSql, SqlByHand, at_proxy as flags_at_proxy, check_sinks,
-    mark_at_proxy as kill_flags_at_proxy, sink_by_hand,
-};
+pub use flags::{NoSql, SqlByHand, check_sinks, sink_by_hand};
 pub use kill::proxy_socket_path;
 pub use listen::socket_path;
 pub use live::VersionTraffic;

@@ -7,6 +7,7 @@
 
 use crate::TempDir;
 use crate::wait_until;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -198,9 +199,29 @@ impl ControlPlane {
     /// # Panics
     /// When it does not run.
     pub fn hang_up(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
+    /// Makes the control plane hang, and nothing else.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it run on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("it runs");
         let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("it hears");
+        nix::sys::signal::kill(pid, signal).expect("it hears");
     }
 
     /// Ends the control plane, its proxy, every supervisor and every version at once, as a

@@ -32,6 +32,7 @@ mod flags;
 mod flags_file;
 mod generation;
 mod hand_over;
+mod left_kill;
 mod slices;
 mod state_file;
 mod take_back;
@@ -51,6 +52,7 @@ pub use generation::{
 pub use hand_over::{
     FOLLOWS_FLAGS_VERSION, FromLeader, HAND_OVER_VERSION, HandedFile, ToLeader, Yours,
 };
+pub use left_kill::LeftKill;
 pub use slices::{SliceAck, SliceBatch, StampedSlice};
 pub use state_file::{STATE_FILE_VERSION, StateFile, StateFileError};
 pub use take_back::{TakeBack, TakenBack, TookBack};

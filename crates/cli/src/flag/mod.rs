@@ -13,7 +13,9 @@ mod sinks;
 mod status;
 mod tester;
 
-pub(crate) use kill::{line as killed_line, warnings as killed_warnings};
+pub(crate) use kill::{
+    line as killed_line, short_reason, warnings as killed_warnings, words as flag_words,
+};
 
 use crate::args::Global;
 use crate::client::Client;

@@ -1,33 +1,78 @@
-//! Features that are turned off.
+//! Features that are turned off by the server.
 
-use super::{ALL, PATIENCE};
+use super::{ALL, Meant, PATIENCE};
 use crate::args::Global;
 use crate::client::Client;
 use crate::exit::Failure;
-use esclusa_model::Actor;
-use esclusa_proxy::client::{ControlClient, ControlError};
+use esclusa_server::ErrorKind;
 use esclusa_server::body::{FlagsKilledView, FlagsView, KillFlags};
-use esclusa_server::{ErrorKind, flags_at_proxy, kill_flags_at_proxy};
+use futures_util::future::join_all;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// By the server; none when no flag has the name, or none is defined at all.
-pub(super) async fn by_server(
-    name: Option<&str>,
-    reason: &str,
-    global: &Global,
-) -> Result<Option<FlagsKilledView>, Failure> {
+/// What became of it.
+#[derive(Default)]
+pub(super) struct Features {
+    /// Absent when no flag has one of the names, or none is defined at all.
+    pub done: Option<FlagsKilledView>,
+    /// Names that no flag has.
+    pub unknown: Vec<String>,
+}
+
+pub(super) async fn by_server(meant: &Meant, global: &Global) -> Result<Features, Failure> {
     let client = Client::new(global)?;
-    if name.is_none() {
+    if meant.is_all() {
         // Flags that are defined later would be dead from their first day.
         let flags: Result<FlagsView, Failure> = client.get("/api/v1/flags").await;
         if flags.is_ok_and(|found| found.flags.is_empty()) {
-            return Ok(None);
+            return Ok(Features::default());
         }
     }
+    match ask(&client, &meant.names, &meant.reason).await? {
+        None if meant.names.len() > 1 => one_by_one(&client, meant).await,
+        None => Ok(Features {
+            done: None,
+            unknown: meant.names.clone(),
+        }),
+        done => Ok(Features {
+            done,
+            unknown: Vec::new(),
+        }),
+    }
+}
+
+/// Some of the names are no flag's: each is asked for alone, all at the same time.
+async fn one_by_one(client: &Client, meant: &Meant) -> Result<Features, Failure> {
+    let asked = meant.names.iter().map(async |name| {
+        let done = ask(client, std::slice::from_ref(name), &meant.reason).await;
+        (name.clone(), done)
+    });
+    let mut found = Features::default();
+    let mut failed = None;
+    for (name, done) in join_all(asked).await {
+        match done {
+            Ok(Some(done)) => {
+                found.done = Some(match found.done.take() {
+                    None => done,
+                    Some(others) => together(others, done),
+                });
+            }
+            Ok(None) => found.unknown.push(name),
+            Err(failure) => failed = Some(failure),
+        }
+    }
+    failed.map_or(Ok(found), Err)
+}
+
+/// None when a flag of that name is not known.
+async fn ask(
+    client: &Client,
+    names: &[String],
+    reason: &str,
+) -> Result<Option<FlagsKilledView>, Failure> {
     let body = KillFlags {
-        names: name.map(str::to_owned).into_iter().collect(),
-        all: name.is_none(),
+        names: names.to_vec(),
+        all: names.is_empty(),
         reason: reason.to_owned(),
     };
     let done = client
@@ -39,41 +84,27 @@ pub(super) async fn by_server(
     }
 }
 
-/// At the proxy itself; none when no flag has the name there.
-pub(super) async fn by_proxy(
-    control: &ControlClient,
-    name: Option<&str>,
-    by: Actor,
-    reason: &str,
-) -> Result<Option<FlagsKilledView>, Failure> {
-    let flags = match name {
-        Some(name) => match flags_at_proxy(control, name).await {
-            Ok(flags) => Some(flags),
-            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        },
-        None if has_none(control).await => return Ok(None),
-        None => None,
+/// Two kills as one: what is true of both.
+fn together(one: FlagsKilledView, other: FlagsKilledView) -> FlagsKilledView {
+    let union = |one: Vec<String>, other: Vec<String>| {
+        let all: BTreeSet<String> = one.into_iter().chain(other).collect();
+        all.into_iter().collect::<Vec<_>>()
     };
-    let done = kill_flags_at_proxy(control, flags, by, reason).await?;
-    Ok(Some(FlagsKilledView {
-        flags: done.flags,
-        epoch: done.answer.kills.epoch(),
-        in_force: true,
-        note: None,
-        recorded: done.answer.persisted,
-        confirmed: 0,
-        unconfirmed: Vec::new(),
-        sinks_behind: Vec::new(),
-    }))
-}
-
-/// Whether a proxy surely answers no flags: it has none, or is from before there were any.
-async fn has_none(control: &ControlClient) -> bool {
-    match control.flags().await {
-        Ok(document) => document.is_none_or(|document| document.set.flags.is_empty()),
-        Err(ControlError::Protocol { why, .. }) => why.starts_with("404"),
-        Err(_) => false,
+    let flags = one.flags.zip(other.flags);
+    let flags = flags.map(|(one, other)| union(one, other));
+    let is_killed = |key: &String| flags.as_ref().is_none_or(|flags| flags.contains(key));
+    let mut off_with_it = union(one.off_with_it, other.off_with_it);
+    off_with_it.retain(|key| !is_killed(key));
+    FlagsKilledView {
+        flags,
+        off_with_it,
+        epoch: one.epoch.max(other.epoch),
+        in_force: one.in_force && other.in_force,
+        note: one.note.or(other.note),
+        recorded: one.recorded && other.recorded,
+        confirmed: one.confirmed.min(other.confirmed),
+        unconfirmed: union(one.unconfirmed, other.unconfirmed),
+        sinks_behind: union(one.sinks_behind, other.sinks_behind),
     }
 }
 
@@ -83,14 +114,8 @@ pub(super) async fn known(global: &Global) -> Vec<String> {
     set.await.map_or_else(|_| Vec::new(), |set| names(&set))
 }
 
-/// Names of features that a proxy knows.
-pub(super) async fn known_at(control: &ControlClient) -> Vec<String> {
-    let document = control.flags().await.ok().flatten();
-    document.map_or_else(Vec::new, |document| names(&document.set.to_json()))
-}
-
 /// Keys and aliases of a set.
-fn names(set: &Value) -> Vec<String> {
+pub(super) fn names(set: &Value) -> Vec<String> {
     let flags = set["flags"].as_object().into_iter().flatten();
     let names: BTreeSet<String> = flags
         .flat_map(|(key, flag)| {
@@ -101,4 +126,30 @@ fn names(set: &Value) -> Vec<String> {
         .filter(|name| name != ALL)
         .collect();
     names.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_kills_are_told_as_one_that_holds_where_both_do() {
+        let view = |flag: &str, with: &[&str], in_force: bool| FlagsKilledView {
+            flags: Some(vec![flag.to_owned()]),
+            off_with_it: with.iter().map(|key| (*key).to_owned()).collect(),
+            epoch: u64::from(in_force) + 3,
+            in_force,
+            note: (!in_force).then(|| "it hangs".to_owned()),
+            recorded: true,
+            confirmed: 2,
+            unconfirmed: vec!["web".into()],
+            sinks_behind: Vec::new(),
+        };
+        let both = together(view("b", &["a", "c"], true), view("a", &["b"], false));
+        assert_eq!(both.flags, Some(vec!["a".to_owned(), "b".into()]));
+        assert_eq!(both.off_with_it, ["c"]);
+        assert_eq!((both.epoch, both.in_force), (4, false));
+        assert_eq!(both.note.as_deref(), Some("it hangs"));
+        assert_eq!(both.unconfirmed, ["web"]);
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::flag_world::{compile, object, set, shop};
 use esclusa_flags::{
-    Change, FlagSet, Patch, ProblemCode, Unknown, dependents, diff, import_env, parse_assignments,
-    segment_use, stale, tenants_by_variant, who_would_change,
+    Change, FlagSet, Patch, ProblemCode, Unknown, dependents, diff, import_env, off_with,
+    parse_assignments, segment_use, stale, tenants_by_variant, who_would_change,
 };
 use esclusa_model::Timestamp;
 use serde_json::{Value, json};
@@ -269,6 +269,26 @@ fn dependents_and_uses_are_listed() {
     let used = segment_use(&shop, "team");
     assert_eq!(used.segments, ["first".to_owned()].into());
     assert_eq!(used.flags["exec-reports"], ["production".to_owned()].into());
+}
+
+// BLD-09, EMG-01: what goes off with a kill, and nothing that the off variant serves.
+#[test]
+fn what_goes_off_with_a_kill_is_what_needs_it() {
+    let needs = |flag: &str, variant: &str| json!([{ "flag": flag, "variant": variant }]);
+    let set = set(json!({ "flags": {
+        "reports": { "type": "boolean" },
+        "api": { "type": "boolean", "prerequisites": needs("reports", "on") },
+        "ui": { "type": "boolean", "prerequisites": needs("api", "on") },
+        "fallback": { "type": "boolean", "prerequisites": needs("reports", "off") },
+        "search": { "type": "boolean" },
+    } }));
+    let off = |flags: &[&str]| {
+        let flags: Vec<String> = flags.iter().map(|key| (*key).to_owned()).collect();
+        off_with(&set, &flags)
+    };
+    assert_eq!(off(&["reports"]), ["api", "ui"]);
+    assert_eq!(off(&["api", "reports"]), ["ui"]);
+    assert!(off(&["ui"]).is_empty() && off(&["nowhere"]).is_empty());
 }
 
 #[test]

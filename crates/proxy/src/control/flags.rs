@@ -4,10 +4,11 @@
 //! step. A kill compiles nothing and waits for nobody: not for a document that is compiled
 //! meanwhile, not for the disk, not for a controller.
 
+use super::kills::{apply, covers};
 use super::persist::Writing;
-use super::state::{Control, FOLLOW_PATIENCE, Inner, Unpublished, now, persisted};
+use super::state::{Control, FOLLOW_PATIENCE, Inner, Unpublished, persisted};
 use crate::flags::compile;
-use esclusa_flags::{KillMark, Kills, Rollout};
+use esclusa_flags::{Kills, Rollout};
 use esclusa_model::{GenerationId, ReleaseId};
 use esclusa_ofrep::FlagTable;
 use esclusa_wire::{
@@ -18,8 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest reason that is kept, in characters; the rest is cut off.
-const MAX_REASON: usize = 2_000;
 /// Most kills of this proxy that are told one by one; older ones are in force all the same.
 const MAX_KILLED_HERE: usize = 1_000;
 /// How often the keys of claims are read again.
@@ -191,33 +190,38 @@ impl Control {
     /// Turns features off, or lifts that. When this returns, nothing that begins later is
     /// decided without it.
     pub(crate) async fn kill_flags(&self, asked: FlagKill) -> Result<FlagsKilled, Unpublished> {
-        let (mut killed, writing) = {
-            let mut inner = self.in_charge().await?;
-            let set = inner.flags.document.as_ref().map(|d| &d.set);
-            let known = |flag: &String| set.is_some_and(|set| set.flags.contains_key(flag));
-            let named = asked.flags.iter().flatten();
-            let unknown = named.filter(|flag| !known(flag)).cloned().collect();
-            let mut file = FlagsFile::clone(&inner.flags);
-            if let Some(kill) = apply(&mut file.kills, asked) {
-                tracing::warn!(flags = ?kill.flags, killed = kill.killed, epoch = kill.epoch,
-                    by = %kill.by, "a person turned features off or on at this proxy");
-                file.killed_here.push(kill);
-                let over = file.killed_here.len().saturating_sub(MAX_KILLED_HERE);
-                file.killed_here.drain(..over);
-            }
-            self.keep(&mut inner, file, None);
-            let killed = FlagsKilled {
-                kills: inner.flags.kills.clone(),
-                unknown,
-                persisted: false,
-            };
-            (killed, inner.save_flags())
-        };
+        let (mut killed, writing) = self.kill_flags_here(asked).await?;
         killed.persisted = persisted(writing).await;
         if !self.followers.confirmed(FOLLOW_PATIENCE).await {
             return Err(Unpublished::Behind);
         }
         Ok(killed)
+    }
+
+    pub(super) async fn kill_flags_here(
+        &self,
+        asked: FlagKill,
+    ) -> Result<(FlagsKilled, Option<Writing>), Unpublished> {
+        let mut inner = self.in_charge().await?;
+        let set = inner.flags.document.as_ref().map(|d| &d.set);
+        let known = |flag: &String| set.is_some_and(|set| set.flags.contains_key(flag));
+        let named = asked.flags.iter().flatten();
+        let unknown = named.filter(|flag| !known(flag)).cloned().collect();
+        let mut file = FlagsFile::clone(&inner.flags);
+        if let Some(kill) = apply(&mut file, asked) {
+            tracing::warn!(flags = ?kill.flags, killed = kill.killed, epoch = kill.epoch,
+                by = %kill.by, "a person turned features off or on at this proxy");
+            file.killed_here.push(kill);
+            let over = file.killed_here.len().saturating_sub(MAX_KILLED_HERE);
+            file.killed_here.drain(..over);
+        }
+        self.keep(&mut inner, file, None);
+        let killed = FlagsKilled {
+            kills: inner.flags.kills.clone(),
+            unknown,
+            persisted: false,
+        };
+        Ok((killed, inner.save_flags()))
     }
 
     /// The document in force, with all kills that hold.
@@ -346,40 +350,4 @@ fn taken(inner: &Inner) -> FlagsTaken {
 
 fn revision(flags: &FlagsFile) -> u64 {
     flags.document.as_ref().map_or(0, |d| d.set.revision)
-}
-
-/// Merges what was asked; gives what of it is new, with its epoch.
-fn apply(kills: &mut Kills, mut asked: FlagKill) -> Option<FlagKill> {
-    let before = kills.clone();
-    if asked.epoch == 0 {
-        asked.epoch = before.epoch() + 1;
-        asked.at = now();
-        let is_so = |mark: Option<&KillMark>| mark.is_some_and(|m| m.killed) == asked.killed;
-        match &mut asked.flags {
-            Some(flags) => flags.retain(|flag| !is_so(before.flags.get(flag))),
-            None if is_so(Some(&before.all)) => return None,
-            None => {}
-        }
-    }
-    let mark = KillMark {
-        epoch: asked.epoch,
-        killed: asked.killed,
-    };
-    let mut new = Kills::default();
-    match &asked.flags {
-        Some(flags) => new.flags = flags.iter().map(|flag| (flag.clone(), mark)).collect(),
-        None => new.all = mark,
-    }
-    kills.merge(&new);
-    asked.reason = asked.reason.chars().take(MAX_REASON).collect();
-    (*kills != before).then_some(asked)
-}
-
-/// Whether a document's kills know of this one.
-fn covers(kills: &Kills, kill: &FlagKill) -> bool {
-    let knows = |mark: Option<&KillMark>| mark.is_some_and(|mark| mark.epoch >= kill.epoch);
-    match &kill.flags {
-        Some(flags) => flags.iter().all(|flag| knows(kills.flags.get(flag))),
-        None => knows(Some(&kills.all)),
-    }
 }

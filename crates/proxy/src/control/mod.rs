@@ -5,6 +5,8 @@ mod dead_man;
 mod flags;
 mod following;
 pub(crate) mod holder;
+mod kills;
+mod left;
 pub(crate) mod listeners;
 pub(crate) mod metrics;
 pub(crate) mod persist;

@@ -4,7 +4,9 @@
 //! that fails. Nobody waits for it, except a publisher for a few milliseconds to be able to
 //! say whether the disk has it.
 
+use super::kills::apply;
 use crate::error::ProxyError;
+use crate::left::Left;
 use esclusa_flags::Kills;
 use esclusa_model::ReleaseId;
 use esclusa_wire::{FlagsFile, StateFile, StateFileError, TakenBack};
@@ -296,10 +298,16 @@ pub fn saved_state(folder: &Path) -> Option<StateFile> {
     load(folder).into_iter().next().map(|(_, state)| state)
 }
 
-/// The same of flags.
+/// The same of flags, with the kills that wait in the folder for the next proxy.
 #[must_use]
 pub fn saved_flags(folder: &Path) -> Option<FlagsFile> {
-    load(folder).into_iter().next().map(|(_, flags)| flags)
+    let (_, mut file): (_, FlagsFile) = load(folder).into_iter().next()?;
+    let left = Left::new(folder).news().into_iter();
+    for kill in left.filter_map(|left| left.flags) {
+        let kill = apply(&mut file, kill);
+        file.killed_here.extend(kill);
+    }
+    Some(file)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use super::persist::Writing;
 use super::state::{Control, FOLLOW_PATIENCE, Unpublished, now, persisted};
 use crate::table::RouteTable;
-use esclusa_wire::{ServiceRoute, TakeBack, TakenBack, TookBack};
+use esclusa_wire::{ServiceRoute, StateFile, TakeBack, TakenBack, TookBack};
 
 /// Longest reason that is kept, in characters; the rest is cut off.
 const MAX_REASON: usize = 2_000;
@@ -22,7 +22,7 @@ impl Control {
         Ok(took)
     }
 
-    async fn take_back_here(
+    pub(super) async fn take_back_here(
         &self,
         asked: TakeBack,
     ) -> Result<(TookBack, Option<Writing>), Unpublished> {
@@ -74,6 +74,27 @@ impl Control {
             }
         }
         Ok((took, inner.save()))
+    }
+}
+
+/// Takes services back in a state that is not served yet.
+pub(super) fn take_back_in(state: &mut StateFile, asked: &TakeBack) {
+    let routes = state.generation.services.iter();
+    let named = routes.filter(|route| {
+        let services = asked.services.as_ref();
+        services.is_none_or(|services| services.contains(&route.service))
+    });
+    for taken in named.filter_map(|route| taken_back(route, asked)) {
+        let same = |known: &TakenBack| known.service == taken.service;
+        if state
+            .taken_back
+            .iter()
+            .any(|k| same(k) && k.release == taken.release)
+        {
+            continue;
+        }
+        state.taken_back.retain(|known| !same(known));
+        state.taken_back.push(taken);
     }
 }
 

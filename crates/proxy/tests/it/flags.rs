@@ -5,7 +5,8 @@ use crate::support::{KEY, World, eventually};
 use esclusa_flags::{FlagSet, Kills};
 use esclusa_model::{Epoch, GenerationId, Timestamp};
 use esclusa_proxy::client::ControlError;
-use esclusa_wire::{FlagDocument, FlagKill, FlagsKilled, WIRE_VERSION};
+use esclusa_proxy::{leave_kill, saved_flags};
+use esclusa_wire::{FlagDocument, FlagKill, FlagsKilled, LeftKill, WIRE_VERSION};
 use serde_json::{Value, json};
 
 /// A document of one epoch.
@@ -171,6 +172,77 @@ async fn kills_only_grow_and_are_told_until_a_controller_knows_them() {
     let kills = killed(&world, &given).await.kills;
     assert_eq!(kills.flags["exports"].epoch, 40);
     world.stop().await;
+}
+
+// EMG-04: who kills what is killed already decides that anew: what a rule killed, the rule
+// may lift, and what a person killed, it may not.
+#[tokio::test]
+async fn a_kill_of_what_is_killed_is_a_decision_of_its_own() {
+    let world = World::new().await;
+    let mut by_rule = kill(Some(&["reports"]), true);
+    by_rule.by = "rule".parse().expect("name");
+    by_rule.epoch = 5;
+    let mut known = document(1, 1, set());
+    known.kills.merge(&killed(&world, &by_rule).await.kills);
+    put(&world, &known).await.expect("taken");
+    let own = killed(&world, &kill(Some(&["reports", "exports"]), true)).await;
+    assert_eq!(own.kills.flags["reports"].epoch, 6);
+    let mut other = kill(Some(&["reports"]), true);
+    other.reason = "means it".into();
+    let other = killed(&world, &other).await;
+    assert_eq!(other.kills.flags["reports"].epoch, 7);
+    // The same once more, as a client asks that lost the answer.
+    let all = killed(&world, &kill(None, true)).await;
+    assert_eq!(killed(&world, &kill(None, true)).await.kills, all.kills);
+    let status = world.control.flag_status().await.expect("status");
+    let told: Vec<_> = status
+        .killed_here
+        .iter()
+        .map(|kill| (kill.epoch, kill.reason.as_str()))
+        .collect();
+    assert_eq!(told, [(6, "it hurts"), (7, "means it"), (8, "it hurts")]);
+}
+
+// EMG-04: what is left while no proxy runs holds before anybody is answered, and is told to
+// whoever comes to be in charge.
+#[tokio::test]
+async fn a_kill_that_is_left_holds_from_the_start() {
+    let mut world = World::new().await;
+    put(&world, &document(1, 1, set())).await.expect("taken");
+    world.stop().await;
+    let data = world.dir.path().join("data");
+    let left = |flag: &str| LeftKill {
+        flags: Some(kill(Some(&[flag]), true)),
+        take_back: None,
+    };
+    leave_kill(&data, &left("reports")).expect("left");
+    let saved = saved_flags(&data).expect("saved");
+    assert_eq!(saved.kills.of("reports"), Some(1), "as the next one has it");
+    world.start();
+    let first = world.control.flag_status().await.expect("status");
+    assert_eq!(first.kills.of("reports"), Some(1));
+    let [told] = first.killed_here.as_slice() else {
+        panic!("{first:?}");
+    };
+    assert_eq!((told.by.as_str(), &*told.reason), ("ana", "it hurts"));
+    let gone = || async {
+        let files = std::fs::read_dir(&data).expect("a folder").flatten();
+        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        let left: Vec<String> = names.filter(|name| name.contains("kill-")).collect();
+        left.is_empty().then_some(())
+    };
+    eventually(gone).await;
+    // One that runs takes it soon: it may have hung when somebody asked.
+    leave_kill(&data, &left("exports")).expect("left");
+    eventually(|| async {
+        let status = world.control.flag_status().await.expect("status");
+        status.kills.of("exports")
+    })
+    .await;
+    eventually(gone).await;
+    let before = world.control.flag_status().await.expect("status");
+    world.restart().await;
+    assert_eq!(world.control.flag_status().await.expect("status"), before);
 }
 
 // FLAG-02, EMG-04

@@ -3,10 +3,10 @@
 use crate::support::{Client, World, eventually, get, split};
 use crate::survival::{canary_tenant, lonely, version};
 use esclusa_model::{BasisPoints, Epoch, ServiceName, Timestamp};
-use esclusa_proxy::saved_state;
+use esclusa_proxy::{leave_kill, saved_state};
 use esclusa_wire::{
-    Generation, Heartbeat, JournalEntry, LostControlThen, ServiceRoute, TakeBack, TookBack,
-    UpstreamTls,
+    Generation, Heartbeat, JournalEntry, LeftKill, LostControlThen, ServiceRoute, TakeBack,
+    TookBack, UpstreamTls,
 };
 
 fn service(name: &str) -> ServiceName {
@@ -118,6 +118,30 @@ async fn everybody_is_taken_back_at_once_and_whoever_publishes_changes_nothing()
     assert_eq!(remembered(&world).await, 0);
     publish(&mut world, one).await;
     assert_eq!(version(&world, &tenant).await, "canary");
+}
+
+// EMG-04: what is left while no proxy runs is taken back before anybody is served.
+#[tokio::test]
+async fn what_is_left_is_taken_back_from_the_start() {
+    let mut world = World::new().await;
+    world.share(10_000).await;
+    assert_eq!(version(&world, "t1").await, "canary");
+    world.stop().await;
+    let left = LeftKill {
+        flags: None,
+        take_back: Some(ask(Some(&["shop"]))),
+    };
+    leave_kill(&world.dir.path().join("data"), &left).expect("left");
+    world.start();
+    nobody_is_at_the_canary(&world).await;
+    let status = world.control.status().await.expect("status");
+    let [taken] = status.taken_back.as_slice() else {
+        panic!("{status:?}");
+    };
+    assert_eq!((taken.by.as_str(), &*taken.reason), ("ana", "it hurts"));
+    world.restart().await;
+    nobody_is_at_the_canary(&world).await;
+    assert_eq!(remembered(&world).await, 1);
 }
 
 // EMG-04: another release of the same service is another matter.

@@ -7,8 +7,9 @@ use super::{Flags, Order};
 use crate::clock;
 use crate::dataplane::limited;
 use crate::error::ApiError;
+use esclusa_flags::Kills;
 use esclusa_model::Actor;
-use esclusa_wire::{FlagKill, FlagStatus};
+use esclusa_wire::{FlagKill, FlagStatus, LeftKill};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -20,6 +21,12 @@ const RECORD: Duration = Duration::from_secs(2);
 /// How long the answer waits for those who follow the flags.
 const CONFIRM: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a proxy that gives no answer has to come back, while whoever asked waits.
+const COMES_BACK: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 8 });
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How long the disk may take to keep a kill for the proxy.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// What became of a kill.
 #[derive(Debug, Clone)]
@@ -80,7 +87,7 @@ impl Flags {
                 kills: kill.epoch,
             };
             self.propagation.began(Kind::Kill, reaches, ordered);
-            let done = self.kill_at_proxy(&kill).await;
+            let done = self.kill_in_time(&kill).await;
             // A later lifting that only the proxy knew: decided anew above it.
             if done.is_ok() && !holds(&self.live(), &kill) && tries < TRIES {
                 continue;
@@ -108,6 +115,52 @@ impl Flags {
             confirmed,
             unconfirmed,
             sinks_behind,
+        }
+    }
+
+    /// Asks a proxy again that gives no answer: it may be started anew right now. The kill
+    /// waits in its folder meanwhile, so that it serves nobody without it then.
+    async fn kill_in_time(&self, kill: &FlagKill) -> Result<(), String> {
+        let until = tokio::time::Instant::now() + COMES_BACK;
+        let Err(mut why) = self.kill_at_proxy(kill).await else {
+            return Ok(());
+        };
+        let left = self.leave(kill).await;
+        while tokio::time::Instant::now() < until {
+            tokio::time::sleep(AGAIN).await;
+            match tokio::time::timeout_at(until, self.kill_at_proxy(kill)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(new)) => why = new,
+                Err(_) => break,
+            }
+        }
+        Err(match left {
+            Ok(()) => format!(
+                "{why}; it comes by itself: the kill is in the proxy's folder, and one that \
+                 starts has it before it serves anybody"
+            ),
+            Err(error) => format!(
+                "{why}; it is sent again until the proxy has it, and could not be left in its \
+                 folder: {error}"
+            ),
+        })
+    }
+
+    /// Leaves a kill in the folder of the proxy.
+    async fn leave(&self, kill: &FlagKill) -> Result<(), String> {
+        let client = self.dataplane.client().map_err(|error| error.0)?;
+        let folder = client.socket().parent().map(std::path::Path::to_owned);
+        let folder = folder.ok_or_else(|| "it has none".to_owned())?;
+        let left = LeftKill {
+            flags: Some(kill.clone()),
+            take_back: None,
+        };
+        let leave = tokio::task::spawn_blocking(move || esclusa_proxy::leave_kill(&folder, &left));
+        match tokio::time::timeout(LEAVE, leave).await {
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the disk does not answer".to_owned()),
         }
     }
 
@@ -149,7 +202,7 @@ impl Flags {
         }
     }
 
-    /// Lifts kills: recorded first, in force then.
+    /// Lifts kills: recorded first, in force then. What is not killed is not lifted.
     ///
     /// # Errors
     /// When it cannot be recorded; nothing is lifted then.
@@ -158,10 +211,24 @@ impl Flags {
         flags: Option<Vec<String>>,
         reason: &str,
         by: &Actor,
-    ) -> Result<(FlagKill, Result<(), String>), ApiError> {
+    ) -> Result<Lifted, ApiError> {
         // What was killed at the proxy while nobody was in charge has to be known, or the
-        // lifting would not stand above it. A proxy that does not answer keeps what it has.
-        let _ = self.publish().await;
+        // lifting would not stand above it. A proxy that does not answer keeps what it has:
+        // what it knows of is lifted too.
+        let all_is_known = self.publish().await.is_ok();
+        let (flags, not_killed) = match all_is_known {
+            true => killed_of(&self.live().kills, flags),
+            false => (flags, Vec::new()),
+        };
+        if !not_killed.is_empty() && flags.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(Lifted {
+                flags: Some(Vec::new()),
+                epoch: self.kills().epoch(),
+                in_force: Ok(()),
+                not_killed,
+                still: self.killed_flags(),
+            });
+        }
         let (reason, by) = (reason.to_owned(), by.clone());
         let lifted = self
             .order(|reply| Order::Lift {
@@ -172,11 +239,64 @@ impl Flags {
             })
             .await?;
         let published = self.publish().await.map_err(|error| error.0);
-        let published = published.and_then(|()| match still_killed(&self.live(), &lifted) {
+        let in_force = published.and_then(|()| match still_killed(&self.live(), &lifted) {
             false => Ok(()),
             true => Err("a kill that came between stands: see `esclusa flag history`".to_owned()),
         });
-        Ok((lifted, published))
+        Ok(Lifted {
+            flags: lifted.flags,
+            epoch: lifted.epoch,
+            in_force,
+            not_killed,
+            still: self.killed_flags(),
+        })
+    }
+
+    /// What is killed right now.
+    fn killed_flags(&self) -> StillKilled {
+        let kills = self.kills();
+        let own = kills.flags.iter().filter(|(_, mark)| mark.killed);
+        StillKilled {
+            all: kills.all.killed,
+            flags: own.map(|(key, _)| key.clone()).collect(),
+        }
+    }
+}
+
+/// What became of lifting kills.
+#[derive(Debug)]
+pub(crate) struct Lifted {
+    /// The flags; all without.
+    pub flags: Option<Vec<String>>,
+    /// Its epoch; the one before where nothing was lifted.
+    pub epoch: u64,
+    /// Whether the proxy has it in force, or why not.
+    pub in_force: Result<(), String>,
+    /// What was asked for and was not killed; `all` for the kill of all.
+    pub not_killed: Vec<String>,
+    /// What is killed all the same.
+    pub still: StillKilled,
+}
+
+/// What is killed, each by a kill of its own.
+#[derive(Debug)]
+pub(crate) struct StillKilled {
+    /// Whether all flags are.
+    pub all: bool,
+    /// Single flags.
+    pub flags: Vec<String>,
+}
+
+/// What of this is killed by a kill of its own, and what is not.
+fn killed_of(kills: &Kills, flags: Option<Vec<String>>) -> (Option<Vec<String>>, Vec<String>) {
+    let is_killed = |key: &String| kills.flags.get(key).is_some_and(|mark| mark.killed);
+    match flags {
+        None if kills.all.killed => (None, Vec::new()),
+        None => (None, vec!["all".to_owned()]),
+        Some(flags) => {
+            let (killed, not): (Vec<String>, Vec<String>) = flags.into_iter().partition(is_killed);
+            (Some(killed), not)
+        }
     }
 }
 

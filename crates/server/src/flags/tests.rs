@@ -12,7 +12,9 @@ use esclusa_flags::{Change, FlagSet, Kills, Patch};
 use esclusa_model::{Actor, GenerationId, Timestamp};
 use esclusa_proxy::client::ControlClient;
 use esclusa_store::Store;
-use esclusa_wire::{FlagDocument, FlagKill, FlagStatus, FlagStream, FlagsKilled, FlagsTaken};
+use esclusa_wire::{
+    FlagDocument, FlagKill, FlagStatus, FlagStream, FlagsKilled, FlagsTaken, LeftKill,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -391,11 +393,9 @@ async fn decisions_found_at_the_proxy_are_recorded() {
     assert_eq!(found, &kill);
     assert_eq!(entries[0].actor.as_str(), "root");
     // Lifted above that epoch: recorded first, in force then.
-    let (lifted, published) = flags
-        .lift(kill.flags, "fixed", &ana())
-        .await
-        .expect("recorded");
-    assert_eq!((lifted.epoch, published), (8, Ok(())));
+    let lifted = flags.lift(kill.flags, "fixed", &ana()).await;
+    let lifted = lifted.expect("recorded");
+    assert_eq!((lifted.epoch, lifted.in_force), (8, Ok(())));
     assert_eq!(fake(&proxy).kills.of("exec"), None);
 }
 
@@ -408,9 +408,15 @@ async fn a_lifting_stands_above_what_was_killed_without_a_server() {
     killed_at(&proxy, &kill);
     let (_store, flags) = flags_in(dir.path()).await;
     let lifted = flags.lift(kill.flags, "fixed", &ana()).await;
-    let (lifted, published) = lifted.expect("recorded");
-    assert_eq!((lifted.epoch, published), (8, Ok(())));
+    let lifted = lifted.expect("recorded");
+    assert_eq!((lifted.epoch, &lifted.in_force), (8, &Ok(())));
     assert_eq!(fake(&proxy).kills.of("exec"), None);
+    let lifted = FlagKill {
+        flags: lifted.flags,
+        killed: false,
+        epoch: lifted.epoch,
+        ..at_night()
+    };
     // A kill that comes while it is lifted stands, and that is said.
     let between = FlagKill {
         epoch: 100,
@@ -423,6 +429,69 @@ async fn a_lifting_stands_above_what_was_killed_without_a_server() {
         super::kill::still_killed(&live, &lifted)
     };
     assert!(one(&between) && !one(&lifted));
+}
+
+// BLD-07: what is not killed is not lifted, and what stays killed is named.
+#[tokio::test]
+async fn a_lifting_says_what_it_did_not_open() {
+    let world = World::start().await;
+    world.define(reports()).await;
+    let one = |key: &str| Some(vec![key.to_owned()]);
+    let lift = async |flags| world.flags.lift(flags, "", &ana()).await.expect("done");
+    world.flags.kill(one("exec"), "", &ana()).await;
+    world.flags.kill(None, "", &ana()).await;
+    let none = lift(one("master")).await;
+    assert_eq!((none.flags, none.epoch), (Some(Vec::new()), 2));
+    assert_eq!(
+        (none.not_killed, none.still.all),
+        (vec!["master".into()], true)
+    );
+    let all = lift(None).await;
+    assert_eq!(
+        (all.flags, all.epoch, all.not_killed),
+        (None, 3, Vec::new())
+    );
+    assert_eq!(
+        (all.still.all, all.still.flags),
+        (false, vec!["exec".into()])
+    );
+    let again = lift(None).await;
+    assert_eq!((again.epoch, again.not_killed), (3, vec!["all".into()]));
+    let both = lift(Some(vec!["exec".into(), "master".into()])).await;
+    assert_eq!((both.flags, both.epoch), (one("exec"), 4));
+    assert_eq!(
+        (both.not_killed, both.still.flags),
+        (vec!["master".into()], Vec::new())
+    );
+}
+
+// EMG-04: a proxy that is gone is asked again while it comes back, and finds the kill in its
+// folder when it starts.
+#[tokio::test]
+async fn a_kill_waits_for_a_proxy_that_comes_back() {
+    let mut world = World::without_proxy().await;
+    let flags = Arc::clone(&world.flags);
+    let kill = tokio::spawn(async move { flags.kill(None, "now", &ana()).await });
+    let folder = world.dir.path().to_owned();
+    let left = || {
+        let files = std::fs::read_dir(&folder).expect("a folder").flatten();
+        let ours = files.filter(|f| f.file_name().to_string_lossy().starts_with("kill-"));
+        let texts = ours.map(|file| std::fs::read_to_string(file.path()).expect("text"));
+        let kills = texts.map(|text| LeftKill::decode(&text).expect("a kill"));
+        kills.filter_map(|left| left.flags).next()
+    };
+    until("it is left", || left().is_some()).await;
+    let found = left().expect("left");
+    assert_eq!((found.epoch, found.by), (1, ana()));
+    world.begin_proxy(Kills::default());
+    let done = kill.await.expect("done");
+    assert_eq!(done.in_force, Ok(()));
+    assert!(world.at_proxy(|now| now.kills.all.killed));
+    // One that does not come back: that it needs nobody's help is said.
+    let alone = World::without_proxy().await;
+    let done = alone.flags.kill(None, "now", &ana()).await;
+    let why = done.in_force.expect_err("nobody answers");
+    assert!(why.contains("it comes by itself"), "{why}");
 }
 
 // EMG-04: a store that cannot be written keeps nobody from killing.
@@ -479,7 +548,7 @@ async fn releases_hear_of_kills_of_what_they_need() {
     assert_eq!((found.flags, found.by), (exec.clone(), ana()));
     assert_eq!(killed("master", before), None);
     let lifted = world.flags.lift(exec, "over", &ana()).await;
-    lifted.expect("lifted").1.expect("in force");
+    lifted.expect("lifted").in_force.expect("in force");
     assert_eq!(killed("board", None), None);
     assert!(killed("board", before).is_some() && killed("exec", before).is_some());
     assert_eq!(killed("board", Some(clock::now())), None);

@@ -6,7 +6,8 @@ use esclusa_flags::{FlagSet, KillMark, Kills, Rollout};
 use esclusa_model::{Actor, BasisPoints, Digest, ReleaseId, Timestamp};
 use esclusa_wire::{
     AskContexts, FlagDocument, FlagKill, FlagStatus, FlagStream, FlagToken, FlagTokenKind,
-    FlagsFile, FlagsKilled, FlagsTaken, KeylessGuard, TesterGrant, TesterKey, WIRE_VERSION,
+    FlagsFile, FlagsKilled, FlagsTaken, KeylessGuard, LeftKill, TakeBack, TesterGrant, TesterKey,
+    WIRE_VERSION,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -93,6 +94,22 @@ fn a_kill_and_its_answer() {
         persisted: true,
     };
     holds(include_str!("../../golden/flags-killed-v1.json"), &killed);
+}
+
+#[test]
+fn a_kill_that_is_left_for_the_next_proxy() {
+    let left = LeftKill {
+        flags: Some(kill()),
+        take_back: Some(TakeBack {
+            services: None,
+            by: Actor::new("ana").expect("valid"),
+            reason: "errors at acme".into(),
+        }),
+    };
+    holds(include_str!("../../golden/left-kill-v1.json"), &left);
+    let text = left.encode().expect("JSON");
+    assert_eq!(LeftKill::decode(&text), Ok(left));
+    assert!(FlagsFile::decode(&text).is_err());
 }
 
 #[test]

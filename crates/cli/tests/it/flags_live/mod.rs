@@ -3,6 +3,7 @@
 
 mod clients;
 mod doubted;
+mod emergency;
 mod exec_reports;
 mod killed;
 mod looked;

@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::flags::{Flags, StandingView};
 use axum::extract::State;
 use axum::{Extension, Json};
+use esclusa_flags::off_with;
 
 /// Most streams that are named.
 const NAMED: usize = 100;
@@ -44,8 +45,11 @@ pub(crate) async fn kill(
     let flags = &state.app.shared.flags;
     let meant = meant(flags, &asked)?;
     let done = flags.kill(meant, &asked.reason, &caller.actor).await;
+    let set = done.flags.as_ref().zip(flags.set().ok());
+    let off_with_it = set.map(|(killed, set)| off_with(&set, killed));
     Ok(Json(FlagsKilledView {
         flags: done.flags,
+        off_with_it: off_with_it.unwrap_or_default(),
         epoch: done.epoch,
         in_force: done.in_force.is_ok(),
         note: done.in_force.err(),
@@ -72,12 +76,15 @@ pub(crate) async fn lift(
 ) -> Result<Json<FlagsLiftedView>, ApiError> {
     let flags = &state.app.shared.flags;
     let meant = meant(flags, &asked)?;
-    let (lifted, published) = flags.lift(meant, &asked.reason, &caller.actor).await?;
+    let lifted = flags.lift(meant, &asked.reason, &caller.actor).await?;
     Ok(Json(FlagsLiftedView {
         flags: lifted.flags,
         epoch: lifted.epoch,
-        in_force: published.is_ok(),
-        note: published.err(),
+        in_force: lifted.in_force.is_ok(),
+        note: lifted.in_force.err(),
+        not_killed: lifted.not_killed,
+        all_killed: lifted.still.all,
+        still_killed: lifted.still.flags,
     }))
 }
 

@@ -411,6 +411,9 @@ pub struct KillFlags {
 pub struct FlagsKilledView {
     /// The flags; absent for all.
     pub flags: Option<Vec<String>>,
+    /// Flags that are off with them, because they need them.
+    #[serde(default)]
+    pub off_with_it: Vec<String>,
     /// Its epoch.
     pub epoch: u64,
     /// Whether the proxy has it in force.
@@ -431,14 +434,23 @@ pub struct FlagsKilledView {
 /// What became of lifting kills.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct FlagsLiftedView {
-    /// The flags; absent for all.
+    /// The flags that were lifted, possibly none; absent for the kill of all.
     pub flags: Option<Vec<String>>,
-    /// Its epoch.
+    /// Its epoch; the one before where nothing was lifted.
     pub epoch: u64,
     /// Whether the proxy has it in force.
     pub in_force: bool,
     /// Why not. It is sent again until it has.
     pub note: Option<String>,
+    /// What was asked for and was not killed; `all` for the kill of all.
+    #[serde(default)]
+    pub not_killed: Vec<String>,
+    /// Whether all flags are killed still.
+    #[serde(default)]
+    pub all_killed: bool,
+    /// Flags that are killed still, each by a kill of its own.
+    #[serde(default)]
+    pub still_killed: Vec<String>,
 }
 
 /// How far the flags have come.
