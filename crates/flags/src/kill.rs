@@ -55,6 +55,20 @@ impl Kills {
         }
     }
 
+    /// Whether one of these was killed after an epoch, and is still: flags by marks of their
+    /// own, `None` by the mark of all.
+    #[must_use]
+    pub fn killed_after(&self, flags: Option<&[String]>, epoch: u64) -> bool {
+        let later = |mark: KillMark| mark.killed && mark.epoch > epoch;
+        match flags {
+            None => later(self.all),
+            Some(keys) => {
+                let mut marks = keys.iter().filter_map(|key| self.flags.get(key));
+                marks.any(|mark| later(*mark))
+            }
+        }
+    }
+
     /// The epoch of the kill that holds for a flag, the one of all flags first.
     #[must_use]
     pub fn of(&self, flag: &str) -> Option<u64> {

@@ -212,6 +212,21 @@ impl Flags {
         reason: &str,
         by: &Actor,
     ) -> Result<Lifted, ApiError> {
+        self.lift_known(flags, reason, by, None).await
+    }
+
+    /// The same for one who knows kills up to the epoch `known`: what was killed later, by
+    /// whomever, stands.
+    ///
+    /// # Errors
+    /// When one was killed later, or it cannot be recorded; nothing is lifted then.
+    pub(super) async fn lift_known(
+        &self,
+        flags: Option<Vec<String>>,
+        reason: &str,
+        by: &Actor,
+        known: Option<u64>,
+    ) -> Result<Lifted, ApiError> {
         // What was killed at the proxy while nobody was in charge has to be known, or the
         // lifting would not stand above it. A proxy that does not answer keeps what it has:
         // what it knows of is lifted too.
@@ -235,6 +250,7 @@ impl Flags {
                 flags,
                 reason,
                 by,
+                known,
                 reply,
             })
             .await?;

@@ -152,7 +152,7 @@ impl Watch {
             (live.unrecorded.clone(), live.kills.clone())
         };
         known.extend(self.kills.iter().cloned());
-        let now = clock::now();
+        let (now, epoch) = (clock::now(), in_force.epoch());
         let mut views = Vec::new();
         for (name, post) in &mut self.posts {
             let stands = kill_standing(name, &post.rule, &known, &in_force, now);
@@ -173,7 +173,13 @@ impl Watch {
             {
                 post.acting = true;
                 let (flags, done) = (Arc::clone(&self.flags), self.done.clone());
-                tokio::spawn(carry_out(flags, name.clone(), post.rule.clone(), act, done));
+                tokio::spawn(carry_out(
+                    flags,
+                    name.clone(),
+                    post.rule.clone(),
+                    (act, epoch),
+                    done,
+                ));
             }
             ask_health(name, post, now, &self.done);
         }
@@ -201,7 +207,7 @@ async fn carry_out(
     flags: Arc<Flags>,
     name: String,
     rule: StandingRule,
-    act: StandingAct,
+    (act, known): (StandingAct, u64),
     done: mpsc::Sender<Done>,
 ) {
     let targets = match &rule.kill {
@@ -228,7 +234,12 @@ async fn carry_out(
         }
         StandingAct::Lift { because } => {
             let reason = reason_of(&name, &because);
-            match flags.lift(targets, &reason, &actor()).await {
+            // What a person killed since is not the rule's to lift.
+            let lifted = flags
+                .lift_known(targets, &reason, &actor(), Some(known))
+                .await;
+            match lifted {
+                Ok(lifted) if lifted.flags.as_ref().is_some_and(Vec::is_empty) => {}
                 Ok(_) => tracing::info!(rule = name, because, "A standing rule lifted its kill"),
                 Err(error) => {
                     tracing::warn!(rule = name, %error, "A standing rule cannot lift its kill");

@@ -431,6 +431,33 @@ async fn a_lifting_stands_above_what_was_killed_without_a_server() {
     assert!(one(&between) && !one(&lifted));
 }
 
+// EMG-04, RBK-23: a rule lifts what it knows of. A kill that a person made at the proxy while no
+// server ran stands, though the rule's time to lift its own is over.
+#[tokio::test]
+async fn a_rule_does_not_lift_what_it_does_not_know() {
+    let world = World::start().await;
+    world.define(reports()).await;
+    let exec = Some(vec!["exec".to_owned()]);
+    let rule = super::standing::actor();
+    let own = world
+        .flags
+        .kill(exec.clone(), "rule r: errors", &rule)
+        .await;
+    killed_at(&world.proxy, &at_night());
+    let lift = |known| {
+        let exec = exec.clone();
+        world
+            .flags
+            .lift_known(exec, "rule r: again", &rule, Some(known))
+    };
+    let refused = lift(own.epoch).await.expect_err("it stands");
+    assert_eq!(refused.code, "ESC-0741");
+    assert_eq!(world.flags.kills().of("exec"), Some(at_night().epoch));
+    let lifted = lift(at_night().epoch).await.expect("known");
+    assert_eq!(lifted.flags, exec);
+    assert_eq!(world.flags.kills().of("exec"), None);
+}
+
 // BLD-07: what is not killed is not lifted, and what stays killed is named.
 #[tokio::test]
 async fn a_lifting_says_what_it_did_not_open() {

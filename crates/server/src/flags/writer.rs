@@ -32,6 +32,8 @@ pub(super) enum Order {
         flags: Option<Vec<String>>,
         reason: String,
         by: Actor,
+        /// Up to which epoch kills are known to whoever lifts: a later one stands.
+        known: Option<u64>,
         reply: oneshot::Sender<Result<FlagKill, ApiError>>,
     },
     /// Record that somebody is given a token.
@@ -124,9 +126,10 @@ impl Writer {
                     flags,
                     reason,
                     by,
+                    known,
                     reply,
                 }) => {
-                    let lifted = self.lift(flags, &reason, &by).await;
+                    let lifted = self.lift(flags, &reason, &by, known).await;
                     let _ = reply.send(lifted);
                 }
                 Some(Order::Grant { granted, by, reply }) => {
@@ -198,9 +201,24 @@ impl Writer {
         flags: Option<Vec<String>>,
         reason: &str,
         by: &Actor,
+        known: Option<u64>,
     ) -> Result<FlagKill, ApiError> {
         // What was decided before stands before it in the record.
         self.record_kills().await?;
+        if let Some(known) = known
+            && self
+                .flags
+                .live()
+                .kills
+                .killed_after(flags.as_deref(), known)
+        {
+            return Err(ApiError::new(
+                ErrorKind::Conflict,
+                "ESC-0741",
+                "it was killed again meanwhile",
+                "see `esclusa flag history`",
+            ));
+        }
         let lift = FlagKill {
             flags,
             killed: false,
