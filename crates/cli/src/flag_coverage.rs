@@ -200,7 +200,7 @@ fn show(answer: &Answer, output: &Output) {
     if !of_nothing.is_empty() {
         let count = of_nothing.len();
         output.say(&format!(
-            "{count} guards count as none: their service is not known"
+            "guards of services that are not known, which count as none: {count}"
         ));
     }
 }
