@@ -5,14 +5,19 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
 use crate::table::one_line;
 use esclusa_model::Timestamp;
-use esclusa_server::body::{ArrivedView, DelaysView, ExposuresView, MeasuredView, PropagationView};
+use esclusa_server::body::{
+    ArrivedView, DelaysView, ExposuresView, GuardTroubleKind, MeasuredView, PropagationView,
+};
 use esclusa_server::report::rfc3339;
 
 pub(super) async fn run(client: &Client, output: &Output) -> Result<Exit, Failure> {
     let found: PropagationView = client.get("/api/v1/flag-set/status").await?;
     let sinks = found.sinks.iter().all(|sink| sink.state == "reached");
     let tables = sinks && found.sinks_trouble.is_none();
-    let done = match found.current && tables && found.guards.is_empty() {
+    // A service may come with its first release; a key that cannot be read locks people out.
+    let mut guards = found.guards.iter();
+    let keys = guards.all(|guard| guard.kind != GuardTroubleKind::UnreadableKey);
+    let done = match found.current && tables && keys {
         true => Exit::Done,
         false => Exit::Fault,
     };

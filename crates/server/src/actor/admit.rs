@@ -281,6 +281,7 @@ impl ServiceActor {
 
     /// What became of the release is recorded with the service, and the next begins.
     pub(super) async fn close_ended(&mut self) {
+        self.heed_kills_in_line().await;
         if let Some(run) = &self.run {
             let Some(ended) = &run.release.ended else {
                 return;
@@ -296,7 +297,6 @@ impl ServiceActor {
                 }
             }
         }
-        self.heed_kills_in_line().await;
         self.take_next().await;
     }
 }

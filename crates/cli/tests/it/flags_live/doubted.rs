@@ -2,7 +2,9 @@
 //! out.
 
 use super::Scene;
-use serde_json::json;
+use crate::world::LONG;
+use esclusa_testkit::wait_until;
+use serde_json::{Value, json};
 
 const OPENAPI: &str = "
 openapi: 3.1.0
@@ -11,8 +13,8 @@ paths:
   /health: { get: {} }
 ";
 
-fn start() -> Scene {
-    let flags = json!({
+fn flags() -> Value {
+    json!({
         "environments": ["production"],
         "flags": { "exec-reports": { "type": "boolean" } },
         "guards": { "reports": {
@@ -25,8 +27,11 @@ fn start() -> Scene {
                 { "path": "/modules/*", "flag": "exec-reports" },
             ],
         } },
-    });
-    Scene::start(&flags, &[])
+    })
+}
+
+fn start() -> Scene {
+    Scene::start(&flags(), &[])
 }
 
 impl Scene {
@@ -61,6 +66,19 @@ async fn guards_that_guard_nothing_are_told() {
     holds(&scene.ends(1, &["flag", "status"]), &doubts);
     let again = ["flag", "apply", "flags.json", "--yes"];
     holds(&scene.ends(0, &again), &doubts);
+    // A service alone that nobody knows may come with its first release.
+    let mut keyed = flags();
+    keyed["guards"]["reports"]["claims"]["secret"] = json!("env:PATH");
+    scene.write("keyed.json", &keyed.to_string());
+    scene.ends(0, &["flag", "apply", "keyed.json", "--yes"]);
+    wait_until("the key is read", LONG, async || {
+        let (code, said, talk) = scene.run(&["flag", "status"]);
+        let told = (said + &talk).contains(doubts[0]);
+        (code == 0 && told).then_some(())
+    })
+    .await
+    .expect("a warning, and no fault");
+    scene.ends(0, &again);
 
     let coverage = |wanted: i32, more: &[&str]| {
         let verb = ["flag", "coverage", "--openapi", "openapi.yaml"];
