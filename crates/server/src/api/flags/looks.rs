@@ -65,7 +65,7 @@ fn row(key: &str, flag: &FlagDefinition, set: &FlagSet, kills: &Kills) -> FlagRo
     }
 }
 
-fn find<'s>(set: &'s FlagSet, key: &str) -> Result<&'s FlagDefinition, ApiError> {
+pub(super) fn find<'s>(set: &'s FlagSet, key: &str) -> Result<&'s FlagDefinition, ApiError> {
     set.flags.get(key).ok_or_else(|| {
         ApiError::new(
             ErrorKind::NotFound,

@@ -124,6 +124,19 @@ pub struct ExplainedView {
     pub text: String,
 }
 
+/// The change of one field.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the schema of `Change`, which knows no schemas")]
+pub(crate) struct FieldChange {
+    /// The field, as a JSON pointer.
+    path: String,
+    /// What it was; absent or null for a field that was not there.
+    before: Option<Value>,
+    /// What it is to be, or became; absent or null for a field that is not there.
+    after: Option<Value>,
+}
+
 /// Fields to change.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -132,7 +145,7 @@ pub struct ChangeFlags {
     pub revision: u64,
     /// The fields as JSON pointers, each with what it was (`before`) and is to be (`after`);
     /// absent for a field that is not there.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Why; recorded with the change.
     #[serde(default)]
@@ -145,7 +158,7 @@ pub struct ChangedView {
     /// The revision now.
     pub revision: u64,
     /// What became different.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Whether the proxy has it in force.
     pub in_force: bool,
@@ -157,12 +170,19 @@ pub struct ChangedView {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyFlags {
-    /// The set as JSON.
+    /// The set as JSON, or some of it. Its `revision`, if it names one, is the one that it
+    /// was read at: fields that were changed since are not set back unseen.
+    #[serde(deserialize_with = "esclusa_flags::unambiguous")]
     pub set: Value,
-    /// Whether what the file does not name goes. Otherwise each flag, segment, tenant,
-    /// attribute and guard in it replaces the one of its name, and all others stay.
+    /// Whether what the file does not name goes. Otherwise it stays: flags are merged field
+    /// by field, their environments and overrides one by one, and `null` takes a field away;
+    /// lists of rules, variants, segments, tenants, attributes and guards are taken over
+    /// whole.
     #[serde(default)]
     pub replace: bool,
+    /// Sets back fields that were changed since the set's own revision.
+    #[serde(default)]
+    pub force: bool,
     /// The revision that it was made for; any when absent.
     #[serde(default)]
     pub revision: Option<u64>,
@@ -182,12 +202,21 @@ pub struct AppliedView {
     /// The revision now.
     pub revision: u64,
     /// The fields that differ.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Whether the proxy has it in force.
     pub in_force: bool,
     /// Why not. It is sent again until it has.
     pub note: Option<String>,
+}
+
+/// A flag to be deleted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteFlag {
+    /// Why; recorded with the change.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// A change to be taken back.
@@ -200,6 +229,12 @@ pub struct RevertFlags {
     /// change.
     #[serde(default)]
     pub everything: bool,
+    /// The revision at which that was decided; any when absent.
+    #[serde(default)]
+    pub expected: Option<u64>,
+    /// Only says what would change.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Why; recorded with the change.
     #[serde(default)]
     pub reason: String,
@@ -243,7 +278,7 @@ pub struct WhoWouldChange {
     #[serde(default)]
     pub environment: Option<String>,
     /// The fields that would change.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Ask about the contexts that applications asked with lately, as the proxy knows them.
     /// For operators: they name people.
@@ -288,7 +323,7 @@ pub struct FlagEntryView {
     /// The revision that a change led to.
     pub revision: Option<u64>,
     /// The fields, with what they were and what they became.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// The flags that were killed, lifted or granted; absent for all of them.
     pub flags: Option<Vec<String>>,
