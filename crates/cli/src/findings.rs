@@ -72,7 +72,16 @@ pub(crate) fn print_values(found: &[Value], source: &SourceFile, output: &Output
 
 /// A finding of unknown shape, in one line.
 pub(crate) fn plain(value: &Value) -> String {
-    located(value, "")
+    match value {
+        Value::String(words) => words.clone(),
+        value => located(value, value["file"].as_str().unwrap_or_default()),
+    }
+}
+
+/// The findings of an error that its message does not say already, each in one line.
+pub(crate) fn beside(message: &str, details: &[Value]) -> Vec<String> {
+    let plain = details.iter().map(plain);
+    plain.filter(|words| !message.contains(words)).collect()
 }
 
 /// What is wrong with a field that is named by a JSON pointer.
@@ -85,6 +94,11 @@ struct AtField {
     /// The variable that the field comes from: people wrote that.
     #[serde(default)]
     variable: Option<String>,
+    /// Where it stands, when it was read from a file.
+    #[serde(default)]
+    line: usize,
+    #[serde(default)]
+    column: usize,
 }
 
 fn located(value: &Value, file: &str) -> String {
@@ -97,8 +111,12 @@ fn located(value: &Value, file: &str) -> String {
             "" => String::new(),
             hint => format!(" ({hint})"),
         };
-        let place = found.variable.unwrap_or(found.path);
-        return format!("{place}: {}{hint}", found.message);
+        let place = match found.line {
+            0 => String::new(),
+            line => format!("{file}:{line}:{}: ", found.column),
+        };
+        let field = found.variable.unwrap_or(found.path);
+        return format!("{place}{field}: {}{hint}", found.message);
     }
     let Ok(finding) = serde_json::from_value::<Finding>(value.clone()) else {
         return value.to_string();
@@ -170,10 +188,17 @@ mod tests {
         let source = SourceFile::new("short.yaml", "a");
         let finding = serde_json::from_value(finding()).expect("a finding");
         assert!(draw(&finding, &source).expect("drawn").contains("ESC-0110"));
-        assert_eq!(plain(&serde_json::json!("odd")), "\"odd\"");
+        assert_eq!(plain(&serde_json::json!("odd")), "odd");
         let field = serde_json::json!({
             "path": "/flags/a", "code": "unknown-flag", "message": "no", "hint": "yes?"
         });
         assert_eq!(plain(&field), "/flags/a: no (yes?)");
+        let placed = serde_json::json!({
+            "path": "/flags/a", "message": "no", "file": "f.json", "line": 2, "column": 3
+        });
+        assert_eq!(plain(&placed), "f.json:2:3: /flags/a: no");
+        // Once is enough.
+        let details = [serde_json::json!("flag a"), serde_json::json!("flag b")];
+        assert_eq!(beside("refused: flag a, and 1 more", &details), ["flag b"]);
     }
 }

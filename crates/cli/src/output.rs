@@ -112,8 +112,8 @@ impl Output {
             self.say(&serde_json::to_string_pretty(error).unwrap_or_default());
             return;
         }
-        for detail in &error.details {
-            self.say(&findings::plain(detail));
+        for words in findings::beside(&error.message, &error.details) {
+            self.say(&words);
         }
         let word = self
             .talk_colour

@@ -4,7 +4,6 @@
 use crate::exposure::ExposureRules;
 use crate::guard::GuardDefinition;
 use crate::lifetime::Lifetime;
-use crate::problem::{Problem, ProblemCode};
 use crate::standing::StandingRule;
 use crate::value::FlagType;
 use esclusa_model::BasisPoints;
@@ -336,23 +335,6 @@ pub struct Weight {
 }
 
 impl FlagSet {
-    /// Reads a set from JSON. Names and values are checked by [`crate::validate`].
-    ///
-    /// # Errors
-    /// The field that does not exist or has another shape.
-    pub fn from_json(json: Value) -> Result<Self, Problem> {
-        serde_path_to_error::deserialize(json).map_err(|error| {
-            let path = pointer(error.path());
-            let (message, hint) = crate::shape::in_words(&error.inner().to_string());
-            Problem {
-                path,
-                code: ProblemCode::Format,
-                message,
-                hint,
-            }
-        })
-    }
-
     /// The flags that `name` means where something is killed: the one of this key and
     /// those of this alias.
     #[must_use]
@@ -368,16 +350,4 @@ impl FlagSet {
         // Cannot fail: all keys are strings and nothing refuses to be written.
         serde_json::to_value(self).unwrap_or_default()
     }
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Map { key } => format!("/{}", crate::problem::escaped(key)),
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => "/?".to_owned(),
-        })
-        .collect()
 }

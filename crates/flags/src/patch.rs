@@ -3,9 +3,10 @@
 use crate::compile::validate;
 use crate::definition::FlagSet;
 use crate::diff::Change;
-use crate::problem::{Problem, ProblemCode};
+use crate::fields::{is_part, steps};
+use crate::problem::{Problem, ProblemCode, escaped};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Fields to change together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,12 +16,16 @@ pub struct Patch {
     /// other fields stay.
     pub revision: u64,
     /// The fields, each with what was read as `before`, which it must still be. A path
-    /// is a JSON pointer to a member of an object; its parents must exist.
+    /// is a JSON pointer to a member of an object. Objects that are nothing but the place
+    /// of their members, such as the overrides for tenants, come and go with them; what
+    /// else stands above must exist.
     pub changes: Vec<Change>,
 }
 
 impl Patch {
-    /// The patch that takes this one back, for the revision that it led to.
+    /// The patch that takes this one back, for the revision that it led to. Where an
+    /// object came with its first member, the member alone goes: others may have come
+    /// since, and stay.
     #[must_use]
     pub fn inverse(&self, revision: u64) -> Self {
         let turned = self.changes.iter().rev().map(|change| Change {
@@ -30,7 +35,7 @@ impl Patch {
         });
         Self {
             revision,
-            changes: turned.collect(),
+            changes: turned.flat_map(members).collect(),
         }
     }
 }
@@ -53,14 +58,14 @@ impl FlagSet {
             ));
         }
         for change in &patch.changes {
-            if let Err(problem) = set_field(&mut json, change) {
+            if let Err(problem) = change_field(&mut json, change) {
                 problems.push(problem);
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut set = Self::from_json(json).map_err(|problem| vec![problem])?;
+        let mut set = Self::read(&json)?;
         set.revision = self.revision + 1;
         let problems = validate(&set);
         match problems.is_empty() {
@@ -102,6 +107,62 @@ fn problem(path: &str, code: ProblemCode, message: String) -> Problem {
     }
 }
 
+/// A change of an object that came or went with its members, as changes of those.
+fn members(change: Change) -> Vec<Change> {
+    let (all, comes) = match (&change.before, &change.after) {
+        (None, Some(Value::Object(all))) => (all, true),
+        (Some(Value::Object(all)), None) => (all, false),
+        _ => return vec![change],
+    };
+    if all.is_empty() || !is_part(&steps(&change.path)) {
+        return vec![change];
+    }
+    let member = |(key, value): (&String, &Value)| Change {
+        path: format!("{}/{}", change.path, escaped(key)),
+        before: (!comes).then(|| value.clone()),
+        after: comes.then(|| value.clone()),
+    };
+    all.iter().map(member).flat_map(members).collect()
+}
+
+/// Changes a field, with the objects above it that come and go with their members.
+fn change_field(json: &mut Value, change: &Change) -> Result<(), Problem> {
+    let steps = steps(&change.path);
+    let above = steps.split_last().map_or(&[][..], |(_, above)| above);
+    make_parts(json, above);
+    set_field(json, change)?;
+    clear_parts(json, above, 0);
+    Ok(())
+}
+
+fn make_parts(json: &mut Value, above: &[String]) {
+    let mut at = json;
+    for (i, key) in above.iter().enumerate() {
+        let Value::Object(fields) = at else { return };
+        if is_part(&above[..=i]) && !fields.contains_key(key) {
+            fields.insert(key.clone(), Value::Object(Map::new()));
+        }
+        match fields.get_mut(key) {
+            Some(below) => at = below,
+            None => return,
+        }
+    }
+}
+
+/// Clears what is empty on the way, the deepest first.
+fn clear_parts(at: &mut Value, above: &[String], depth: usize) {
+    let (Some(key), Value::Object(fields)) = (above.get(depth), at) else {
+        return;
+    };
+    if let Some(below) = fields.get_mut(key) {
+        clear_parts(below, above, depth + 1);
+        let empty = below.as_object().is_some_and(Map::is_empty);
+        if empty && is_part(&above[..=depth]) {
+            fields.remove(key);
+        }
+    }
+}
+
 fn set_field(json: &mut Value, change: &Change) -> Result<(), Problem> {
     let path = change.path.as_str();
     let nowhere = |what: String| problem(path, ProblemCode::Format, what);
@@ -114,10 +175,13 @@ fn set_field(json: &mut Value, change: &Change) -> Result<(), Problem> {
         ));
     };
     let key = key.replace("~1", "/").replace("~0", "~");
-    let Some(Value::Object(parent)) = json.pointer_mut(above) else {
+    if let Some(missing) = missing_object(json, above) {
         return Err(nowhere(format!(
-            "there is no object at {above:?} to change"
+            "there is no object at {missing:?} to change"
         )));
+    }
+    let Some(Value::Object(parent)) = json.pointer_mut(above) else {
+        return Err(nowhere("there is no object to change".to_owned()));
     };
     let now = parent.get(&key);
     if now != change.before.as_ref() {
@@ -131,4 +195,11 @@ fn set_field(json: &mut Value, change: &Change) -> Result<(), Problem> {
         None => parent.remove(&key),
     };
     Ok(())
+}
+
+/// The first on the way to `above` that is no object.
+fn missing_object<'p>(json: &Value, above: &'p str) -> Option<&'p str> {
+    let ends = above.match_indices('/').skip(1).map(|(at, _)| at);
+    let mut prefixes = ends.chain([above.len()]).filter_map(|end| above.get(..end));
+    prefixes.find(|prefix| !json.pointer(prefix).is_some_and(Value::is_object))
 }

@@ -5,8 +5,16 @@ use std::fmt;
 
 /// Why a text or number is not a share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a share: write a percentage from 0% to 100% in steps of 0.01%, such as 5%")]
-pub struct ShareError(pub String);
+pub enum ShareError {
+    /// A text.
+    #[error(
+        "{0:?} is not a share: write a percentage from 0% to 100% in steps of 0.01%, such as 5%"
+    )]
+    Text(String),
+    /// A number of basis points.
+    #[error("{0} basis points are no share: write a whole number from 0 to 10000 (100%)")]
+    Points(u32),
+}
 
 /// A share of a population in hundredths of a percent, 0 to 10,000.
 #[derive(
@@ -29,7 +37,7 @@ impl BasisPoints {
         if bp <= 10_000 {
             Ok(Self(bp))
         } else {
-            Err(ShareError(format!("{bp} basis points")))
+            Err(ShareError::Points(bp.into()))
         }
     }
 
@@ -56,7 +64,7 @@ impl BasisPoints {
     /// # Errors
     /// When the text is not a percentage, is out of range or finer than 0.01 %.
     pub fn parse_percent(text: &str) -> Result<Self, ShareError> {
-        let error = || ShareError(text.to_owned());
+        let error = || ShareError::Text(text.to_owned());
         let number = text.trim().strip_suffix('%').ok_or_else(error)?.trim_end();
         let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
         let all_digits = |s: &str| s.chars().all(|c| c.is_ascii_digit());
@@ -117,7 +125,7 @@ impl Fraction {
         if value.is_finite() && value >= 0.0 {
             Ok(Self(value))
         } else {
-            Err(ShareError(value.to_string()))
+            Err(ShareError::Text(value.to_string()))
         }
     }
 

@@ -14,6 +14,7 @@ mod lint;
 mod model;
 mod parse;
 mod placeholders;
+mod places;
 mod power;
 mod read;
 mod scalar;
@@ -41,6 +42,7 @@ pub use model::{
 };
 pub use parse::{Parsed, parse, parse_judge, parse_with_traffic};
 pub use placeholders::{Placeholders, UnknownPlaceholder, substitute};
+pub use places::Places;
 pub use power::{Advice, Lack, StagePower, Traffic, stage_power};
 pub use schema::json_schema;
 pub use settings::{Settings, read_settings};

@@ -22,11 +22,35 @@ pub(crate) enum FlagVerb {
     /// Examples: `esclusa flag set exec-reports on --environment production --tenant acme
     /// --reason pilot`, `esclusa flag set exec-reports on --share 25% --of tenant`
     Set(Set),
+    /// Take an override or a default away again
+    ///
+    /// Whom it was for gets what the rules say. Example: `esclusa flag unset exec-reports
+    /// --environment production --tenant acme --reason "the pilot is over"`
+    Unset(Unset),
+    /// Turn a flag off in one environment, whatever its rules say: everybody gets its off variant
+    Disable(Switch),
+    /// Let the rules of a flag that was disabled decide again
+    Enable(Switch),
+    /// Delete a flag
+    ///
+    /// Refused as long as another flag, a guard, a standing rule, exposures or a running release
+    /// need it; they are named.
+    Delete(Delete),
     /// Make flags what a file says (JSON or YAML); the difference is shown first
     ///
-    /// What the file does not name stays as it is, unless --replace is given. On a terminal
+    /// What the file does not name stays as it is, unless --replace is given: of a flag its other
+    /// fields, environments and overrides too. `null` takes a field away. Fields that somebody
+    /// changed since the `revision` of the file are not set back without --force. On a terminal
     /// it asks before it changes anything. Example: `esclusa flag apply flags.json --dry-run`
     Apply(Apply),
+    /// Say all that is wrong with a file of flags, without a server; exits 2 on errors
+    ///
+    /// The file is checked as a whole set: what it only adds to a stored one is not known here.
+    Lint {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Say what a flag answers somebody, and why
     ///
     /// Example: `esclusa flag explain exec-reports --tenant acme --with country=es`
@@ -65,18 +89,9 @@ pub(crate) enum FlagVerb {
     },
     /// Take back the change that led to a revision
     ///
-    /// Fields that somebody has changed since are a conflict, and nothing is changed then.
-    Revert {
-        /// The revision, as `flag history` shows it
-        #[arg(value_name = "REVISION")]
-        revision: u64,
-        /// Go back to how everything was at that revision
-        #[arg(long)]
-        everything: bool,
-        /// Why; recorded with the change
-        #[arg(long, value_name = "WORDS", default_value = "")]
-        reason: String,
-    },
+    /// Fields that somebody has changed since are a conflict, and nothing is changed then. The
+    /// difference is shown first; on a terminal it asks before it changes anything.
+    Revert(Revert),
     /// Print the whole set as JSON; `flag apply` takes it
     Export {
         /// Write it into this file in place of standard output
@@ -200,13 +215,81 @@ fn share(text: &str) -> Result<esclusa_model::BasisPoints, String> {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub(crate) struct Unset {
+    /// The flag
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    #[command(flatten)]
+    pub at: At,
+    /// The variant of this tenant
+    #[arg(long, value_name = "ID", group = "what")]
+    pub tenant: Option<String>,
+    /// The variant of this user
+    #[arg(long, value_name = "ID", group = "what")]
+    pub user: Option<String>,
+    /// What is served where no rule decides: the flag's own default holds then, else off
+    #[arg(long, group = "what")]
+    pub default: bool,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+/// A flag in one environment.
+#[derive(Debug, Args)]
+pub(crate) struct Switch {
+    /// The flag
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    #[command(flatten)]
+    pub at: At,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The flag
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revert {
+    /// The revision, as `flag history` shows it
+    #[arg(value_name = "REVISION")]
+    pub revision: u64,
+    /// Go back to how everything was at that revision
+    #[arg(long)]
+    pub everything: bool,
+    /// Only show the difference
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Why; recorded with the change
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Apply {
     /// The file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Remove what the file does not name
+    /// Remove what the file does not name. Where no terminal is there to ask, removing flags
+    /// needs --yes
     #[arg(long)]
     pub replace: bool,
+    /// Set fields back that somebody changed since the revision of the file
+    #[arg(long)]
+    pub force: bool,
     /// Only show the difference
     #[arg(long)]
     pub dry_run: bool,

@@ -1,6 +1,6 @@
-//! Changing what one flag serves, and taking changes back.
+//! Changing what one flag serves.
 
-use super::args::Set;
+use super::args::{At, Delete, Set, Switch, Unset};
 use super::say_changed;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -9,13 +9,13 @@ use crate::release::path_part;
 use crate::table::one_line;
 use esclusa_flags::Change;
 use esclusa_model::BasisPoints;
-use esclusa_server::body::{ChangeFlags, ChangedView, FlagView, RevertFlags, WhoView};
-use serde_json::{Map, Value, json};
+use esclusa_server::body::{ChangeFlags, ChangedView, DeleteFlag, FlagView, WhoView};
+use serde_json::{Value, json};
 
 pub(super) async fn set(client: &Client, asked: &Set, output: &Output) -> Result<Exit, Failure> {
-    let path = format!("/api/v1/flags/{}", path_part(&asked.key));
-    let found: FlagView = client.get(&path).await?;
-    let here = place(&found, asked)?;
+    let found = flag(client, &asked.key).await?;
+    let everybody = asked.tenant.is_none() && asked.user.is_none() && asked.share.is_none();
+    let here = place(&found, &asked.at, everybody)?;
     let mut at: Vec<&str> = here.iter().map(String::as_str).collect();
     let after = match (&asked.tenant, &asked.user, asked.share) {
         (Some(id), _, _) => {
@@ -37,32 +37,94 @@ pub(super) async fn set(client: &Client, asked: &Set, output: &Output) -> Result
             json!(asked.variant)
         }
     };
-    let changes = field(&found.definition, &flag_path(&asked.key), &at, after);
-    let body = ChangeFlags {
-        revision: found.revision,
-        changes: changes.into_iter().collect(),
-        reason: asked.reason.clone(),
-    };
-    let done: ChangedView = client.patch("/api/v1/flag-set", &body).await?;
-    say_changed(&done, output);
+    let change = field(&found, &at, Some(after));
+    make(client, &found, change, &asked.reason, output).await?;
     say_if_unknown(client, asked, output).await;
-    if let (None, None, None) = (&asked.tenant, &asked.user, asked.share) {
+    if everybody {
         say_what_comes_first(&found, &here, output);
     }
     Ok(Exit::Done)
 }
 
-/// Where the settings stand that are meant: in an environment, or where there is none, the
-/// flag itself.
-fn place(found: &FlagView, asked: &Set) -> Result<Vec<String>, Failure> {
+pub(super) async fn unset(
+    client: &Client,
+    asked: &Unset,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let found = flag(client, &asked.key).await?;
+    let here = place(&found, &asked.at, asked.default)?;
+    let mut at: Vec<&str> = here.iter().map(String::as_str).collect();
+    match (&asked.tenant, &asked.user) {
+        (Some(id), _) => at.extend(["tenants", id]),
+        (_, Some(id)) => at.extend(["users", id]),
+        _ => at.push("default"),
+    }
+    let change = field(&found, &at, None);
+    make(client, &found, change, &asked.reason, output).await
+}
+
+/// Disables a flag in one environment, or enables it again.
+pub(super) async fn switch(
+    client: &Client,
+    asked: &Switch,
+    on: bool,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let found = flag(client, &asked.key).await?;
+    let here = place(&found, &asked.at, false)?;
+    let mut at: Vec<&str> = here.iter().map(String::as_str).collect();
+    at.push("state");
+    // What is not said is enabled.
+    let change = field(&found, &at, (!on).then(|| json!("disabled")));
+    make(client, &found, change, &asked.reason, output).await
+}
+
+pub(super) async fn delete(
+    client: &Client,
+    asked: &Delete,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let path = format!("/api/v1/flags/{}/delete", path_part(&asked.key));
+    let body = DeleteFlag {
+        reason: asked.reason.clone(),
+    };
+    let done: ChangedView = client.post(&path, &body).await?;
+    say_changed(&done, output);
+    Ok(Exit::Done)
+}
+
+async fn flag(client: &Client, key: &str) -> Result<FlagView, Failure> {
+    let path = format!("/api/v1/flags/{}", path_part(key));
+    client.get(&path).await
+}
+
+/// Makes a change of one field, if it is one.
+async fn make(
+    client: &Client,
+    found: &FlagView,
+    change: Option<Change>,
+    reason: &str,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let body = ChangeFlags {
+        revision: found.revision,
+        changes: change.into_iter().collect(),
+        reason: reason.to_owned(),
+    };
+    let done: ChangedView = client.patch("/api/v1/flag-set", &body).await?;
+    say_changed(&done, output);
+    Ok(Exit::Done)
+}
+
+/// Where the settings stand that are meant: in an environment, or where there is none and
+/// everybody is meant, the flag itself.
+fn place(found: &FlagView, at: &At, everybody: bool) -> Result<Vec<String>, Failure> {
     let known: Vec<&String> = found.flag.environments.keys().collect();
     let within = |name: &str| vec!["environments".to_owned(), name.to_owned()];
-    match (&asked.at.environment, known.as_slice()) {
+    match (&at.environment, known.as_slice()) {
         (Some(name), _) => Ok(within(name)),
         (None, [only]) => Ok(within(only)),
-        (None, []) if asked.tenant.is_none() && asked.user.is_none() && asked.share.is_none() => {
-            Ok(Vec::new())
-        }
+        (None, []) if everybody => Ok(Vec::new()),
         (None, []) => Err(Failure::input(
             "ESC-0743",
             "no environment is declared, so nobody can be told apart in one",
@@ -122,10 +184,6 @@ fn say_what_comes_first(found: &FlagView, here: &[String], output: &Output) {
     }
 }
 
-fn flag_path(key: &str) -> String {
-    format!("/flags/{}", escaped(key))
-}
-
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -134,29 +192,18 @@ fn look<'v>(value: &'v Value, at: &[&str]) -> Option<&'v Value> {
     at.iter().try_fold(value, |value, key| value.get(key))
 }
 
-/// The change of one field below a value. Objects on the way that are not there come with
-/// it. None when the field is that already.
-fn field(value: &Value, root: &str, at: &[&str], after: Value) -> Option<Change> {
-    let mut path = root.to_owned();
-    let mut now = Some(value);
-    for (i, key) in at.iter().enumerate() {
-        path.push('/');
-        path.push_str(&escaped(key));
-        now = now.and_then(|value| value.get(key));
-        if now.is_none() || i + 1 == at.len() {
-            let below = at[i + 1..].iter().rev();
-            let after = below.fold(after, |inner, key| {
-                Value::Object(Map::from_iter([((*key).to_owned(), inner)]))
-            });
-            let before = now.cloned();
-            return (before.as_ref() != Some(&after)).then_some(Change {
-                path,
-                before,
-                after: Some(after),
-            });
-        }
-    }
-    None
+/// The change of one field of a flag. None when the field is that already.
+fn field(found: &FlagView, at: &[&str], after: Option<Value>) -> Option<Change> {
+    let before = look(&found.definition, at).cloned();
+    let steps = ["flags", &found.flag.key]
+        .into_iter()
+        .chain(at.iter().copied());
+    let path: String = steps.map(|step| format!("/{}", escaped(step))).collect();
+    (before != after).then_some(Change {
+        path,
+        before,
+        after,
+    })
 }
 
 /// The rules with this share of the units in place of an earlier one, at the end.
@@ -189,60 +236,9 @@ fn shared(
     rules
 }
 
-pub(super) async fn revert(
-    client: &Client,
-    revision: u64,
-    everything: bool,
-    reason: String,
-    output: &Output,
-) -> Result<Exit, Failure> {
-    let body = RevertFlags {
-        revision,
-        everything,
-        reason,
-    };
-    let done: ChangedView = client.post("/api/v1/flag-set/revert", &body).await?;
-    say_changed(&done, output);
-    Ok(Exit::Done)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn said(change: Option<Change>) -> String {
-        change.map_or_else(|| "nothing".into(), |change| change.to_string())
-    }
-
-    #[test]
-    fn a_field_is_changed_where_it_is_first_missing() {
-        let flag = json!({ "type": "boolean", "environments": { "p": { "default": "off" } } });
-        let change = |at: &[&str]| said(field(&flag, "/flags/a~1b", at, json!("on")));
-        for (at, expected) in [
-            (
-                &["environments", "p", "default"][..],
-                r#"~ /flags/a~1b/environments/p/default: "off" -> "on""#,
-            ),
-            (
-                &["environments", "p", "tenants", "acme"],
-                r#"+ /flags/a~1b/environments/p/tenants: {"acme":"on"}"#,
-            ),
-            (
-                &["environments", "q", "default"],
-                r#"+ /flags/a~1b/environments/q: {"default":"on"}"#,
-            ),
-            (&["default"], r#"+ /flags/a~1b/default: "on""#),
-        ] {
-            assert_eq!(change(at), expected);
-        }
-        let same = field(
-            &flag,
-            "/flags/a",
-            &["environments", "p", "default"],
-            json!("off"),
-        );
-        assert_eq!(said(same), "nothing");
-    }
 
     #[test]
     fn a_share_takes_the_place_of_its_earlier_one() {

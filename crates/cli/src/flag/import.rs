@@ -1,6 +1,6 @@
 //! Flags from environment variables.
 
-use super::apply::show;
+use super::agree::show;
 use super::args::ImportFrom;
 use super::{env_file, say_arrived};
 use crate::client::Client;
@@ -47,7 +47,7 @@ pub(super) async fn import(
     let found: ImportedView = client.post("/api/v1/flag-set/import-env", &body).await?;
     let drift = asked.dry_run && !found.applied.changes.is_empty();
     if !output.json(&found) {
-        show(&found.applied, output);
+        show(&found.applied.changes, output);
         if !found.created.is_empty() {
             output.say(&format!("new flags: {}", found.created.join(", ")));
         }

@@ -1,13 +1,16 @@
 //! The verbs of `flag`.
 
+mod agree;
 mod apply;
 pub(crate) mod args;
 mod change;
 mod env_file;
 mod exposures;
+mod file;
 mod import;
 mod kill;
 mod look;
+mod revert;
 pub(crate) mod set_file;
 mod sinks;
 mod status;
@@ -36,17 +39,18 @@ pub(crate) async fn run(verb: FlagVerb, global: &Global, output: &Output) -> Res
         }
         FlagVerb::Get(key) => look::get(&client, &key.key, output).await,
         FlagVerb::Set(asked) => change::set(&client, &asked, output).await,
+        FlagVerb::Unset(asked) => change::unset(&client, &asked, output).await,
+        FlagVerb::Disable(asked) => change::switch(&client, &asked, false, output).await,
+        FlagVerb::Enable(asked) => change::switch(&client, &asked, true, output).await,
+        FlagVerb::Delete(asked) => change::delete(&client, &asked, output).await,
+        FlagVerb::Lint { file } => file::lint(&file, output),
         FlagVerb::Apply(asked) => apply::apply(&client, &asked, output).await,
         FlagVerb::Explain(asked) => look::explain(&client, &asked, output).await,
         FlagVerb::Who { key, at } => look::who(&client, &key.key, &at, output).await,
         FlagVerb::History { key, limit } => {
             look::history(&client, key.as_deref(), limit, output).await
         }
-        FlagVerb::Revert {
-            revision,
-            everything,
-            reason,
-        } => change::revert(&client, revision, everything, reason, output).await,
+        FlagVerb::Revert(asked) => revert::revert(&client, &asked, output).await,
         FlagVerb::Export { out } => look::export(&client, out.as_deref(), output).await,
         FlagVerb::ImportEnv(asked) => import::import(&client, &asked, output).await,
         FlagVerb::Kill(names) => kill::kill(&client, names, output).await,

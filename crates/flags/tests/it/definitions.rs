@@ -64,28 +64,23 @@ fn shapes_are_refused_with_their_place() {
         (
             json!({ "flag": {} }),
             "/flag",
-            "there is no field \"flag\" here",
+            r#"there is no field "flag""#,
         ),
         (
             json!({ "flags": { "a/b": { "type": "bool" } } }),
             "/flags/a~1b/type",
-            "\"bool\" is none of the words that may stand here",
+            r#""bool" is not known"#,
         ),
         (
             json!({ "flags": { "a": {} } }),
             "/flags/a",
-            "the field \"type\" is missing",
-        ),
-        (
-            json!({ "flags": { "a": { "type": "boolean", "default": true } } }),
-            "/flags/a/default",
-            "here stands true, and a text is expected",
+            r#"the field "type" is missing"#,
         ),
         (
             json!({ "flags": { "a": { "type": "boolean", "environments": { "p": { "rules": [
                 { "share": { "basis-points": 10001 } }] } } } } }),
             "/flags/a/environments/p/rules/0/share/basis-points",
-            "not a share",
+            "10001 basis points are no share",
         ),
         (
             json!({ "flags": { "a": { "type": "boolean", "lifetime": { "kind": "ops", "expires": "soon" } } } }),

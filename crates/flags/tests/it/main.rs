@@ -12,6 +12,7 @@ mod flag_world;
 mod fuzz;
 mod guards;
 mod kills;
+mod merging;
 mod population;
 mod precedence;
 mod reference;

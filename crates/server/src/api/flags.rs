@@ -1,21 +1,23 @@
 //! Flags one by one: what they are, whom they serve what, and what became of them.
 
+pub(super) mod delete;
 mod guards;
 pub(super) mod kill;
 pub(super) mod looks;
 pub(crate) mod measured;
 pub(super) mod set;
+mod stale;
 pub(super) mod testers;
 mod views;
 
 pub use guards::{GuardTroubleKind, GuardTroubleView};
 pub use measured::{ArrivedView, DelaysView, MeasuredView};
 pub use views::{
-    AppliedView, ApplyFlags, ChangeFlags, ChangedView, ExplainFlag, ExplainedView, ExposuresView,
-    FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView, FlagsKilledView,
-    FlagsLiftedView, FlagsView, GrantTester, GrantedView, ImportEnv, ImportedView, KillFlags,
-    PropagationView, RevertFlags, TesterGrantView, TurnedHere, VariantWho, WhoView, WhoWouldChange,
-    WouldChangeView,
+    AppliedView, ApplyFlags, ChangeFlags, ChangedView, DeleteFlag, ExplainFlag, ExplainedView,
+    ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView, FlagView,
+    FlagsKilledView, FlagsLiftedView, FlagsView, GrantTester, GrantedView, ImportEnv, ImportedView,
+    KillFlags, PropagationView, RevertFlags, TesterGrantView, TurnedHere, VariantWho, WhoView,
+    WhoWouldChange, WouldChangeView,
 };
 
 use crate::error::{ApiError, ErrorKind};

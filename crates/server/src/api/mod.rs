@@ -49,12 +49,12 @@ pub mod body {
     pub use super::commands::{Asked, ItemRequest, Reason, SignOffRequest};
     pub use super::events::EventView;
     pub use super::flags::{
-        AppliedView, ApplyFlags, ArrivedView, ChangeFlags, ChangedView, DelaysView, ExplainFlag,
-        ExplainedView, ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow, FlagStreamView,
-        FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, GrantTester, GrantedView,
-        GuardTroubleKind, GuardTroubleView, ImportEnv, ImportedView, KillFlags, MeasuredView,
-        PropagationView, RevertFlags, TesterGrantView, TurnedHere, VariantWho, WhoView,
-        WhoWouldChange, WouldChangeView,
+        AppliedView, ApplyFlags, ArrivedView, ChangeFlags, ChangedView, DelaysView, DeleteFlag,
+        ExplainFlag, ExplainedView, ExposuresView, FlagEntryView, FlagHere, FlagNeeds, FlagRow,
+        FlagStreamView, FlagView, FlagsKilledView, FlagsLiftedView, FlagsView, GrantTester,
+        GrantedView, GuardTroubleKind, GuardTroubleView, ImportEnv, ImportedView, KillFlags,
+        MeasuredView, PropagationView, RevertFlags, TesterGrantView, TurnedHere, VariantWho,
+        WhoView, WhoWouldChange, WouldChangeView,
     };
     pub use super::inbox::{InboxEntryView, InboxView};
     pub use super::links::{CreateLink, CreatedLink};

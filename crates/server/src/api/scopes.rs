@@ -46,6 +46,7 @@ pub(super) const SCOPES: &[(&str, &str, Scope)] = &[
     ("get", "/api/v1/flags/{name}/who", VIEW),
     ("post", "/api/v1/flags/{name}/explain", VIEW),
     ("get", "/api/v1/flags/{name}/history", VIEW),
+    ("post", "/api/v1/flags/{name}/delete", OPERATE),
     ("get", "/api/v1/flag-set", VIEW),
     ("patch", "/api/v1/flag-set", OPERATE),
     ("put", "/api/v1/flag-set", OPERATE),

@@ -2,6 +2,7 @@
 //! rest of the interface promises. In process, without a proxy.
 
 mod access;
+mod flag_changes;
 mod flags;
 mod links;
 mod logs;

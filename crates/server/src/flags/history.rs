@@ -117,6 +117,37 @@ impl Flags {
         Ok(FlagSet::clone(&ledger.set))
     }
 
+    /// Who changed each of these fields last, after a revision, for people.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub(crate) async fn last_changed(
+        &self,
+        after: u64,
+        paths: &[&str],
+    ) -> Result<Vec<Option<String>>, ApiError> {
+        let mut last = vec![None; paths.len()];
+        self.each(|entry| {
+            if let FlagEvent::Changed(changed) = &entry.event
+                && changed.revision > after
+            {
+                let reason = match changed.reason.as_str() {
+                    "" => String::new(),
+                    reason => format!(" ({reason})"),
+                };
+                for (path, last) in paths.iter().zip(&mut last) {
+                    if changed.changes.iter().any(|c| is_about(&c.path, path)) {
+                        let revision = changed.revision;
+                        *last = Some(format!("{} at revision {revision}{reason}", entry.actor));
+                    }
+                }
+            }
+            true
+        })
+        .await?;
+        Ok(last)
+    }
+
     /// Every decision, oldest first, until the reader has enough.
     async fn each(&self, mut take: impl FnMut(Entry) -> bool) -> Result<(), ApiError> {
         let stream = stream();
@@ -169,6 +200,15 @@ fn is_behind(event: &Envelope, revision: u64) -> bool {
         Ok(FlagEvent::Changed(changed)) => changed.revision > revision,
         Ok(FlagEvent::Killed(_) | FlagEvent::Granted(_)) | Err(_) => false,
     }
+}
+
+/// Whether one of two fields is the other, or stands in it.
+fn is_about(one: &str, other: &str) -> bool {
+    let within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    within(one, other) || within(other, one)
 }
 
 fn no_revision(revision: u64) -> ApiError {

@@ -1,6 +1,7 @@
 //! Flags as applications meet them: the real control plane, the proxy that it starts, and
 //! released clients that were not made for it.
 
+mod changed;
 mod clients;
 mod doubted;
 mod emergency;

@@ -104,7 +104,7 @@ fn row(key: &str, flag: &FlagDefinition, known: &Known) -> FlagRow {
     }
 }
 
-fn find<'s>(set: &'s FlagSet, key: &str) -> Result<&'s FlagDefinition, ApiError> {
+pub(super) fn find<'s>(set: &'s FlagSet, key: &str) -> Result<&'s FlagDefinition, ApiError> {
     set.flags.get(key).ok_or_else(|| no_flag(set, key))
 }
 

@@ -2,6 +2,7 @@
 
 use super::environment;
 use super::guards::troubles;
+use super::stale;
 use super::views::{
     AppliedView, ApplyFlags, ChangeFlags, ChangedView, FlagEntryView, ImportEnv, ImportedView,
     RevertFlags, TesterGrantView, WhoWouldChange, WouldChangeView, micros,
@@ -130,7 +131,7 @@ pub(crate) async fn change(
 }
 
 /// What was made, in force.
-async fn changed(flags: &Flags, made: Made) -> ChangedView {
+pub(super) async fn changed(flags: &Flags, made: Made) -> ChangedView {
     let published = flags.publish().await;
     ChangedView {
         revision: made.revision,
@@ -158,24 +159,18 @@ pub(crate) async fn apply(
     check_words(&asked.reason)?;
     let flags = &state.app.shared.flags;
     let set = flags.set()?;
-    if let Some(expected) = asked.revision
-        && expected != set.revision
-    {
-        return Err(ApiError::new(
-            ErrorKind::Conflict,
-            "ESC-0741",
-            format!(
-                "the flags are at revision {}, and this was made for revision {expected}",
-                set.revision
-            ),
-            "nothing was changed; read the flags again and decide anew",
-        ));
-    }
-    let given = FlagSet::from_json(asked.set).map_err(|problem| refused(&[problem]))?;
-    let wanted = match asked.replace {
-        true => given,
-        false => merged(&set, given),
+    expected(&set, asked.revision)?;
+    let read_at = asked.set.get("revision").and_then(Value::as_u64);
+    let from = match asked.replace {
+        true => &FlagSet::default(),
+        false => &*set,
     };
+    let wanted = from.merged(&asked.set).map_err(|all| refused(&all))?;
+    if let Some(read_at) = read_at.filter(|read_at| *read_at < set.revision)
+        && !asked.force
+    {
+        stale::refuse(flags, read_at, &set, &wanted).await?;
+    }
     let mut applied = put(flags, &set, &wanted, asked.dry_run, &asked.reason, &caller).await?;
     // What the proxy has in force it can tell about, and about nothing else.
     let proxy = match applied.applied || applied.changes.is_empty() {
@@ -186,34 +181,20 @@ pub(crate) async fn apply(
     Ok(Json(applied))
 }
 
-/// A set with everything in `given` in place of what has its name.
-fn merged(set: &FlagSet, given: FlagSet) -> FlagSet {
-    // Each field is named, so that one that comes later is not forgotten here.
-    let FlagSet {
-        revision: _,
-        attributes,
-        environments,
-        segments,
-        tenants,
-        flags,
-        guards,
-        standing_rules,
-        exposures,
-    } = given;
-    let mut merged = set.clone();
-    merged.attributes.extend(attributes);
-    merged.environments.extend(environments);
-    merged.segments.extend(segments);
-    merged.tenants.extend(tenants);
-    merged.flags.extend(flags);
-    merged.guards.extend(guards);
-    merged.standing_rules.extend(standing_rules);
-    if let Some(exposures) = exposures {
-        let kept = merged.exposures.get_or_insert_default();
-        kept.keep_days = exposures.keep_days;
-        kept.environments.extend(exposures.environments);
+/// Refuses what was decided at another revision.
+fn expected(set: &FlagSet, expected: Option<u64>) -> Result<(), ApiError> {
+    match expected {
+        Some(expected) if expected != set.revision => Err(ApiError::new(
+            ErrorKind::Conflict,
+            "ESC-0741",
+            format!(
+                "the flags are at revision {}, and this was made for revision {expected}",
+                set.revision
+            ),
+            "nothing was changed; read the flags again and decide anew",
+        )),
+        Some(_) | None => Ok(()),
     }
-    merged
 }
 
 async fn put(
@@ -267,7 +248,7 @@ pub(crate) async fn history(
     post, path = "/api/v1/flag-set/revert", tag = "flags", operation_id = "revert_flags",
     request_body = RevertFlags,
     responses(
-        (status = 200, body = ChangedView),
+        (status = 200, body = AppliedView),
         (status = 404, description = "No such revision", body = ApiError),
         (status = 409, description = "A field was changed since", body = ApiError),
     )
@@ -276,20 +257,25 @@ pub(crate) async fn revert(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Body(asked): Body<RevertFlags>,
-) -> Result<Json<ChangedView>, ApiError> {
+) -> Result<Json<AppliedView>, ApiError> {
     check_words(&asked.reason)?;
     let flags = &state.app.shared.flags;
+    let set = flags.set()?;
+    expected(&set, asked.expected)?;
     let patch = match asked.everything {
-        true => flags.set()?.patch_to(&flags.set_at(asked.revision).await?),
+        true => set.patch_to(&flags.set_at(asked.revision).await?),
         false => flags.undo(asked.revision).await?,
     };
+    let wanted = set
+        .patched(&patch)
+        .map_err(|problems| stale::not_taken_back(asked.revision, &patch, &set, &problems))?;
     let reason = match (asked.reason.as_str(), asked.everything) {
         ("", true) => format!("back to revision {}", asked.revision),
         ("", false) => format!("takes back revision {}", asked.revision),
         (said, _) => said.to_owned(),
     };
-    let made = flags.change(patch, &reason, &caller.actor).await?;
-    Ok(Json(changed(flags, made).await))
+    let applied = put(flags, &set, &wanted, asked.dry_run, &reason, &caller).await;
+    applied.map(Json)
 }
 
 /// Takes environment variables over as the defaults of an environment
@@ -407,31 +393,4 @@ fn tenants(set: &FlagSet) -> Vec<Map<String, Value>> {
     let ids = set.tenants.keys();
     ids.map(|id| Map::from_iter([("tenant".to_owned(), json!(id))]))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    // FLAG-05, RBK-23: a part of a set is taken over whole, and the rest stays.
-    #[test]
-    fn a_given_part_is_merged_in_all_its_fields() {
-        let given = FlagSet::from_json(json!({
-            "attributes": { "age": { "type": "integer" } },
-            "environments": ["production"],
-            "segments": { "team": { "keys": ["ana"] } },
-            "tenants": { "acme": {} },
-            "flags": { "reports": { "type": "boolean" } },
-            "guards": { "g": { "environment": "production",
-                "routes": [{ "path": "/reports", "flag": "reports" }] } },
-            "exposures": { "keep-days": 3,
-                "environments": { "production": { "basis-points": 100 } } },
-            "standing-rules": { "r": { "service": "shop", "kill": "all",
-                "when": { "error-rate": { "above": 1000 } } } },
-        }))
-        .expect("a set");
-        assert_eq!(merged(&FlagSet::default(), given.clone()), given);
-        assert_eq!(merged(&given, FlagSet::default()), given);
-    }
 }

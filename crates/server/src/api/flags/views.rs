@@ -144,30 +144,24 @@ pub struct ExplainedView {
     pub text: String,
 }
 
-/// A field, with what it was and what it is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Change)]
-#[expect(
-    dead_code,
-    reason = "the schema of `esclusa_flags::Change`, which knows none"
-)]
-pub(crate) struct ChangeSchema {
-    /// Where it stands in the set, as a JSON pointer such as `/flags/exec-reports/owner`.
-    path: String,
-    /// What it was; absent for a field that was not there.
-    #[schema(required = false)]
-    before: Option<Value>,
-    /// What it is to be; absent for one that goes.
-    #[schema(required = false)]
-    after: Option<Value>,
-}
-
 /// Seconds since 1970 in microseconds.
 pub(super) fn micros(seconds: u64) -> i64 {
     i64::try_from(seconds)
         .unwrap_or(i64::MAX)
         .saturating_mul(1_000_000)
+}
+
+/// The change of one field.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the schema of `Change`, which knows no schemas")]
+pub(crate) struct FieldChange {
+    /// The field, as a JSON pointer.
+    path: String,
+    /// What it was; absent or null for a field that was not there.
+    before: Option<Value>,
+    /// What it is to be, or became; absent or null for a field that is not there.
+    after: Option<Value>,
 }
 
 /// Fields to change.
@@ -178,7 +172,7 @@ pub struct ChangeFlags {
     pub revision: u64,
     /// The fields as JSON pointers, each with what it was (`before`) and is to be (`after`);
     /// absent for a field that is not there.
-    #[schema(value_type = Vec<ChangeSchema>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Why; recorded with the change.
     #[serde(default)]
@@ -191,7 +185,7 @@ pub struct ChangedView {
     /// The revision now.
     pub revision: u64,
     /// What became different.
-    #[schema(value_type = Vec<ChangeSchema>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Whether the proxy has it in force.
     pub in_force: bool,
@@ -203,12 +197,19 @@ pub struct ChangedView {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyFlags {
-    /// The set as JSON.
+    /// The set as JSON, or some of it. Its `revision`, if it names one, is the one that it
+    /// was read at: fields that were changed since are not set back unseen.
+    #[serde(deserialize_with = "esclusa_flags::unambiguous")]
     pub set: Value,
-    /// Whether what the file does not name goes. Otherwise each flag, segment, tenant,
-    /// attribute and guard in it replaces the one of its name, and all others stay.
+    /// Whether what the file does not name goes. Otherwise it stays: flags are merged field
+    /// by field, their environments and overrides one by one, and `null` takes a field away;
+    /// lists of rules, variants, segments, tenants, attributes and guards are taken over
+    /// whole.
     #[serde(default)]
     pub replace: bool,
+    /// Sets back fields that were changed since the set's own revision.
+    #[serde(default)]
+    pub force: bool,
     /// The revision that it was made for; any when absent.
     #[serde(default)]
     pub revision: Option<u64>,
@@ -228,7 +229,7 @@ pub struct AppliedView {
     /// The revision now.
     pub revision: u64,
     /// The fields that differ.
-    #[schema(value_type = Vec<ChangeSchema>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Whether the proxy has it in force.
     pub in_force: bool,
@@ -238,6 +239,15 @@ pub struct AppliedView {
     /// services that are not known: keys are the proxy's to read.
     #[serde(default)]
     pub guards: Vec<GuardTroubleView>,
+}
+
+/// A flag to be deleted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteFlag {
+    /// Why; recorded with the change.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// A change to be taken back.
@@ -250,6 +260,12 @@ pub struct RevertFlags {
     /// change.
     #[serde(default)]
     pub everything: bool,
+    /// The revision at which that was decided; any when absent.
+    #[serde(default)]
+    pub expected: Option<u64>,
+    /// Only says what would change.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Why; recorded with the change.
     #[serde(default)]
     pub reason: String,
@@ -293,7 +309,7 @@ pub struct WhoWouldChange {
     #[serde(default)]
     pub environment: Option<String>,
     /// The fields that would change.
-    #[schema(value_type = Vec<ChangeSchema>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// Ask about the contexts that applications asked with lately, as the proxy knows them.
     /// For operators: they name people.
@@ -339,7 +355,7 @@ pub struct FlagEntryView {
     pub revision: Option<u64>,
     /// The fields, with what they were and what they became. Of a kill and of its lifting
     /// `killed` of its flags, which is no field of a set.
-    #[schema(value_type = Vec<ChangeSchema>)]
+    #[schema(value_type = Vec<FieldChange>)]
     pub changes: Vec<Change>,
     /// The flags that were killed, lifted or granted; absent for all of them.
     pub flags: Option<Vec<String>>,

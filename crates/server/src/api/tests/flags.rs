@@ -26,13 +26,13 @@ fn reports() -> Value {
     })
 }
 
-struct Api {
-    server: Server,
+pub(super) struct Api {
+    pub(super) server: Server,
     token: String,
 }
 
 impl Api {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let server = Server::start().await;
         let token = server.token("ops", &["operator"]).await;
         let api = Self { server, token };
@@ -48,7 +48,13 @@ impl Api {
         api
     }
 
-    async fn ask(&self, method: &str, path: &str, status: StatusCode, body: &Value) -> Value {
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        status: StatusCode,
+        body: &Value,
+    ) -> Value {
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),
@@ -61,7 +67,7 @@ impl Api {
         answer.json
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(super) async fn get(&self, path: &str) -> Value {
         self.ask("get", path, StatusCode::OK, &Value::Null).await
     }
 }
