@@ -1,8 +1,10 @@
 //! `check`: the plan's requirements that need no canary, asked from here.
 //!
-//! Unknown is not a pass, and neither is nothing asked.
+//! Unknown is not a pass, and neither is nothing asked. Flags that the plan turns are the
+//! server's to know.
 
-use crate::args::Check;
+use crate::args::{Check, Global};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Tone};
 use crate::place::{PlanText, read_plan};
@@ -11,7 +13,9 @@ use crate::table::one_line;
 use esclusa_drivers::Placeholders;
 use esclusa_drivers::check::{CheckContext, check};
 use esclusa_model::{CheckStatus, Millis, Outcome};
-use esclusa_plan::{DriverUse, Requirement};
+use esclusa_plan::{DriverUse, FlagTurns, Requirement};
+use esclusa_server::ErrorKind;
+use esclusa_server::body::CheckRollout;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -24,7 +28,7 @@ struct Answer {
     message: String,
 }
 
-pub(crate) async fn run(asked: Check, output: &Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(asked: Check, global: &Global, output: &Output) -> Result<Exit, Failure> {
     let text = read_plan(&asked.plan)?;
     let Some(parsed) = accepted(&text, output) else {
         return Ok(Exit::BadInput);
@@ -36,6 +40,9 @@ pub(crate) async fn run(asked: Check, output: &Output) -> Result<Exit, Failure> 
     }
     let env = BTreeMap::from([("ESCLUSA_SERVICE".to_owned(), plan.service.to_string())]);
     let mut answers = Vec::new();
+    if let Some(flags) = &plan.flags {
+        answers.push(turnable(flags, &text, global).await);
+    }
     for requirement in &plan.requires {
         answers.push(match requirement {
             Requirement::Check {
@@ -55,6 +62,40 @@ pub(crate) async fn run(asked: Check, output: &Output) -> Result<Exit, Failure> 
         });
     }
     Ok(tell(&answers, output))
+}
+
+/// Whether the server's flags can be turned as the plan says: known, off for everybody, and
+/// killed by nobody.
+async fn turnable(flags: &FlagTurns, text: &PlanText, global: &Global) -> Answer {
+    let name = format!("flags: {flags} in {}", flags.environment);
+    let (status, message) = match ask_server(text, global).await {
+        Ok(()) => ("pass", "known, and off for everybody".to_owned()),
+        Err(failure) => {
+            let error = failure.error;
+            let answered = matches!(
+                error.kind,
+                ErrorKind::BadInput | ErrorKind::Conflict | ErrorKind::NotFound
+            );
+            let status = if answered { "fail" } else { "unknown" };
+            (status, format!("{} ({})", error.message, error.help))
+        }
+    };
+    Answer {
+        name,
+        status,
+        message,
+    }
+}
+
+async fn ask_server(text: &PlanText, global: &Global) -> Result<(), Failure> {
+    let body = CheckRollout {
+        plan: text.text.clone(),
+        after: None,
+    };
+    let client = Client::new(global)?;
+    client
+        .post_without_answer("/api/v1/rollouts/check", &body)
+        .await
 }
 
 fn context(

@@ -71,7 +71,7 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Slo { verb } => one_thread()?.block_on(slo::run(verb, output)),
         Command::Plan { verb } => plan::run(verb, &global, output),
         Command::Init(asked) => scaffold::run(&asked, output),
-        Command::Check(asked) => one_thread()?.block_on(check::run(asked, output)),
+        Command::Check(asked) => one_thread()?.block_on(check::run(asked, &global, output)),
         Command::Release { verb } => one_thread()?.block_on(release::run(verb, &global, output)),
         Command::Rollout(asked) => one_thread()?.block_on(rollout::run(&asked, &global, output)),
         Command::Flag { verb } => one_thread()?.block_on(flag::run(verb, &global, output)),

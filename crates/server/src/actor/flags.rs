@@ -29,15 +29,7 @@ impl ServiceActor {
         // What it takes the place of turns them no more.
         let active = self.service.active.as_ref();
         crate::rollouts::admit(plan, active, &set, &plane.running())?;
-        if let Some(kill) = plane.kill_of(&turns.set, None) {
-            let which = kill.flags.map_or("every flag".to_owned(), |f| f.join(", "));
-            return Err(ApiError::new(
-                ErrorKind::Conflict,
-                "ESC-0789",
-                format!("{which} is killed, by {}: {}", kill.by, kill.reason),
-                "nothing was begun; `esclusa flag lift` opens it again",
-            ));
-        }
+        crate::rollouts::admit_kills(turns, plane.as_ref())?;
         crate::rollouts::admit_reach(plan, &set, plane.as_ref())?;
         let seen = self.shared.observes_release(plan, &self.service);
         if plan.flags_alone().is_some() && !seen && plan.judge.blind.then == BlindThen::Rollback {

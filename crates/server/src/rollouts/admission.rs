@@ -1,5 +1,6 @@
 //! Whether flags can be turned as a plan asks: found out before anything begins.
 
+use super::FlagPlane;
 use crate::error::{ApiError, ErrorKind};
 use crate::flags::flag_hint;
 use esclusa_flags::{FlagSet, Rollout, ShareOrder};
@@ -57,6 +58,23 @@ pub(crate) fn admit(
             "turn it off for them first, or accept it with `flags: { allow-on: true }`",
         )
     })
+}
+
+/// Refuses flags of which one is killed, or one that they need.
+///
+/// # Errors
+/// The kill, with who decided it and why.
+pub(crate) fn admit_kills(flags: &FlagTurns, plane: &dyn FlagPlane) -> Result<(), ApiError> {
+    let Some(kill) = plane.kill_of(&flags.set, None) else {
+        return Ok(());
+    };
+    let which = kill.flags.map_or("every flag".to_owned(), |f| f.join(", "));
+    Err(ApiError::new(
+        ErrorKind::Conflict,
+        "ESC-0789",
+        format!("{which} is killed, by {}: {}", kill.by, kill.reason),
+        "nothing was begun; `esclusa flag lift` opens it again",
+    ))
 }
 
 fn refuse(found: Vec<String>, error: impl FnOnce(String) -> ApiError) -> Result<(), ApiError> {

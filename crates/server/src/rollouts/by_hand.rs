@@ -138,7 +138,12 @@ impl App {
             set = set.recording(rollout);
         }
         running.retain(|rollout| !before(rollout));
-        super::admit(&parsed.plan, None, &set, &running)
+        let (plan, plane) = (&parsed.plan, self.shared.flag_plane.as_ref());
+        super::admit(plan, None, &set, &running)?;
+        if let Some(flags) = &plan.flags {
+            super::admit_kills(flags, plane)?;
+        }
+        super::admit_reach(plan, &set, plane)
     }
 
     /// Lets a flag reach fewer: what runs goes back, and the set keeps no more than asked.

@@ -7,7 +7,7 @@ mod plane;
 mod reach;
 mod turned;
 
-pub(crate) use admission::admit;
+pub(crate) use admission::{admit, admit_kills};
 pub use by_hand::{CheckRollout, LowerRollout, Lowered, OfFlag, RolloutState, RunningRollout};
 #[cfg(test)]
 pub(crate) use plane::MemoryFlags;
