@@ -20,7 +20,7 @@ pub enum ShareError {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-#[serde(try_from = "u16", into = "u16")]
+#[serde(try_from = "u32", into = "u16")]
 pub struct BasisPoints(u16);
 
 impl BasisPoints {
@@ -87,10 +87,10 @@ impl BasisPoints {
     }
 }
 
-impl TryFrom<u16> for BasisPoints {
+impl TryFrom<u32> for BasisPoints {
     type Error = ShareError;
-    fn try_from(bp: u16) -> Result<Self, ShareError> {
-        Self::new(bp)
+    fn try_from(bp: u32) -> Result<Self, ShareError> {
+        u16::try_from(bp).map_or(Err(ShareError::Points(bp)), Self::new)
     }
 }
 

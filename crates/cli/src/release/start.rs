@@ -56,8 +56,12 @@ pub(super) async fn start(client: &Client, asked: Start, output: &Output) -> Res
     let started: Started = match client.post("/api/v1/releases", &body).await {
         Ok(started) => started,
         Err(mut failure) => {
-            if output.form == Form::People && !failure.error.details.is_empty() {
-                let details = std::mem::take(&mut failure.error.details);
+            // Findings of the plan are shown in it; what is said of the flags is words.
+            let mut details = std::mem::take(&mut failure.error.details);
+            if output.form == Form::Json || details.iter().any(serde_json::Value::is_string) {
+                std::mem::swap(&mut failure.error.details, &mut details);
+            }
+            if !details.is_empty() {
                 let source = SourceFile::new(plan.name, plan.text);
                 findings::print_values(&details, &source, output);
             }

@@ -78,9 +78,9 @@ fn shapes_are_refused_with_their_place() {
         ),
         (
             json!({ "flags": { "a": { "type": "boolean", "environments": { "p": { "rules": [
-                { "share": { "basis-points": 10001 } }] } } } } }),
+                { "share": { "basis-points": 70000 } }] } } } } }),
             "/flags/a/environments/p/rules/0/share/basis-points",
-            "10001 basis points are no share",
+            "70000 basis points are no share",
         ),
         (
             json!({ "flags": { "a": { "type": "boolean", "lifetime": { "kind": "ops", "expires": "soon" } } } }),
