@@ -20,10 +20,6 @@ impl Scene {
         talk
     }
 
-    fn writes(&self, name: &str, text: &str) {
-        std::fs::write(self.plane.work().join(name), text).expect("written");
-    }
-
     fn definition(&self, flag: &str) -> Value {
         self.json(&["flag", "get", flag])["definition"].clone()
     }
@@ -67,7 +63,7 @@ async fn what_was_changed_by_hand_outlives_the_file() {
     let stale = std::fs::read_to_string(scene.plane.work().join("s.json")).expect("exported");
     let mut stale: Value = serde_json::from_str(&stale).expect("JSON");
     stale["flags"]["queue"]["environments"] = json!({ "production": { "default": "off" } });
-    scene.writes("s.json", &stale.to_string());
+    scene.write("s.json", &stale.to_string());
     let refused = scene.refuses(&["flag", "apply", "s.json", "--yes"]);
     assert!(
         refused.contains("at revision 10 made this \"on\""),
@@ -80,7 +76,7 @@ async fn what_was_changed_by_hand_outlives_the_file() {
     assert!(needed.contains("/flags/queue"), "{needed}");
     scene.does(&["flag", "delete", "queue", "--reason", "done"]);
     // Nobody sits here who could be asked.
-    scene.writes("less.json", r#"{ "environments": ["production"] }"#);
+    scene.write("less.json", r#"{ "environments": ["production"] }"#);
     let spared = scene.refuses(&["flag", "apply", "less.json", "--replace"]);
     assert!(
         spared.contains("ESC-0750") && spared.contains("exec"),
@@ -93,7 +89,7 @@ async fn what_was_changed_by_hand_outlives_the_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_file_is_told_at_its_lines() {
     let scene = Scene::start(&set(), &[]);
-    scene.writes(
+    scene.write(
         "wrong.json",
         "{ \"flags\": {\n  \"a\": { \"type\": \"boolean\", \"descripton\": \"x\" },\n  \"b\": { \"type\": \"bool\" }\n} }\n",
     );
@@ -111,7 +107,7 @@ async fn a_wrong_file_is_told_at_its_lines() {
         ("", "the file is empty"),
         ("{\"flags\": {\"a\": {},\n \"a\": {}}}", "twice.json:2:2: "),
     ] {
-        scene.writes("twice.json", text);
+        scene.write("twice.json", text);
         for verb in ["apply", "lint"] {
             let told = scene.refuses(&["flag", verb, "twice.json"]);
             assert!(told.contains(why), "{verb} {text:?}: {told}");
@@ -128,6 +124,7 @@ async fn a_wrong_file_is_told_at_its_lines() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flag_of_a_release_under_way_is_not_deleted() {
     let scene = Scene::start(&set(), &[]);
+    scene.does(&["flag", "set", "exec", "on", "--environment", "production"]);
     let plan = "esclusa: 1\nservice: hand\n\
                 flags: { set: { queue: on }, environment: production }\n\
                 judge: { blind: { then: hold } }\nstages: [ { to: 5%, for: 1h } ]\n";

@@ -35,10 +35,6 @@ fn start() -> Scene {
 }
 
 impl Scene {
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.plane.work().join(name), text).expect("written");
-    }
-
     /// What is said, with the exit code that is wanted.
     fn ends(&self, wanted: i32, args: &[&str]) -> String {
         let (code, said, talk) = self.run(args);
@@ -103,7 +99,7 @@ async fn guards_that_guard_nothing_are_told() {
     coverage(0, &["--flags", "set.yaml"]);
     scene.write("set.yaml", "flags: { a: { typ: boolean } }");
     let said = coverage(2, &["--flags", "set.yaml"]);
-    let meant = "set.yaml: /flags/a/typ: there is no field \"typ\" here (did you mean \"type\"?)";
+    let meant = "set.yaml: /flags/a/typ: there is no field \"typ\" (did you mean \"type\"?)";
     holds(&said, &["ESC-0761", meant]);
 }
 
@@ -134,8 +130,8 @@ async fn variables_that_cannot_be_read_are_refused() {
         2,
         "FEATURE_EXEC_REPORT=true\nESCLUSA_FLAGS=exec-reports=1\n",
     );
-    let first = "\nFEATURE_EXEC_REPORT: there is no flag \"exec_report\" (did you mean";
-    let second = "ESCLUSA_FLAGS, exec-reports: \"1\" is neither true nor false\n";
+    let first = "FEATURE_EXEC_REPORT: there is no flag \"exec_report\" (did you mean";
+    let second = "ESCLUSA_FLAGS, exec-reports: \"1\" is neither true nor false";
     holds(&said, &["ESC-0746", first, second]);
     assert!(
         !said.contains("pointer") && !said.contains("/FEATURE"),

@@ -46,6 +46,11 @@ impl Scene {
         told(&tokio::task::block_in_place(|| command.output()).expect("runs"))
     }
 
+    /// A file in the folder that commands are run in.
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.plane.work().join(name), text).expect("written");
+    }
+
     /// A command that must do what it is asked; what it says.
     fn does(&self, args: &[&str]) -> String {
         let (code, said, talk) = self.run(args);
