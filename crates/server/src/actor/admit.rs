@@ -109,6 +109,10 @@ impl ServiceActor {
         let Some(next) = self.service.queue.first().cloned() else {
             return;
         };
+        if self.killed_in_line(&next).is_some() {
+            // It leaves the line once that can be recorded.
+            return;
+        }
         let Some(request) = self.waiting.remove(&next) else {
             return;
         };

@@ -10,6 +10,7 @@ use crate::judging::Judging;
 use esclusa_engine::{Command, Refusal, command};
 use esclusa_model::{Actor, Outcome, ReleaseId, StreamId};
 use esclusa_release::{Event, ServiceEvent};
+use esclusa_wire::FlagKill;
 
 impl ServiceActor {
     /// Takes back what the command takes back, at once; nothing for one that does not.
@@ -85,24 +86,31 @@ impl ServiceActor {
     /// A release in line whose flags somebody kills leaves it: it would begin to expose
     /// people by itself once the kill is lifted.
     pub(super) async fn heed_kills_in_line(&mut self) {
-        let plane = &self.shared.flag_plane;
-        let killed = self.waiting.iter().find_map(|(release, request)| {
-            let flags = request.plan.flags.as_ref()?;
-            let kill = plane.kill_of(&flags.set, Some(request.asked_at))?;
-            Some((release.clone(), kill))
-        });
+        let mut waiting = self.waiting.keys();
+        let killed =
+            waiting.find_map(|release| Some((release.clone(), self.killed_in_line(release)?)));
         let Some((release, kill)) = killed else {
             return;
         };
-        let abort = AskedCommand::Plain(Command::Abort {
-            reason: kill.reason.clone(),
-        });
-        match self.command_waiting(&release, &abort, &kill.by).await {
-            Ok(()) => tracing::warn!(%release, by = %kill.by,
-                "A release leaves the line: its flags were killed"),
-            Err(error) => tracing::error!(%error, %release,
-                "A release stays in line though its flags are killed"),
+        let event = ServiceEvent::ReleaseEnded {
+            release: release.clone(),
+            outcome: Outcome::Aborted,
+        };
+        match self.commit_service(event, &kill.by).await {
+            Ok(()) => {
+                self.waiting.remove(&release);
+                tracing::warn!(%release, by = %kill.by, "A release left the line: its flags were killed");
+            }
+            Err(error) => self.not_stored(&error),
         }
+    }
+
+    /// The kill of the flags of a release in line, since it was asked for.
+    pub(super) fn killed_in_line(&self, release: &ReleaseId) -> Option<FlagKill> {
+        let request = self.waiting.get(release)?;
+        let flags = request.plan.flags.as_ref()?;
+        let plane = &self.shared.flag_plane;
+        plane.kill_of(&flags.set, Some(request.asked_at))
     }
 
     /// Carries the release again that somebody speaks to, where flags alone came after it
