@@ -121,7 +121,7 @@ pub(crate) enum FlagVerb {
     /// Show how far the flags have come: the proxy, who follows them there, how long it took,
     /// and tables
     ///
-    /// Exits 1 as long as one of them is behind, or a guard does not do what it seems to.
+    /// Exits 1 as long as one of them is behind, or the key of a guard cannot be read.
     Status,
     /// Tables that follow the flags
     #[command(subcommand)]

@@ -1,7 +1,7 @@
 //! The variables of flags in a .env file. A line that cannot be read is refused: what it was to
 //! turn on or off would be left as it is, and nobody would know.
 
-use super::import::is_ours;
+use esclusa_flags::{FLAG_VARIABLE, LIST_VARIABLE};
 use std::collections::BTreeMap;
 
 /// The variables that speak of flags, or each line that is wrong.
@@ -48,6 +48,11 @@ pub(super) fn read(text: &str) -> Result<BTreeMap<String, String>, Vec<String>> 
             .collect()),
         false => Err(wrong),
     }
+}
+
+/// Whether a variable speaks of flags.
+pub(super) fn is_ours(name: &str) -> bool {
+    name == LIST_VARIABLE || name.starts_with(FLAG_VARIABLE)
 }
 
 fn is_name(text: &str) -> bool {

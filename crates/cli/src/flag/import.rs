@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::place;
-use esclusa_flags::{FLAG_VARIABLE, LIST_VARIABLE, says_nothing};
+use esclusa_flags::says_nothing;
 use esclusa_server::body::{ImportEnv, ImportedView};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(super) async fn import(
         }
         None => std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| is_ours(name))
+            .filter(|(name, _)| env_file::is_ours(name))
             .collect(),
     };
     if variables
@@ -61,11 +61,6 @@ pub(super) async fn import(
         }
     }
     Ok(if drift { Exit::Fault } else { Exit::Done })
-}
-
-/// Whether a variable speaks of flags.
-pub(super) fn is_ours(name: &str) -> bool {
-    name == LIST_VARIABLE || name.starts_with(FLAG_VARIABLE)
 }
 
 fn nothing(file: Option<&Path>) -> Failure {

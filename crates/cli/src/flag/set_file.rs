@@ -1,4 +1,4 @@
-//! Files in JSON or YAML, as all verbs of `flag` read them.
+//! Files in JSON or YAML, read as `flag apply` reads a set.
 
 use crate::exit::Failure;
 use crate::place;
