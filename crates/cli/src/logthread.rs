@@ -4,6 +4,7 @@
 //! takes them back must never stand in a write to a log. What the disk does not take in
 //! time is dropped, and how much that was is part of the log.
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,9 +41,15 @@ impl Behind {
         let (notes, inbox) = sync_channel(WAITING);
         let lost = std::sync::Arc::new(AtomicU64::new(0));
         let counted = std::sync::Arc::clone(&lost);
-        std::thread::Builder::new()
+        // A thread starts with the mask of the one that starts it, and this one must not
+        // take signals from those who wait for them: the first process of a container
+        // would miss the end of a child, or that it was told to end.
+        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let started = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&inbox, to, &counted))?;
+            .spawn(move || write(&inbox, to, &counted));
+        mask.thread_set_mask()?;
+        started?;
         let behind = Self { notes, lost };
         // Only the first one is the program's log.
         let _ = LOG.set(behind.clone());

@@ -4,6 +4,7 @@ use super::runner::Outcome;
 use crate::shell;
 use anyhow::Result;
 use std::path::Path;
+use std::process::Command;
 
 /// Tests run, by how they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +38,7 @@ pub(crate) fn all(root: &Path) -> Result<Outcome> {
         ]);
         "cargo test"
     };
+    repeatable(root, &mut command);
     let (status, lines) = shell::tee(&mut command)?;
     let count = count(&lines);
     // The closing line, for people and for programs that read the log.
@@ -45,6 +47,35 @@ pub(crate) fn all(root: &Path) -> Result<Outcome> {
         count.passed, count.failed, count.skipped
     );
     Ok(judge(status.success(), count, runner))
+}
+
+/// Where generated cases come from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// Draws the generated cases of a commit from the commit: each one tries cases of its own,
+/// and whoever runs the gate on it again sees the same ones.
+fn repeatable(root: &Path, command: &mut Command) {
+    if let Ok(given) = std::env::var(SEED) {
+        println!("tests: {SEED}={given}, as given");
+        return;
+    }
+    let head = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(root)
+        .output();
+    let text = head.map(|head| String::from_utf8_lossy(&head.stdout).into_owned());
+    match text.ok().as_deref().and_then(seed_of) {
+        Some(seed) => {
+            println!("tests: {SEED}={seed}, from the commit");
+            command.env(SEED, seed.to_string());
+        }
+        None => println!("tests: no commit, so generated cases are other ones each time"),
+    }
+}
+
+/// The beginning of a commit's name as a number.
+fn seed_of(commit: &str) -> Option<u64> {
+    u64::from_str_radix(commit.get(..16)?, 16).ok()
 }
 
 /// The examples in the documentation, which nextest does not run.
@@ -140,6 +171,14 @@ mod tests {
             "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
         ];
         assert_eq!(counted(&lines), (5, 1, 1));
+    }
+
+    #[test]
+    fn a_commit_is_a_seed_and_nothing_else_is() {
+        let commit = "00000000000000ff5a3cb79a17f0d5b0c1f0a9e1\n";
+        assert_eq!(seed_of(commit), Some(255));
+        assert_eq!(seed_of(""), None);
+        assert_eq!(seed_of("fatal: not a git repository"), None);
     }
 
     #[test]

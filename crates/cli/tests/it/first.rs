@@ -134,11 +134,35 @@ fn zombies_of(parent: i32) -> Vec<i32> {
         .collect()
 }
 
+/// Threads of a process that could take these signals from the one that waits for them,
+/// which is the first. A signal that another thread may have is thrown away there.
+fn takers_of(pid: i32, signals: &[Signal]) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+    let others = tasks
+        .flatten()
+        .filter(|task| task.file_name() != *pid.to_string());
+    let taking = others.filter_map(|task| {
+        let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+        let blocked = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigBlk:"))?;
+        let blocked = u64::from_str_radix(blocked.trim(), 16).expect("a mask");
+        let open = |signal: &Signal| blocked & (1 << (*signal as u64 - 1)) == 0;
+        signals.iter().any(open).then_some(status)
+    });
+    taking.collect()
+}
+
 async fn lives_as_the_first_process(isolated: bool) {
     let mut container = Container::start(isolated);
     container.until_ready(1).await;
     let proxy = container.only(" proxy --id ").await;
     let serve = container.only(" serve --dev ").await;
+    let waited_for = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT];
+    assert_eq!(
+        takers_of(container.first(), &waited_for),
+        Vec::<String>::new()
+    );
 
     // The control plane is killed: it is there again, and nothing else was touched.
     kill_hard(serve);

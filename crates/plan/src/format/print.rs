@@ -125,17 +125,37 @@ fn list_item(item: &Item, shape: Option<&Shape>, indent: usize, out: &mut String
         out.push_str(&format!("{:indent$}{text}\n", ""));
     }
     let mut group = group.clone();
-    if let Some(first) = group.items.first_mut() {
-        let mut lead = std::mem::take(&mut first.lead);
-        if let Some(remark) = lead.first_mut() {
-            remark.blank = false;
-        }
-        remarks(&lead, indent, out);
+    let mut lead = Vec::new();
+    lift_first(&mut group, shape, indent + STEP, &mut lead);
+    if let Some(remark) = lead.first_mut() {
+        remark.blank = false;
     }
+    remarks(&lead, indent, out);
     let mut lines = String::new();
     group_lines(&group, shape, indent + STEP, &mut lines);
     let rest = lines.get(indent + STEP..).unwrap_or("");
     out.push_str(&format!("{dash} {rest}"));
+}
+
+/// Takes what would be printed between the dash in front of a group and its first words,
+/// through lists that begin with lists.
+fn lift_first(group: &mut Group, shape: Option<&Shape>, indent: usize, lead: &mut Vec<Remark>) {
+    let list = group.list;
+    let Some(first) = group.items.first_mut() else {
+        return;
+    };
+    lead.append(&mut first.lead);
+    let inner = shape.and_then(item_shape);
+    let room = WIDTH.saturating_sub(indent + STEP);
+    let beside = first.value.anchor.is_some() || in_one_line(&first.value, inner, room).is_some();
+    if list
+        && !beside
+        && let Body::Group(group) = &mut first.value.body
+    {
+        let text = first.trail.take();
+        lead.extend(text.map(|text| Remark { blank: false, text }));
+        lift_first(group, inner, indent + STEP, lead);
+    }
 }
 
 fn trail(item: &Item) -> String {

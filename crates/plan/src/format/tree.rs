@@ -110,7 +110,8 @@ pub(super) fn read(text: &str) -> Option<File> {
     };
     let mut tail = Vec::new();
     if let Body::Group(group) = &mut root.body {
-        comments.attach(group, None, usize::MAX);
+        let limit = if group.flow { root.end } else { usize::MAX };
+        comments.attach(group, None, limit);
     }
     comments.take_until(usize::MAX, 0, &mut tail);
     Some(File {
@@ -158,7 +159,7 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(end),
             Event::Anchor(id, name) => {
                 self.names.insert(id, name.clone().into_owned());
-                self.mark(name.into_owned());
+                self.mark(name.into_owned(), start);
             }
             Event::Comment(..) => {
                 let (_, column) = line_column(self.text, start);
@@ -195,8 +196,8 @@ impl Builder<'_> {
         });
     }
 
-    /// Gives the node that was read last the name of its anchor.
-    fn mark(&mut self, name: String) {
+    /// Gives the node that was read last the name of its anchor, where it begins.
+    fn mark(&mut self, name: String, start: usize) {
         // A collection's anchor comes before its content, a scalar's after it.
         let last = match self.open.last_mut() {
             None => self.root.as_mut(),
@@ -208,6 +209,7 @@ impl Builder<'_> {
         };
         if let Some(node) = last {
             node.anchor = Some(name);
+            node.start = node.start.min(start);
         }
     }
 

@@ -92,6 +92,33 @@ fn a_comment_within_braces_moves_out_once() {
     assert_eq!(laid_out(&text(&after)), after);
 }
 
+// What a file says twice is laid out twice, and the second time nothing moves.
+#[test]
+fn a_comment_has_one_place() {
+    for (before, after) in [
+        // Under a key with an anchor: the anchor is where the line begins.
+        (
+            "stages:\n  - command:\n      - &m to: x\n      # remark\n      - up\n",
+            "stages:\n  - command:\n      - &m to: x\n      # remark\n      - up\n",
+        ),
+        (
+            "list:\n  - &a-b x\n  # remark\n",
+            "list:\n  - &a-b x\n  # remark\n",
+        ),
+        // In braces at the beginning of a list in a list.
+        (
+            "stages:\n  - - {\n        # remark\n        to: 5%, for: 30m }\n",
+            "stages:\n  # remark\n  - - { to: 5%, for: 30m }\n",
+        ),
+        // After braces that are the whole file and have a name.
+        ("&m\n to: 05%\n# beside\n", "&m { to: 05% }\n# beside\n"),
+    ] {
+        let once = laid_out(&text(before));
+        assert_eq!(once, after);
+        assert_eq!(laid_out(&text(&once)), after);
+    }
+}
+
 #[test]
 fn what_is_no_yaml_is_refused_with_its_place() {
     let broken = text("esclusa: 1\nservice: [\n");
