@@ -90,7 +90,7 @@ async fn a_body_that_stalls_is_the_clients_fault() {
 async fn a_slow_upload_is_not_the_versions_time() {
     let mut world = World::new().await;
     let mut service = world.service(0);
-    service.response_timeout = esclusa_model::Millis(300);
+    service.response_timeout = esclusa_model::Millis(1_500);
     world.publish(vec![service]).await;
     let mut stream = TcpStream::connect(world.listen).await.expect("connects");
     stream
@@ -100,7 +100,7 @@ async fn a_slow_upload_is_not_the_versions_time() {
         .await
         .expect("written");
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
         stream.write_all(b"x").await.expect("written");
     }
     let (answer, _) = until_closed(stream).await;

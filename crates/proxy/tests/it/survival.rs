@@ -114,12 +114,12 @@ async fn publishing_does_not_wait_for_a_disk() {
 #[tokio::test]
 async fn without_control_a_share_is_taken_back_and_stays_back() {
     let mut world = World::new().await;
-    let service = lonely(world.service(5_000), 1_500, LostControlThen::Return);
+    let service = lonely(world.service(5_000), 4_000, LostControlThen::Return);
     let first = world.publish(vec![service.clone()]).await;
     let tenant = canary_tenant(&world).await;
     // Signs of life keep it.
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(2_500) {
+    while begun.elapsed() < Duration::from_millis(6_000) {
         let beat = Heartbeat { generation: first };
         assert!(
             world
@@ -136,7 +136,7 @@ async fn without_control_a_share_is_taken_back_and_stays_back() {
     let silent = Instant::now();
     eventually(|| async { (version(&world, &tenant).await == "stable").then_some(()) }).await;
     assert!(
-        silent.elapsed() > Duration::from_millis(1_300),
+        silent.elapsed() > Duration::from_millis(3_800),
         "{:?}",
         silent.elapsed()
     );
@@ -172,15 +172,15 @@ async fn without_control_a_share_is_taken_back_and_stays_back() {
 #[tokio::test]
 async fn a_restart_does_not_begin_the_silence_anew() {
     let mut world = World::new().await;
-    let service = lonely(world.service(5_000), 2_500, LostControlThen::Return);
+    let service = lonely(world.service(5_000), 8_000, LostControlThen::Return);
     world.publish(vec![service]).await;
     let silent = Instant::now();
     let tenant = canary_tenant(&world).await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    tokio::time::sleep(Duration::from_millis(7_000)).await;
     world.restart().await;
     eventually(|| async { (version(&world, &tenant).await == "stable").then_some(()) }).await;
     assert!(
-        silent.elapsed() < Duration::from_millis(3_800),
+        silent.elapsed() < Duration::from_millis(14_900),
         "{:?}",
         silent.elapsed()
     );

@@ -158,6 +158,7 @@ impl ServiceActor {
         if events.is_empty() {
             return Ok(());
         }
+        self.admit_passing(&asked)?;
         let committed = self.commit(events, by).await;
         committed.map_err(|error| not_recorded(&error))
     }

@@ -1,13 +1,13 @@
 //! Releases that turn flags: whether they may, and their end, at which the flag set keeps
 //! the flags or is as it was.
 
-use super::ServiceActor;
 use super::journal::{CommitError, fold, read_all};
 use super::observe::system;
+use super::{AskedCommand, ServiceActor};
 use crate::error::{ApiError, ErrorKind};
 use crate::rollouts::end_of;
 use crate::world::{done, failed};
-use esclusa_engine::Completion;
+use esclusa_engine::{Command, Completion};
 use esclusa_flags::{Change, FlagSet, Patch};
 use esclusa_judge::BlindThen;
 use esclusa_model::{ReleaseId, StreamId};
@@ -54,6 +54,26 @@ impl ServiceActor {
         let plan = &self.run.as_ref()?.release.requested.plan;
         let why = crate::rollouts::reaches_nobody(plan, &*plane.set().ok()?, plane.as_ref());
         why.map(|why| why.to_string())
+    }
+
+    /// No gate is passed for flags that reach nobody. Without a readable set that is not
+    /// known, and nothing can be kept in it either.
+    ///
+    /// # Errors
+    /// The flag that stands so, and what is in its way.
+    pub(super) fn admit_passing(&self, asked: &AskedCommand) -> Result<(), ApiError> {
+        let (AskedCommand::Plain(command) | AskedCommand::Because { command, .. }) = asked else {
+            return Ok(());
+        };
+        let plane = &self.shared.flag_plane;
+        let run = self.run.as_ref().map(|run| &run.release);
+        let flags = run.filter(|release| release.flags_alone().is_some());
+        match (command, flags, plane.set()) {
+            (Command::Skip | Command::Promote, Some(release), Ok(set)) => {
+                crate::rollouts::admit_reach(&release.requested.plan, &set, plane.as_ref())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The release, if it turned flags alone.

@@ -378,6 +378,18 @@ async fn what_would_reach_nobody_is_refused() {
         told.reaches_nobody_because.as_deref(),
         Some("reports needs base on, which nobody has in production")
     );
+    // Nobody passes a gate behind which there is nobody.
+    until(&app, &id, |v| v.hold.is_some()).await;
+    let skip = Ask::Skip {
+        reason: "looks good".into(),
+    };
+    for ask in [promote(), skip.clone()] {
+        let refused = app.ask(&id, ask, &by()).await.expect_err("nobody has it");
+        assert_eq!(refused.code, "ESC-0790", "{refused}");
+    }
+    turn_base("on");
+    app.ask(&id, skip, &by()).await.expect("passed");
+    until(&app, &id, |v| v.phase == "stage 2").await;
 }
 
 // Trap 27: a set that cannot be changed is tried again, and nobody loses the flag meanwhile.

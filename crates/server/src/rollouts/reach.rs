@@ -6,8 +6,8 @@ use esclusa_flags::{FlagSet, Obstacle, ReachesNobody};
 use esclusa_plan::Plan;
 use std::collections::BTreeMap;
 
-/// Refuses a plan of which a flag would reach nobody at all: there would be nothing to watch,
-/// and its end would claim what is not so.
+/// Refuses a plan of which a flag would reach nobody at all, when it begins and when a person
+/// passes one of its gates: there is nothing to watch, and its end would claim what is not so.
 ///
 /// # Errors
 /// The first flag that stands so, what is in its way, and how that is moved.
@@ -37,7 +37,7 @@ pub(crate) fn admit_reach(
         ErrorKind::Conflict,
         "ESC-0790",
         format!("this would reach nobody: {why}"),
-        format!("nothing was begun; {help}"),
+        format!("nothing was turned; {help}"),
     ))
 }
 

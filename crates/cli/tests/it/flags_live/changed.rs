@@ -120,15 +120,30 @@ async fn a_wrong_file_is_told_at_its_lines() {
     );
 }
 
-// BLD-09: a release needs its flag also before anybody has it.
+// BLD-09: a release needs its flag also before anybody has it, and in line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flag_of_a_release_under_way_is_not_deleted() {
-    let scene = Scene::start(&set(), &[]);
+async fn a_flag_that_a_release_needs_is_not_deleted() {
+    let mut set = set();
+    set["flags"]["later"] = json!({ "type": "boolean", "owner": "reports" });
+    let scene = Scene::start(&set, &[]);
     scene.does(&["flag", "set", "exec", "on", "--environment", "production"]);
-    let plan = "esclusa: 1\nservice: hand\n\
-                flags: { set: { queue: on }, environment: production }\n\
-                judge: { blind: { then: hold } }\nstages: [ { to: 5%, for: 1h } ]\n";
-    let id = scene.plane.release(plan, "queue-on").await;
-    let needed = scene.refuses(&["flag", "delete", "queue"]);
-    assert!(needed.contains(&format!("release {id}")), "{needed}");
+    let turn = |flag: &str| {
+        format!(
+            "esclusa: 1\nservice: hand\non-conflict: queue\n\
+             flags: {{ set: {{ {flag}: on }}, environment: production }}\n\
+             judge: {{ blind: {{ then: hold }} }}\nstages: [ {{ to: 5%, for: 1h }} ]\n"
+        )
+    };
+    let under_way = scene.plane.release(&turn("queue"), "queue-on").await;
+    let in_line = scene.plane.release(&turn("later"), "later-on").await;
+    for (flag, by) in [
+        ("queue", format!("release {under_way}")),
+        ("later", format!("release {in_line} in line")),
+    ] {
+        let needed = scene.refuses(&["flag", "delete", flag]);
+        assert!(needed.contains(&by), "{flag}: {needed}");
+    }
+    // Out of the line, nothing needs it.
+    scene.does(&["release", "abort", &in_line]);
+    scene.does(&["flag", "delete", "later", "--reason", "never came"]);
 }

@@ -12,8 +12,9 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use esclusa_flags::{Change, Patch, flag_uses};
 use esclusa_model::ReleaseId;
+use esclusa_plan::FlagTurns;
 
-/// Deletes a flag that neither the set nor a running release needs
+/// Deletes a flag that neither the set nor a release needs, under way or in line
 #[utoipa::path(
     post, path = "/api/v1/flags/{name}/delete", tag = "flags", operation_id = "delete_flag",
     params(("name" = String, Path, description = "The flag's key")),
@@ -52,23 +53,34 @@ pub(crate) async fn delete(
     Ok(Json(changed(flags, made).await))
 }
 
-/// The releases under way that turn a flag, also those that have not begun to yet.
+/// The releases that turn a flag: those under way, also before anybody has it, and those
+/// in line.
 async fn releases(state: &ApiState, key: &str) -> Result<Vec<String>, ApiError> {
+    let turns = |flags: Option<FlagTurns>| {
+        flags.is_some_and(|flags| flags.set.iter().any(|turn| turn.flag == key))
+    };
     let mut found = Vec::new();
     for service in state.app.services().await {
+        for waiting in service.queue.iter().filter_map(|id| named(id)) {
+            let plan = state.app.asked_for(&waiting).await?;
+            if turns(plan.and_then(|plan| plan.flags)) {
+                found.push(format!("release {waiting} in line"));
+            }
+        }
         let under_way = service.release.filter(|release| release.outcome.is_none());
-        let Some(view) = under_way.filter(|release| release.flags.is_some()) else {
+        let turning = under_way.filter(|release| release.flags.is_some());
+        let Some(id) = turning.and_then(|view| named(&view.release)) else {
             continue;
         };
-        let Ok(id) = ReleaseId::new(view.release.as_str()) else {
-            continue;
-        };
-        let flags = state.app.release(&id).await?.requested.plan.flags;
-        if flags.is_some_and(|flags| flags.set.iter().any(|turn| turn.flag == key)) {
+        if turns(state.app.release(&id).await?.requested.plan.flags) {
             found.push(format!("release {id}"));
         }
     }
     Ok(found)
+}
+
+fn named(id: &str) -> Option<ReleaseId> {
+    ReleaseId::new(id).ok()
 }
 
 fn needed(key: &str, by: Vec<String>) -> ApiError {
