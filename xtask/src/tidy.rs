@@ -16,6 +16,7 @@ pub(crate) use source::SourceFile;
 pub(crate) use workspace::{Crate, Dependency, DependencyKind, Package, Workspace};
 
 use anyhow::Result;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,6 +26,23 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
     findings.sort();
     findings.dedup();
     findings
+}
+
+/// A number for what all Rust files of the workspace in `root` say: the same on every
+/// machine, another one after every change.
+pub(crate) fn fingerprint(root: &Path) -> Result<u64> {
+    Ok(load::load(root)?.fingerprint())
+}
+
+impl Workspace {
+    fn fingerprint(&self) -> u64 {
+        let files = self.crates.iter().flat_map(|one| &one.files);
+        let mut files: Vec<_> = files.map(|file| (&file.path, &file.text)).collect();
+        files.sort();
+        let mut hasher = DefaultHasher::new();
+        files.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Checks the workspace in `root`, prints what it found, and fails on errors.
@@ -48,4 +66,31 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(files: &[(&str, &str)]) -> u64 {
+        let file = |(path, text): &(&str, &str)| SourceFile::new(*path, *text);
+        let one = Crate {
+            files: files.iter().map(file).collect(),
+            ..Crate::default()
+        };
+        let workspace = Workspace {
+            crates: vec![one],
+            ..Workspace::default()
+        };
+        workspace.fingerprint()
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_names_and_texts() {
+        let files = [("a.rs", "fn a() {}"), ("b.rs", "")];
+        let turned = [files[1], files[0]];
+        assert_eq!(of(&files), of(&turned));
+        assert_ne!(of(&files), of(&[("a.rs", "fn b() {}"), ("b.rs", "")]));
+        assert_ne!(of(&files), of(&[("c.rs", "fn a() {}"), ("b.rs", "")]));
+    }
 }

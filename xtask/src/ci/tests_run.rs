@@ -1,7 +1,7 @@
 //! The steps that run tests, and how many tests that were: none at all is a failure.
 
 use super::runner::Outcome;
-use crate::shell;
+use crate::{shell, tidy};
 use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
@@ -38,7 +38,7 @@ pub(crate) fn all(root: &Path) -> Result<Outcome> {
         ]);
         "cargo test"
     };
-    repeatable(root, &mut command);
+    repeatable(root, &mut command)?;
     let (status, lines) = shell::tee(&mut command)?;
     let count = count(&lines);
     // The closing line, for people and for programs that read the log.
@@ -52,30 +52,17 @@ pub(crate) fn all(root: &Path) -> Result<Outcome> {
 /// Where generated cases come from.
 const SEED: &str = "PROPTEST_RNG_SEED";
 
-/// Draws the generated cases of a commit from the commit: each one tries cases of its own,
+/// Draws the generated cases from the sources themselves: each change tries cases of its own,
 /// and whoever runs the gate on it again sees the same ones.
-fn repeatable(root: &Path, command: &mut Command) {
+fn repeatable(root: &Path, command: &mut Command) -> Result<()> {
     if let Ok(given) = std::env::var(SEED) {
         println!("tests: {SEED}={given}, as given");
-        return;
+        return Ok(());
     }
-    let head = Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .current_dir(root)
-        .output();
-    let text = head.map(|head| String::from_utf8_lossy(&head.stdout).into_owned());
-    match text.ok().as_deref().and_then(seed_of) {
-        Some(seed) => {
-            println!("tests: {SEED}={seed}, from the commit");
-            command.env(SEED, seed.to_string());
-        }
-        None => println!("tests: no commit, so generated cases are other ones each time"),
-    }
-}
-
-/// The beginning of a commit's name as a number.
-fn seed_of(commit: &str) -> Option<u64> {
-    u64::from_str_radix(commit.get(..16)?, 16).ok()
+    let seed = tidy::fingerprint(root)?.to_string();
+    println!("tests: {SEED}={seed}, from the sources");
+    command.env(SEED, seed);
+    Ok(())
 }
 
 /// The examples in the documentation, which nextest does not run.
@@ -171,14 +158,6 @@ mod tests {
             "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
         ];
         assert_eq!(counted(&lines), (5, 1, 1));
-    }
-
-    #[test]
-    fn a_commit_is_a_seed_and_nothing_else_is() {
-        let commit = "00000000000000ff5a3cb79a17f0d5b0c1f0a9e1\n";
-        assert_eq!(seed_of(commit), Some(255));
-        assert_eq!(seed_of(""), None);
-        assert_eq!(seed_of("fatal: not a git repository"), None);
     }
 
     #[test]
