@@ -33,6 +33,9 @@ const DISK_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a publisher waits for proxies that drain: what they still serve must not be
 /// older than what it was told.
 pub(super) const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
+/// How long whoever asks what goes on waits for a proxy that has just begun to drain to
+/// say what is open there.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// Why a generation was not published.
 #[derive(Debug)]
@@ -409,6 +412,9 @@ impl Control {
 
     /// The same, shown to somebody who decides nothing.
     pub(super) async fn status_quietly(&self) -> ProxyStatus {
+        if !self.followers.have_said(FIRST_WORD).await {
+            tracing::warn!("a proxy that drains does not say what is open there");
+        }
         let inner = self.inner.lock().await;
         ProxyStatus {
             hello: self.hello.clone(),

@@ -21,7 +21,7 @@ pub(crate) struct Follower {
     told: AtomicU64,
     knows_flags: bool,
     in_force: watch::Receiver<u64>,
-    load: Mutex<Vec<VersionLoad>>,
+    load: watch::Receiver<Option<Vec<VersionLoad>>>,
 }
 
 impl Follower {
@@ -34,10 +34,6 @@ impl Follower {
         // One whose connection has just ended is about to leave.
         let _ = self.pushes.send((push, change.clone()));
     }
-
-    pub(crate) fn note_load(&self, load: Vec<VersionLoad>) {
-        *self.load.lock().unwrap_or_else(PoisonError::into_inner) = load;
-    }
 }
 
 /// What a connection's task works with.
@@ -47,6 +43,14 @@ pub(crate) struct Joined {
     pub(crate) pushes: mpsc::UnboundedReceiver<(u64, Change)>,
     /// Dropped with the connection, which ends all waiting for it.
     pub(crate) in_force: watch::Sender<u64>,
+    /// What is open there; unknown until it says so. Dropped likewise.
+    load: watch::Sender<Option<Vec<VersionLoad>>>,
+}
+
+impl Joined {
+    pub(crate) fn note_load(&self, load: Vec<VersionLoad>) {
+        self.load.send_replace(Some(load));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -81,12 +85,13 @@ impl Followers {
     pub(crate) fn join(&self, knows_flags: bool) -> Joined {
         let (pushes, inbox) = mpsc::unbounded_channel();
         let (in_force, confirmed) = watch::channel(0);
+        let (load, open) = watch::channel(None);
         let follower = Arc::new(Follower {
             pushes,
             told: AtomicU64::new(0),
             knows_flags,
             in_force: confirmed,
-            load: Mutex::default(),
+            load: open,
         });
         let mut inner = self.inner();
         let mut newest: Vec<_> = inner.flags.iter().chain(&inner.state).collect();
@@ -99,6 +104,7 @@ impl Followers {
             follower,
             pushes: inbox,
             in_force,
+            load,
         }
     }
 
@@ -141,12 +147,25 @@ impl Followers {
         self.inner().list.len()
     }
 
-    /// Adds what is open there.
+    /// Waits until all have said what is open there, within `patience`: until then it is
+    /// not known, and not nothing. One whose connection has ended is not waited for.
+    pub(crate) async fn have_said(&self, patience: Duration) -> bool {
+        let waiting: Vec<_> = self.inner().list.iter().map(|f| f.load.clone()).collect();
+        let all = async {
+            for mut load in waiting {
+                // An error means that it is gone.
+                let _ = load.wait_for(Option::is_some).await;
+            }
+        };
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+
+    /// Adds what is open there, as far as they have said.
     pub(crate) fn add_loads(&self, sums: &mut Vec<VersionLoad>) {
         let list = self.inner().list.clone();
         for follower in list {
-            let load = follower.load.lock().unwrap_or_else(PoisonError::into_inner);
-            for more in load.iter() {
+            let load = follower.load.borrow();
+            for more in load.iter().flatten() {
                 let same =
                     |l: &&mut VersionLoad| l.service == more.service && l.version == more.version;
                 match sums.iter_mut().find(same) {
@@ -240,11 +259,27 @@ mod tests {
         ));
     }
 
+    // What nobody has said is not nothing.
+    #[tokio::test]
+    async fn what_is_open_there_is_waited_for_once() {
+        let followers = Followers::default();
+        assert!(followers.have_said(SOON).await, "nobody has to");
+        let first = followers.join(true);
+        first.note_load(Vec::new());
+        let second = followers.join(true);
+        assert!(!followers.have_said(SOON).await, "the second has not");
+        second.note_load(vec![load(1)]);
+        assert!(followers.have_said(SOON).await);
+        let mute = followers.join(true);
+        drop(mute);
+        assert!(followers.have_said(SOON).await, "its connection has ended");
+    }
+
     #[test]
     fn what_is_open_there_counts_here() {
         let followers = Followers::default();
         let joined = followers.join(true);
-        joined.follower.note_load(vec![load(3)]);
+        joined.note_load(vec![load(3)]);
         let mut sums = vec![load(2)];
         followers.add_loads(&mut sums);
         assert_eq!((sums[0].in_flight, sums[0].tunnels), (5, 2));

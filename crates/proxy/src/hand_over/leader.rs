@@ -234,7 +234,7 @@ async fn lead_joined(
                             newer
                         });
                     }
-                    Some(ToLeader::Load { load }) => joined.follower.note_load(load),
+                    Some(ToLeader::Load { load }) => joined.note_load(load),
                     Some(_) => return Err(io::Error::other("a follower speaks out of order")),
                     None => return Ok(()),
                 }
