@@ -84,9 +84,8 @@ async fn the_deadline_holds() {
         .expect("proxy")
         .drain(Duration::from_millis(500))
         .await;
-    // The request would have taken a minute.
     assert!(
-        begun.elapsed() < Duration::from_secs(30),
+        begun.elapsed() < Duration::from_millis(1_500),
         "{:?}",
         begun.elapsed()
     );

@@ -100,7 +100,7 @@ async fn a_slow_upload_is_not_the_versions_time() {
         .await
         .expect("written");
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         stream.write_all(b"x").await.expect("written");
     }
     let (answer, _) = until_closed(stream).await;
