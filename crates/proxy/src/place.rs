@@ -45,12 +45,18 @@ pub(crate) struct Place {
 impl Place {
     /// Takes over when the configuration says so and there is somebody; else begins.
     pub(crate) async fn have(config: &mut ProxyConfig, boot: &BootId) -> Result<Self, ProxyError> {
-        if config.take_over
-            && let Some(taken) = newcomer::ask(&config.data_dir, &config.id, boot).await?
-        {
-            return Self::taken(config, taken);
-        }
-        Self::begin(config).await
+        let lock = if config.take_over {
+            match newcomer::ask(&config.data_dir, &config.id, boot).await {
+                Ok(Some(taken)) => return Self::taken(config, taken),
+                Ok(None) => None,
+                // One that has just handed over may still answer where its successor died:
+                // only the lock says whether anybody is in charge.
+                Err(error) => Some(lock::acquire(&config.data_dir)?.ok_or(error)?),
+            }
+        } else {
+            None
+        };
+        Self::begin(config, lock).await
     }
 
     fn taken(config: &mut ProxyConfig, taken: Taken) -> Result<Self, ProxyError> {
@@ -93,11 +99,14 @@ impl Place {
         })
     }
 
-    async fn begin(config: &mut ProxyConfig) -> Result<Self, ProxyError> {
+    async fn begin(config: &mut ProxyConfig, lock: Option<File>) -> Result<Self, ProxyError> {
         let running = || ProxyError::AlreadyRunning {
             path: config.admin_socket.clone(),
         };
-        let lock = lock::acquire(&config.data_dir)?.ok_or_else(running)?;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => lock::acquire(&config.data_dir)?.ok_or_else(running)?,
+        };
         let control = listen_when_free(&config.admin_socket).await?;
         let hand_over = listen_when_free(&config.data_dir.join(SOCKET)).await?;
         let metrics = metrics(config, None)?;

@@ -157,6 +157,14 @@ impl<T: Kept> Persister<T> {
         }
     }
 
+    /// The newest value that was handed over and is not on disk yet.
+    pub(crate) fn unwritten(&self) -> Option<Writing> {
+        (*self.written.borrow() < self.next).then(|| Writing {
+            number: self.next,
+            written: self.written.clone(),
+        })
+    }
+
     /// Writes what is left, once, and ends the thread.
     pub(crate) fn finish(self) {
         self.end(LAST_PATIENCE);
@@ -415,10 +423,12 @@ mod tests {
         let missing = folder.path().join("later");
         let mut persister = Persister::start(&missing).expect("thread");
         let first = persister.write(state(1));
+        assert!(persister.unwritten().is_some());
         assert!(!first.done_within(Duration::from_millis(50)).await);
         fs::create_dir(&missing).expect("folder");
         let second = persister.write(state(2));
         assert!(second.done_within(Duration::from_secs(10)).await);
+        assert!(persister.unwritten().is_none());
         assert_eq!(numbers(&missing)[0], 2);
         persister.finish();
     }

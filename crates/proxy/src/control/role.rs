@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{MutexGuard, Notify};
 
 /// What this proxy is to its folder. Changes only while `Inner` is locked.
@@ -37,6 +37,10 @@ pub(crate) struct Still {
 /// How long a change waits for a hand-over under way before it calls it off: lowering
 /// must not wait for a newcomer that hangs.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a newcomer waits for the disk to have what is in force; one that takes nothing
+/// is no reason to stay.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Control {
     /// Waits out a hand-over and gives access to what only the one in charge may change.
@@ -75,9 +79,28 @@ impl Control {
             .await;
     }
 
+    /// Waits until the disk has all that was decided. Without that, a successor that dies
+    /// before its own first write would take decisions with it. Nothing else waits
+    /// meanwhile: this proxy goes on to take new ones.
+    async fn on_disk(&self) -> MutexGuard<'_, Inner> {
+        let until = Instant::now() + DISK_PATIENCE;
+        loop {
+            let inner = self.inner.lock().await;
+            let Some(writing) = inner.unwritten() else {
+                return inner;
+            };
+            drop(inner);
+            let left = until.saturating_duration_since(Instant::now());
+            if !writing.done_within(left).await {
+                tracing::warn!("handing over before the disk has what is in force");
+                return self.inner.lock().await;
+            }
+        }
+    }
+
     /// Stops taking decisions, so that another can begin to.
     pub(crate) async fn stand_still(&self) -> Result<Still, String> {
-        let inner = self.inner.lock().await;
+        let inner = self.on_disk().await;
         match *self.role.borrow() {
             Role::Leads => {}
             Role::HandsOver => return Err("it is being handed over already".into()),

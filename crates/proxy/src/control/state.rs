@@ -154,6 +154,13 @@ impl Inner {
             .map(|persister| persister.write(state))
     }
 
+    /// What the disk does not have yet.
+    pub(super) fn unwritten(&self) -> Option<super::persist::Writing> {
+        let state = self.persister.as_ref().and_then(Persister::unwritten);
+        let flags = || self.flags_persister.as_ref().and_then(Persister::unwritten);
+        state.or_else(flags)
+    }
+
     /// Opens and closes listeners as `generation` asks, once its table is in force.
     pub(super) fn listen(&mut self, prepared: super::listeners::Prepared, wanted: &[SocketAddr]) {
         self.listeners.commit(prepared, wanted);

@@ -3,7 +3,7 @@
 //! Both live in this process: sockets, locks and files behave as between two.
 
 use crate::support::{
-    BOUND, Client, World, config, eventually, get, raw_backend, read_head, upstream,
+    BOUND, Client, World, config, eventually, get, raw_backend, read_head, upstream, whole_answer,
 };
 use crate::take_back::{nobody_is_at_the_canary, take_back};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 
-fn newcomer(world: &World) -> ProxyConfig {
+pub(crate) fn newcomer(world: &World) -> ProxyConfig {
     let mut config = config(&world.dir);
     config.take_over = true;
     config
@@ -29,17 +29,17 @@ pub(crate) fn take_over(world: &mut World) -> ProxyHandle {
 }
 
 /// Speaks the protocol by hand, as a newcomer that can die at any step.
-struct ByHand(BufReader<UnixStream>);
+pub(crate) struct ByHand(BufReader<UnixStream>);
 
 impl ByHand {
-    async fn connect(world: &World) -> Self {
+    pub(crate) async fn connect(world: &World) -> Self {
         let path = world.dir.path().join("data/next.sock");
         Self(BufReader::new(
             UnixStream::connect(path).await.expect("connects"),
         ))
     }
 
-    async fn say(&mut self, message: &ToLeader) {
+    pub(crate) async fn say(&mut self, message: &ToLeader) {
         let line = serde_json::to_string(message).expect("JSON");
         let stream = self.0.get_mut();
         stream
@@ -48,7 +48,7 @@ impl ByHand {
             .expect("said");
     }
 
-    async fn ask(&mut self, world: &World, v: u16, proxy: &str) -> FromLeader {
+    pub(crate) async fn ask(&mut self, world: &World, v: u16, proxy: &str) -> FromLeader {
         let boot = world.proxy.as_ref().expect("a proxy").boot().clone();
         let proxy = esclusa_model::ProxyId::new(proxy).expect("id");
         self.say(&ToLeader::TakeOver { v, proxy, boot }).await;
@@ -56,7 +56,7 @@ impl ByHand {
     }
 
     /// Files that come along are dropped by a plain read.
-    async fn hear(&mut self) -> Option<FromLeader> {
+    pub(crate) async fn hear(&mut self) -> Option<FromLeader> {
         let mut line = String::new();
         self.0.read_line(&mut line).await.expect("read");
         (!line.is_empty()).then(|| serde_json::from_str(&line).expect("understood"))
@@ -285,8 +285,7 @@ async fn a_newcomer_that_dies_after_the_last_word_leaves_the_sockets_to_the_next
     next.holder = Some(folder);
     let mut old = world.proxy.take().expect("the older");
     world.proxy = Some(Proxy::start(next).expect("starts"));
-    let mut answer = String::new();
-    waiting.read_to_string(&mut answer).await.expect("answered");
+    let answer = whole_answer(&mut waiting).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     // It follows the next one before its clients are served again.
     eventually(|| async {
@@ -300,6 +299,32 @@ async fn a_newcomer_that_dies_after_the_last_word_leaves_the_sockets_to_the_next
     tokio::time::timeout(BOUND, old.gone())
         .await
         .expect("ends by itself");
+}
+
+// Who leads nobody any more answers for a moment, and then lets go of its sockets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_sent_away_by_one_that_is_not_in_charge_begins_by_itself() {
+    let mut world = World::new().await;
+    world.share(0).await;
+    world.stop().await;
+    let path = world.dir.path().join("data/next.sock");
+    let former = tokio::net::UnixListener::bind(path).expect("free");
+    let answered = tokio::spawn(async move {
+        let (stream, _) = former.accept().await.expect("a newcomer");
+        let mut hand = ByHand(BufReader::new(stream));
+        let mut asked = String::new();
+        hand.0.read_line(&mut asked).await.expect("read");
+        let refused = FromLeader::Refused {
+            reason: "it was handed over already".into(),
+        };
+        let line = serde_json::to_string(&refused).expect("JSON") + "\n";
+        let said = hand.0.get_mut().write_all(line.as_bytes()).await;
+        said.expect("said");
+        asked
+    });
+    world.proxy = Some(Proxy::start(newcomer(&world)).expect("nobody is in charge"));
+    assert!(answered.await.expect("asked").contains("p1"));
+    assert_eq!(get(world.listen, "/", &[]).await.version(), "stable");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Sockets that outlive the proxy.
 
-use crate::support::{World, config, eventually, get};
+use crate::support::{World, config, eventually, get, whole_answer};
 use esclusa_shim::hold::HoldClient;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// A holder as a process of its own, ended with this.
@@ -86,8 +86,7 @@ async fn clients_wait_for_the_next_proxy_and_are_not_refused() {
     next.holder = Some(folder);
     world.proxy = Some(esclusa_proxy::Proxy::start(next).expect("starts"));
     for mut stream in waiting {
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("answered");
+        let answer = whole_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }

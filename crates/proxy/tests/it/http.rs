@@ -1,6 +1,6 @@
 //! What goes through, and how it looks on the other side.
 
-use crate::support::{Client, World, digest, get, raw, read_head, upstream};
+use crate::support::{Client, World, digest, get, raw, read_head, upstream, whole_answer};
 use bytes::Bytes;
 use esclusa_model::ServiceName;
 use esclusa_wire::{RouteMatch, UpstreamTls};
@@ -171,8 +171,7 @@ async fn a_client_is_told_to_continue() {
             .starts_with("HTTP/1.1 100")
     );
     stream.write_all(b"hi").await.expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("read");
+    let answer = whole_answer(&mut stream).await;
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"),
         "{answer}"

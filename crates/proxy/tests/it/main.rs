@@ -16,6 +16,7 @@ mod hand_over;
 mod holding;
 mod http;
 mod limits;
+mod slow_disk;
 mod smuggling;
 mod split;
 mod support;

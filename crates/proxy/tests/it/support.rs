@@ -20,7 +20,9 @@ use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -300,6 +302,16 @@ impl World {
         self.publish(vec![service]).await;
     }
 
+    /// Waits until the disk has what was published last.
+    pub(crate) async fn saved(&self) {
+        let folder = self.dir.path().join("data");
+        eventually(|| async {
+            let saved = esclusa_proxy::saved_state(&folder)?;
+            (saved.generation.id.number + 1 == self.next).then_some(())
+        })
+        .await;
+    }
+
     /// Ends the proxy and starts another on the same folder and address.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
@@ -499,6 +511,37 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
         answer.extend_from_slice(&space[..n]);
     }
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A disk that takes one of a proxy's files no longer, until it is mended.
+pub(crate) struct StuckDisk(PathBuf);
+
+impl StuckDisk {
+    pub(crate) async fn at(world: &World, file: &str) -> Self {
+        // No temporary file can be made where a folder has its name, whoever makes it.
+        let name = world.dir.path().join(format!("data/{file}.new"));
+        eventually(|| async {
+            match std::fs::create_dir(&name) {
+                // It is being written at this moment.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+                made => Some(made.expect("a folder")),
+            }
+        })
+        .await;
+        Self(name)
+    }
+
+    pub(crate) fn mend(self) {
+        std::fs::remove_dir(self.0).expect("removed");
+    }
+}
+
+/// All that a client is answered until its connection ends.
+pub(crate) async fn whole_answer<S: AsyncReadExt + Unpin>(stream: &mut S) -> String {
+    let mut answer = String::new();
+    let read = tokio::time::timeout(BOUND, stream.read_to_string(&mut answer)).await;
+    read.expect("an answer, and the end").expect("read");
+    answer
 }
 
 /// Waits until `check` gives a value.

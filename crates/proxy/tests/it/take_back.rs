@@ -1,6 +1,6 @@
 //! A person goes back at the proxy itself, while no controller answers.
 
-use crate::support::{Client, World, eventually, get, split};
+use crate::support::{Client, StuckDisk, World, eventually, get, split};
 use crate::survival::{canary_tenant, lonely, version};
 use esclusa_model::{BasisPoints, Epoch, ServiceName, Timestamp};
 use esclusa_proxy::{leave_kill, saved_state};
@@ -72,7 +72,13 @@ async fn everybody_is_taken_back_at_once_and_whoever_publishes_changes_nothing()
     assert_eq!((taken.by.as_str(), &*taken.reason), ("ana", "it hurts"));
     assert_eq!(took.nothing, [service("blog")]);
     assert_eq!(took.unknown, [service("nowhere")]);
-    assert!(took.persisted && took.everywhere, "{took:?}");
+    assert!(took.everywhere, "{took:?}");
+    let on_disk = eventually(|| async {
+        let again = world.control.take_back(&named).await.expect("again");
+        again.persisted.then_some(again)
+    })
+    .await;
+    assert_eq!(on_disk.taken_back, took.taken_back);
     let status = world.control.status().await.expect("status");
     assert_eq!(status.taken_back, took.taken_back);
     assert!(status.returned.is_empty());
@@ -162,8 +168,12 @@ async fn another_release_is_not_held_back() {
 async fn what_was_taken_back_outlives_the_process_and_a_damaged_copy() {
     let mut world = World::new().await;
     world.share(5_000).await;
-    let took = take_back(&world).await;
-    assert!(took.persisted);
+    // A disk that is slow may have it only when it is asked again.
+    let took = eventually(|| async {
+        let took = take_back(&world).await;
+        took.persisted.then_some(took)
+    })
+    .await;
     let data = world.dir.path().join("data");
     let on_disk = || std::fs::read(data.join("state")).expect("state");
     // The disk in the moment of the answer is all that a kill leaves.
@@ -189,12 +199,11 @@ async fn what_was_taken_back_outlives_the_process_and_a_damaged_copy() {
 async fn a_disk_that_takes_nothing_does_not_keep_users_at_the_canary() {
     let mut world = World::new().await;
     world.share(5_000).await;
-    let blocked = world.dir.path().join("data/state.new");
-    std::fs::create_dir(&blocked).expect("folder");
+    let stuck = StuckDisk::at(&world, "state").await;
     let took = take_back(&world).await;
     assert!(!took.persisted);
     nobody_is_at_the_canary(&world).await;
-    std::fs::remove_dir(&blocked).expect("removed");
+    stuck.mend();
     let folder = world.dir.path().join("data");
     eventually(|| async {
         let saved = saved_state(&folder)?;

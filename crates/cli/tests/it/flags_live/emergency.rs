@@ -21,6 +21,15 @@ fn set() -> Value {
     })
 }
 
+/// Waits until the proxy's disk has what it serves.
+async fn on_disk(scene: &Scene, has: impl Fn(&esclusa_wire::FlagsFile) -> bool) {
+    let folder = scene.plane.data().join("proxy");
+    let saved = wait_until("the disk", LONG, async || {
+        esclusa_proxy::saved_flags(&folder).filter(&has).map(drop)
+    });
+    saved.await.expect("saved");
+}
+
 /// Whether an application that asks right now has the flag; none when nobody answers.
 async fn has(scene: &Scene, flag: &str) -> Option<bool> {
     let url = format!(
@@ -58,6 +67,7 @@ async fn recorded(scene: &Scene, reason: &str) -> Value {
 async fn a_kill_while_nobody_runs_holds_from_the_start() {
     let mut scene = Scene::start(&set(), &[]);
     assert_eq!(has(&scene, "exec").await, Some(true));
+    on_disk(&scene, |file| file.document.is_some()).await;
     scene.plane.power_failure();
     let (code, said, talk) = scene.run(&["kill", "exec-reports", "--reason", "in the dark"]);
     assert_eq!(code, 0, "{said}\n{talk}");
@@ -91,6 +101,7 @@ async fn a_kill_while_nobody_runs_holds_from_the_start() {
     // It was taken once: lifted, it stays so when both start anew.
     scene.does(&["flag", "lift", "exec", "search"]);
     assert_eq!(has(&scene, "exec").await, Some(true));
+    on_disk(&scene, |file| file.kills.of("exec").is_none()).await;
     scene.plane.power_failure();
     tokio::task::block_in_place(|| scene.plane.restart());
     let on = wait_until("an answer", LONG, async || has(&scene, "exec").await);
@@ -201,7 +212,12 @@ async fn what_a_kill_did_is_told_as_it_is() {
 
     // Nothing can be written where a folder has the file's name.
     scene.plane.kill();
-    std::fs::create_dir(scene.plane.data().join("proxy/flags.new")).expect("made");
+    let stuck = scene.plane.data().join("proxy/flags.new");
+    // While it is being written there is a file of that name.
+    let made = wait_until("the last write", LONG, async || {
+        std::fs::create_dir(&stuck).ok()
+    });
+    made.await.expect("made");
     let (code, said, _) = scene.run(&["kill", "exec", "--json"]);
     let told: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((code, &told["on_disk"]), (0, &json!(false)), "{told:#}");
@@ -211,7 +227,7 @@ async fn what_a_kill_did_is_told_as_it_is() {
     assert!(talk.contains("disk does not have it yet"), "{talk}");
     assert!(!talk.contains("the proxy keeps this"), "{talk}");
     assert!(talk.contains("the name nowhere"), "{talk}");
-    std::fs::remove_dir(scene.plane.data().join("proxy/flags.new")).expect("removed");
+    std::fs::remove_dir(stuck).expect("removed");
 }
 
 // EMG-04: a proxy that hangs may serve on: that is said, and it has the kill when it runs on.

@@ -1,0 +1,74 @@
+//! One proxy hands over to another while the disk takes nothing.
+
+use crate::hand_over::{ByHand, newcomer, take_over};
+use crate::support::{StuckDisk, World, get, whole_answer};
+use esclusa_proxy::Proxy;
+use esclusa_wire::{FromLeader, HAND_OVER_VERSION, ToLeader};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+fn saved_share(world: &World) -> Option<u16> {
+    let state = esclusa_proxy::saved_state(&world.dir.path().join("data"))?;
+    let service = state.generation.services.first()?;
+    Some(service.split.as_ref()?.share.get())
+}
+
+// What was decided outlives a newcomer that is killed before its first write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_slow_disk_does_not_have_yet_is_not_handed_over_before_it_has() {
+    let held = tempfile::tempdir().expect("folder");
+    let holder = crate::holding::Holder::start(held.path());
+    let folder = held.path().to_owned();
+    let mut world = World::with(|config| config.holder = Some(folder.clone())).await;
+    let stuck = StuckDisk::at(&world, "state").await;
+    world.share(10_000).await;
+    holder.holds(1).await;
+    assert_eq!(saved_share(&world), None, "the disk takes nothing");
+    let mut hand = ByHand::connect(&world).await;
+    let mended = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stuck.mend();
+    };
+    let (answer, ()) = tokio::join!(hand.ask(&world, HAND_OVER_VERSION, "p1"), mended);
+    assert!(matches!(answer, FromLeader::Yours(_)), "{answer:?}");
+    assert_eq!(saved_share(&world), Some(10_000));
+    hand.say(&ToLeader::Accepting {}).await;
+    assert_eq!(hand.hear().await, Some(FromLeader::Committed {}));
+    drop(hand);
+    // Who waits in the queue is answered by the next, which has nothing but the disk.
+    let mut waiting = TcpStream::connect(world.listen).await.expect("not refused");
+    let asked = b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    waiting.write_all(asked).await.expect("written");
+    let mut next = newcomer(&world);
+    next.holder = Some(folder);
+    let _old = world.proxy.take().expect("the older");
+    world.proxy = Some(Proxy::start(next).expect("starts"));
+    let answer = whole_answer(&mut waiting).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+// EMG-04: a disk that takes nothing holds neither a change nor a hand-over up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_taken_while_a_newcomer_waits_for_the_disk() {
+    let mut world = World::new().await;
+    world.share(10_000).await;
+    let _stuck = StuckDisk::at(&world, "state").await;
+    world.share(5_000).await;
+    let service = world.service(0);
+    let lowered = world.generation(vec![service]);
+    let mut hand = ByHand::connect(&world).await;
+    let (answer, published) = tokio::join!(
+        hand.ask(&world, HAND_OVER_VERSION, "p1"),
+        world.control.publish(&lowered)
+    );
+    assert!(!published.expect("in force").persisted);
+    let FromLeader::Yours(yours) = answer else {
+        panic!("{answer:?}");
+    };
+    let state = yours.state.expect("something is served");
+    assert_eq!(state.generation, lowered);
+    drop(hand);
+    let _old = take_over(&mut world);
+    assert_eq!(get(world.listen, "/", &[]).await.version(), "stable");
+}
