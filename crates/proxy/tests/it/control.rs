@@ -131,8 +131,7 @@ async fn unix_put(socket: &std::path::Path, path: &str, body: &str) -> String {
         .write_all(format!("{head}{body}").as_bytes())
         .await
         .expect("written");
-    let answer = whole_answer(&mut stream).await;
-    answer
+    whole_answer(&mut stream).await
 }
 
 /// While clients send without pause, shares flip between nobody and everybody. A request

@@ -524,7 +524,10 @@ impl StuckDisk {
             match std::fs::create_dir(&name) {
                 // It is being written at this moment.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
-                made => Some(made.expect("a folder")),
+                made => {
+                    made.expect("a folder");
+                    Some(())
+                }
             }
         })
         .await;

@@ -237,6 +237,7 @@ async fn a_proxy_that_hangs_is_told_when_it_runs_on() {
     let (_, ready) = scene.plane.get("/readyz").await;
     let pid = ready["proxy_pid"].as_i64().expect("a proxy");
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    on_disk(&scene, |file| file.document.is_some()).await;
     scene.plane.kill();
     kill(pid, Signal::SIGSTOP).expect("it hangs");
     let (code, said, talk) = scene.run(&["kill", "exec", "--reason", "it hangs"]);
