@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long a newcomer waits for the disk to have what is in force; one that takes nothing
 /// is no reason to stay.
-const DISK_PATIENCE: Duration = Duration::from_secs(2);
+const DISK_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Control {
     /// Waits out a hand-over and gives access to what only the one in charge may change.

@@ -11,11 +11,12 @@ use esclusa_model::{GenerationId, Millis};
 use esclusa_proxy::{Proxy, ProxyConfig, ProxyError, ProxyHandle};
 use esclusa_wire::{FromLeader, HAND_OVER_VERSION, LostControlThen, SliceAck, ToLeader};
 use http::Method;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 
-pub(crate) fn newcomer(world: &World) -> ProxyConfig {
+fn newcomer(world: &World) -> ProxyConfig {
     let mut config = config(&world.dir);
     config.take_over = true;
     config
@@ -39,7 +40,7 @@ impl ByHand {
         ))
     }
 
-    pub(crate) async fn say(&mut self, message: &ToLeader) {
+    async fn say(&mut self, message: &ToLeader) {
         let line = serde_json::to_string(message).expect("JSON");
         let stream = self.0.get_mut();
         stream
@@ -55,8 +56,30 @@ impl ByHand {
         self.hear().await.expect("an answer")
     }
 
+    /// Accepts what it was given and dies. The older one drains and leads nobody; the next
+    /// begins from the disk and the holder, and answers who waits in the queue.
+    pub(crate) async fn dies_after_the_last_word(
+        mut self,
+        world: &mut World,
+        holder: PathBuf,
+    ) -> ProxyHandle {
+        self.say(&ToLeader::Accepting {}).await;
+        assert_eq!(self.hear().await, Some(FromLeader::Committed {}));
+        drop(self);
+        let mut waiting = TcpStream::connect(world.listen).await.expect("not refused");
+        let asked = b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+        waiting.write_all(asked).await.expect("written");
+        let mut next = newcomer(world);
+        next.holder = Some(holder);
+        let old = world.proxy.take().expect("the older");
+        world.proxy = Some(Proxy::start(next).expect("starts"));
+        let answer = whole_answer(&mut waiting).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        old
+    }
+
     /// Files that come along are dropped by a plain read.
-    pub(crate) async fn hear(&mut self) -> Option<FromLeader> {
+    async fn hear(&mut self) -> Option<FromLeader> {
         let mut line = String::new();
         self.0.read_line(&mut line).await.expect("read");
         (!line.is_empty()).then(|| serde_json::from_str(&line).expect("understood"))
@@ -274,19 +297,7 @@ async fn a_newcomer_that_dies_after_the_last_word_leaves_the_sockets_to_the_next
     let mut hand = ByHand::connect(&world).await;
     let answer = hand.ask(&world, HAND_OVER_VERSION, "p1").await;
     assert!(matches!(answer, FromLeader::Yours(_)), "{answer:?}");
-    hand.say(&ToLeader::Accepting {}).await;
-    assert_eq!(hand.hear().await, Some(FromLeader::Committed {}));
-    drop(hand);
-    // The older one drains and leads nobody; the next begins from the disk and the holder.
-    let mut waiting = TcpStream::connect(world.listen).await.expect("not refused");
-    let asked = b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
-    waiting.write_all(asked).await.expect("written");
-    let mut next = newcomer(&world);
-    next.holder = Some(folder);
-    let mut old = world.proxy.take().expect("the older");
-    world.proxy = Some(Proxy::start(next).expect("starts"));
-    let answer = whole_answer(&mut waiting).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut old = hand.dies_after_the_last_word(&mut world, folder).await;
     // It follows the next one before its clients are served again.
     eventually(|| async {
         let metrics = world.control.metrics().await.expect("metrics");

@@ -1,12 +1,9 @@
 //! One proxy hands over to another while the disk takes nothing.
 
-use crate::hand_over::{ByHand, newcomer, take_over};
-use crate::support::{StuckDisk, World, get, whole_answer};
-use esclusa_proxy::Proxy;
-use esclusa_wire::{FromLeader, HAND_OVER_VERSION, ToLeader};
+use crate::hand_over::{ByHand, take_over};
+use crate::support::{StuckDisk, World, get};
+use esclusa_wire::{FromLeader, HAND_OVER_VERSION};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 fn saved_share(world: &World) -> Option<u16> {
     let state = esclusa_proxy::saved_state(&world.dir.path().join("data"))?;
@@ -33,19 +30,7 @@ async fn what_a_slow_disk_does_not_have_yet_is_not_handed_over_before_it_has() {
     let (answer, ()) = tokio::join!(hand.ask(&world, HAND_OVER_VERSION, "p1"), mended);
     assert!(matches!(answer, FromLeader::Yours(_)), "{answer:?}");
     assert_eq!(saved_share(&world), Some(10_000));
-    hand.say(&ToLeader::Accepting {}).await;
-    assert_eq!(hand.hear().await, Some(FromLeader::Committed {}));
-    drop(hand);
-    // Who waits in the queue is answered by the next, which has nothing but the disk.
-    let mut waiting = TcpStream::connect(world.listen).await.expect("not refused");
-    let asked = b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
-    waiting.write_all(asked).await.expect("written");
-    let mut next = newcomer(&world);
-    next.holder = Some(folder);
-    let _old = world.proxy.take().expect("the older");
-    world.proxy = Some(Proxy::start(next).expect("starts"));
-    let answer = whole_answer(&mut waiting).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let _old = hand.dies_after_the_last_word(&mut world, folder).await;
 }
 
 // EMG-04: a disk that takes nothing holds neither a change nor a hand-over up.
