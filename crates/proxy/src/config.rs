@@ -93,6 +93,9 @@ pub struct Limits {
     pub h2_max_streams: u32,
     /// Seconds of slices kept for a control plane that does not fetch them.
     pub slice_seconds: usize,
+    /// How long whoever changes something is kept to tell it whether the disk has that, which
+    /// is in force by then.
+    pub disk_patience: Duration,
 }
 
 impl Default for Limits {
@@ -109,6 +112,7 @@ impl Default for Limits {
             pool_max_idle: 256,
             h2_max_streams: 256,
             slice_seconds: 2 * 3_600,
+            disk_patience: Duration::from_millis(50),
         }
     }
 }

@@ -45,17 +45,19 @@ pub(crate) struct Place {
 impl Place {
     /// Takes over when the configuration says so and there is somebody; else begins.
     pub(crate) async fn have(config: &mut ProxyConfig, boot: &BootId) -> Result<Self, ProxyError> {
-        let lock = if config.take_over {
+        let mut in_charge = ProxyError::AlreadyRunning {
+            path: config.admin_socket.clone(),
+        };
+        if config.take_over {
             match newcomer::ask(&config.data_dir, &config.id, boot).await {
                 Ok(Some(taken)) => return Self::taken(config, taken),
-                Ok(None) => None,
+                Ok(None) => {}
                 // One that has just handed over may still answer where its successor died:
                 // only the lock says whether anybody is in charge.
-                Err(error) => Some(lock::acquire(&config.data_dir)?.ok_or(error)?),
+                Err(error) => in_charge = error,
             }
-        } else {
-            None
-        };
+        }
+        let lock = lock::acquire(&config.data_dir)?.ok_or(in_charge)?;
         Self::begin(config, lock).await
     }
 
@@ -99,14 +101,7 @@ impl Place {
         })
     }
 
-    async fn begin(config: &mut ProxyConfig, lock: Option<File>) -> Result<Self, ProxyError> {
-        let running = || ProxyError::AlreadyRunning {
-            path: config.admin_socket.clone(),
-        };
-        let lock = match lock {
-            Some(lock) => lock,
-            None => lock::acquire(&config.data_dir)?.ok_or_else(running)?,
-        };
+    async fn begin(config: &mut ProxyConfig, lock: File) -> Result<Self, ProxyError> {
         let control = listen_when_free(&config.admin_socket).await?;
         let hand_over = listen_when_free(&config.data_dir.join(SOCKET)).await?;
         let metrics = metrics(config, None)?;

@@ -6,7 +6,7 @@
 
 use super::kills::{apply, covers};
 use super::persist::Writing;
-use super::state::{Control, FOLLOW_PATIENCE, Inner, Unpublished, persisted};
+use super::state::{Control, FOLLOW_PATIENCE, Inner, Unpublished};
 use crate::flags::compile;
 use esclusa_flags::{Kills, Rollout};
 use esclusa_model::{GenerationId, ReleaseId};
@@ -118,7 +118,7 @@ impl Control {
         document: FlagDocument,
     ) -> Result<FlagsTaken, Unpublished> {
         let (mut taken, writing) = self.put_flags_here(document).await?;
-        taken.persisted = persisted(writing).await;
+        taken.persisted = self.persisted(writing).await;
         if !self.followers.confirmed(FOLLOW_PATIENCE).await {
             return Err(Unpublished::Behind);
         }
@@ -191,7 +191,7 @@ impl Control {
     /// decided without it.
     pub(crate) async fn kill_flags(&self, asked: FlagKill) -> Result<FlagsKilled, Unpublished> {
         let (mut killed, writing) = self.kill_flags_here(asked).await?;
-        killed.persisted = persisted(writing).await;
+        killed.persisted = self.persisted(writing).await;
         if !self.followers.confirmed(FOLLOW_PATIENCE).await {
             return Err(Unpublished::Behind);
         }

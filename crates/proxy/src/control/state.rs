@@ -27,9 +27,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
-/// How long a publisher is kept to tell it whether the disk has the generation, which
-/// is in force by then.
-const DISK_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a publisher waits for proxies that drain: what they still serve must not be
 /// older than what it was told.
 pub(super) const FOLLOW_PATIENCE: Duration = Duration::from_secs(2);
@@ -310,7 +307,7 @@ impl Control {
     /// answered by an older one.
     pub(crate) async fn publish(&self, generation: Generation) -> Result<Published, Unpublished> {
         let (id, writing) = self.put_in_force(generation).await?;
-        let persisted = persisted(writing).await;
+        let persisted = self.persisted(writing).await;
         if !self.followers.confirmed(FOLLOW_PATIENCE).await {
             return Err(Unpublished::Behind);
         }
@@ -460,12 +457,12 @@ impl Control {
     pub(super) async fn silence(&self) -> Duration {
         self.inner.lock().await.silence()
     }
-}
 
-/// Whether the disk has it, as far as a caller waits for that.
-pub(super) async fn persisted(writing: Option<super::persist::Writing>) -> bool {
-    match writing {
-        Some(writing) => writing.done_within(DISK_PATIENCE).await,
-        None => false,
+    /// Whether the disk has it, as far as a caller waits for that.
+    pub(super) async fn persisted(&self, writing: Option<super::persist::Writing>) -> bool {
+        match writing {
+            Some(writing) => writing.done_within(self.shared.limits.disk_patience).await,
+            None => false,
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! and leaves the rest to the controller. Deliberately no sign of life of a controller.
 
 use super::persist::Writing;
-use super::state::{Control, FOLLOW_PATIENCE, Unpublished, now, persisted};
+use super::state::{Control, FOLLOW_PATIENCE, Unpublished, now};
 use crate::table::RouteTable;
 use esclusa_wire::{ServiceRoute, StateFile, TakeBack, TakenBack, TookBack};
 
@@ -17,7 +17,7 @@ impl Control {
     /// no request that begins later is answered by one of their canaries.
     pub(crate) async fn take_back(&self, asked: TakeBack) -> Result<TookBack, Unpublished> {
         let (mut took, writing) = self.take_back_here(asked).await?;
-        took.persisted = persisted(writing).await;
+        took.persisted = self.persisted(writing).await;
         took.everywhere = self.followers.confirmed(FOLLOW_PATIENCE).await;
         Ok(took)
     }

@@ -1,5 +1,6 @@
 //! One proxy hands over to another while the disk takes nothing.
 
+use crate::flags::{kill, killed};
 use crate::hand_over::{ByHand, take_over};
 use crate::support::{StuckDisk, World, get};
 use esclusa_wire::{FromLeader, HAND_OVER_VERSION};
@@ -9,6 +10,12 @@ fn saved_share(world: &World) -> Option<u16> {
     let state = esclusa_proxy::saved_state(&world.dir.path().join("data"))?;
     let service = state.generation.services.first()?;
     Some(service.split.as_ref()?.share.get())
+}
+
+/// The disk is well again once a newcomer waits for it.
+async fn mended(stuck: StuckDisk) {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stuck.mend();
 }
 
 // What was decided outlives a newcomer that is killed before its first write.
@@ -23,14 +30,25 @@ async fn what_a_slow_disk_does_not_have_yet_is_not_handed_over_before_it_has() {
     holder.holds(1).await;
     assert_eq!(saved_share(&world), None, "the disk takes nothing");
     let mut hand = ByHand::connect(&world).await;
-    let mended = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stuck.mend();
-    };
-    let (answer, ()) = tokio::join!(hand.ask(&world, HAND_OVER_VERSION, "p1"), mended);
+    let (answer, ()) = tokio::join!(hand.ask(&world, HAND_OVER_VERSION, "p1"), mended(stuck));
     assert!(matches!(answer, FromLeader::Yours(_)), "{answer:?}");
     assert_eq!(saved_share(&world), Some(10_000));
     let _old = hand.dies_after_the_last_word(&mut world, folder).await;
+}
+
+// EMG-04
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_that_a_slow_disk_does_not_have_yet_is_not_handed_over_before_it_has() {
+    let mut world = World::new().await;
+    world.share(0).await;
+    let stuck = StuckDisk::at(&world, "flags").await;
+    let told = killed(&world, &kill(Some(&["reports"]), true)).await;
+    assert!(!told.persisted);
+    let mut hand = ByHand::connect(&world).await;
+    let (answer, ()) = tokio::join!(hand.ask(&world, HAND_OVER_VERSION, "p1"), mended(stuck));
+    assert!(matches!(answer, FromLeader::Yours(_)), "{answer:?}");
+    let saved = esclusa_proxy::saved_flags(&world.dir.path().join("data"));
+    assert_eq!(saved.expect("on disk").kills, told.kills);
 }
 
 // EMG-04: a disk that takes nothing holds neither a change nor a hand-over up.

@@ -222,6 +222,11 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// One that is told whether the disk has a change however slow that is.
+    pub(crate) async fn patient() -> Self {
+        Self::with(|config| config.limits.disk_patience = BOUND / 4).await
+    }
+
     pub(crate) async fn with(change: impl FnOnce(&mut ProxyConfig)) -> Self {
         let dir = tempfile::tempdir().expect("folder");
         let socket = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");

@@ -91,6 +91,7 @@ async fn a_damaged_state_file_gives_way_to_the_one_before() {
 async fn publishing_does_not_wait_for_a_disk() {
     let mut world = World::new().await;
     world.share(5_000).await;
+    world.saved().await;
     let data = world.dir.path().join("data");
     let stuck = StuckDisk::at(&world, "state").await;
     let service = world.service(0);
@@ -103,7 +104,7 @@ async fn publishing_does_not_wait_for_a_disk() {
     );
     stuck.mend();
     eventually(|| async {
-        let text = std::fs::read_to_string(data.join("state")).ok()?;
+        let text = std::fs::read_to_string(data.join("state")).expect("state");
         let state = esclusa_wire::StateFile::decode(&text).expect("readable");
         (state.generation.id == generation.id).then_some(())
     })
